@@ -1,0 +1,3 @@
+"""rmu: the deployment toolkit of RateMyUnit."""
+
+__version__ = "0.1.0"
