@@ -80,3 +80,11 @@ class Interrupted(RmuError):
 
     exit_code = 130
     outcome = "interrupted"
+
+
+class LeaseLost(Busy):
+    """The lease item holds another token than ours: someone took over, or came first."""
+
+
+class AlreadyThere(Busy):
+    """An item that had to be absent is there, and is not our own earlier try."""

@@ -1,0 +1,320 @@
+"""What rmu needs from the outside, named for our needs. Protocols only; adapters live in `outside/`.
+
+Every port may raise `Unreachable` (nothing was changed) or, from a change, `Failed` (something may have).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Protocol
+
+from ratemyunit_ops.model import (
+    Database,
+    DatabaseView,
+    Facts,
+    Fence,
+    Frozen,
+    FrontDoor,
+    HostView,
+    ImageView,
+    Instance,
+    LeaseView,
+    Probe,
+    Release,
+    ReleaseRef,
+)
+
+
+class Clock(Protocol):
+    """Time, so that tests own it."""
+
+    def now(self) -> datetime:
+        """Tell the time, in UTC."""
+        ...
+
+    def monotonic(self) -> float:
+        """Tell seconds that never run backwards."""
+        ...
+
+    def sleep(self, seconds: float) -> None:
+        """Wait that many seconds."""
+        ...
+
+
+class Entry(Frozen):
+    """One item to put into the ledger; `if_absent` makes it a put-if-absent."""
+
+    pk: str
+    sk: str
+    attributes: dict[str, str | int]
+    if_absent: bool = False
+
+
+class Ledger(Protocol):
+    """The table that holds lease, journal, releases and pointer. Every read is consistent.
+
+    Raises:
+        LeaseLost: the lease's token is not the one given.
+        AlreadyThere: a put-if-absent met an item that is not our own earlier try.
+    """
+
+    def get(self, pk: str, sk: str) -> dict[str, str | int] | None:
+        """Read one item's attributes."""
+        ...
+
+    def query(self, pk: str) -> list[dict[str, str | int]]:
+        """Read all items of one key, by sort key; each with its `sk`."""
+        ...
+
+    def write(self, entries: Sequence[Entry], *, token: str | None) -> None:
+        """Put all entries or none; with a token, only while the lease holds it."""
+        ...
+
+    def put_lease(self, new: LeaseView, *, seen: LeaseView | None) -> None:
+        """Replace the lease item if it still is what was seen. Raises LeaseLost."""
+        ...
+
+
+class Fleet(Protocol):
+    """The hosts, speaking of releases. A colour never leaves an adapter."""
+
+    def at(self, fence: Fence) -> Fleet:
+        """Bind the right to act: the same port, whose changes carry this fence."""
+        ...
+
+    def instances(self) -> tuple[Instance, ...]:
+        """List the members of the group, whatever their state."""
+        ...
+
+    def survey(self) -> tuple[HostView, ...]:
+        """Ask every InService host what it holds, in one round trip."""
+        ...
+
+    def prepare(self, release: Release, database: Database) -> Facts:
+        """Pull the image and write the slot's record and unit."""
+        ...
+
+    def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        """Park the worker, start the release and wait until it is ready; the answer keeps what was seen."""
+        ...
+
+    def ready(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        """Wait until release and digest answer ready three times in a row. Raises Failed with every probe's reason."""
+        ...
+
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
+        """Send traffic to a release (None: to nothing) and prove it on each host."""
+        ...
+
+    def start_worker(self, ref: ReleaseRef | None) -> Facts:
+        """Run the worker of a release; None parks it."""
+        ...
+
+    def probe(self, *, wait: timedelta) -> Probe:
+        """Read what the drop probe saw."""
+        ...
+
+    def retire(self, ref: ReleaseRef, *, warm_floor: int) -> Facts:
+        """Take a release out of the backup role; stop it when memory (bytes) is short."""
+        ...
+
+    def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
+        """Stop a release that does not serve and run that worker again."""
+        ...
+
+
+class OneOff(Protocol):
+    """A single command in a release's image."""
+
+    def at(self, fence: Fence) -> OneOff:
+        """Bind the right to act."""
+        ...
+
+    def migrate(self, ref: ReleaseRef) -> Facts:
+        """Run the release's migrations to its head; answers head_before and head."""
+        ...
+
+
+class CommandResult(Frozen):
+    """One command on one host."""
+
+    host: str
+    exit_code: int
+    stdout: str
+    stderr: str
+
+
+class Shell(Protocol):
+    """Commands on hosts: argv, never a shell string."""
+
+    def run(self, argv: Sequence[str], *, hosts: Sequence[str], deadline: timedelta) -> tuple[CommandResult, ...]:
+        """Run argv on each host and wait for its end."""
+        ...
+
+
+class Traffic(Protocol):
+    """The front door, as a client meets it."""
+
+    def look(self) -> FrontDoor:
+        """Ask who serves; every field None where nothing does. Raises Unreachable."""
+        ...
+
+    def smoke(self) -> Facts:
+        """Run the contract's smoke list. Raises Failed with the first answer that is wrong."""
+        ...
+
+
+class Databases(Protocol):
+    """Database instances."""
+
+    def view(self, identifier: str) -> DatabaseView:
+        """Describe one instance. Raises Unreachable."""
+        ...
+
+
+class Registry(Protocol):
+    """The image registry."""
+
+    def image(self, version: str) -> ImageView | None:
+        """Find the image of a version; None when there is none."""
+        ...
+
+    def images(self) -> tuple[ImageView, ...]:
+        """List every image, newest first."""
+        ...
+
+    def keep(self, digest: str, tag: str) -> None:
+        """Protect an image from expiry by a tag of its own; safe to repeat."""
+        ...
+
+
+class Secrets(Protocol):
+    """Secrets by name."""
+
+    def ensure(self, names: Sequence[str]) -> tuple[str, ...]:
+        """Make those that are missing, random; answer the names that were made."""
+        ...
+
+    def names(self) -> tuple[str, ...]:
+        """List the names of the app's secrets."""
+        ...
+
+
+class Places(Protocol):
+    """What Terraform made, by the names it wrote."""
+
+    def all(self) -> Mapping[str, str]:
+        """Read every place. Raises Unreachable; empty before the first apply."""
+        ...
+
+
+class Identity(Protocol):
+    """Who we are to the cloud."""
+
+    def who(self) -> str:
+        """Name the caller. Raises Mistyped when there are no valid credentials."""
+        ...
+
+    def account(self) -> str:
+        """Name the account we reach."""
+        ...
+
+
+class PlanSummary(Frozen):
+    """What Terraform would do, as counts and names."""
+
+    create: tuple[str, ...] = ()
+    change: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    destroy: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing would change."""
+        return not (self.create or self.change or self.replace or self.destroy)
+
+
+class LockHolder(Frozen):
+    """Who holds Terraform's state lock."""
+
+    id: str
+    who: str
+    created: datetime
+
+
+class Infra(Protocol):
+    """Terraform. Roots are named: `bootstrap`, `stack`."""
+
+    def plan(self, root: str, variables: Mapping[str, str]) -> PlanSummary:
+        """Plan without changing anything."""
+        ...
+
+    def apply(
+        self, root: str, variables: Mapping[str, str], on_event: Callable[[str, str, float], None]
+    ) -> PlanSummary:
+        """Apply; each event is (resource, action, seconds)."""
+        ...
+
+    def destroy(self, root: str, variables: Mapping[str, str], on_event: Callable[[str, str, float], None]) -> None:
+        """Destroy everything of the root."""
+        ...
+
+    def output(self, root: str) -> Mapping[str, str]:
+        """Read the root's outputs."""
+        ...
+
+    def lock_holder(self, root: str) -> LockHolder | None:
+        """Tell who holds the state lock."""
+        ...
+
+    def unlock(self, root: str, lock_id: str) -> None:
+        """Release a state lock by its id."""
+        ...
+
+
+class BuiltImage(Frozen):
+    """An image on this machine."""
+
+    digest: str
+    size: int
+    schema_head: str
+    schema_oldest: str
+    key: str
+    built: bool
+
+
+class Builder(Protocol):
+    """Image building on this machine."""
+
+    def build(self, app: Path, *, on_line: Callable[[str], None]) -> BuiltImage:
+        """Build the tree, or find the image that its key already has."""
+        ...
+
+    def push(self, image: BuiltImage, *, version: str, on_line: Callable[[str], None]) -> str:
+        """Push under the version's tag; answer the digest the registry knows it by."""
+        ...
+
+
+@dataclass(frozen=True)
+class Outside:
+    """Every port, passed in. Steps get one whose changes carry the current fence."""
+
+    clock: Clock
+    ledger: Ledger
+    fleet: Fleet
+    oneoff: OneOff
+    shell: Shell
+    traffic: Traffic
+    databases: Databases
+    registry: Registry
+    secrets: Secrets
+    places: Places
+    identity: Identity
+    infra: Infra
+
+    def at(self, fence: Fence) -> Outside:
+        """Bind the fence into every port that changes hosts."""
+        return replace(self, fleet=self.fleet.at(fence), oneoff=self.oneoff.at(fence))

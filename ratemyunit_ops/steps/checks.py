@@ -1,0 +1,168 @@
+"""Steps that look and never change anything."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.model import Facts, ReleaseRef
+from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.steps.base import Check
+from ratemyunit_ops.steps.releases import read_pointer
+
+NOT_MOVED = "Traffic was not moved."
+
+
+class ImageFit(Check):
+    """The image is in the registry under the digest the plan means, scanned, and the base is still live."""
+
+    kind: Literal["image_fit"] = "image_fit"
+    release: ReleaseRef
+    base: str | None
+    allow_critical: bool = False
+
+    def title(self) -> str:
+        return "check digest, scan, base is live"
+
+    def look(self, o: Outside) -> Facts:
+        image = o.registry.image(self.release.version)
+        if image is None or image.digest != self.release.digest:
+            raise Failed(
+                f"the registry has no image {self.release.version} with digest {self.release.digest[:19]} any more",
+                state=NOT_MOVED,
+                next=f"rmu image push {self.release.version}",
+            )
+        if image.scan == "critical" and not self.allow_critical:
+            raise Failed(
+                f"the scan of {self.release.version} found {image.findings} CRITICAL findings",
+                state=NOT_MOVED,
+                next=f"rmu image scan {self.release.version}",
+            )
+        live = read_pointer(o).release
+        if live != self.base:
+            raise Failed(
+                f"{live or 'nothing'} is live now, but this deploy was planned on {self.base or 'nothing'}",
+                state=NOT_MOVED,
+                next=f"rmu deploy {self.release.version} --dry-run",
+            )
+        return {"digest": image.digest, "scan": image.scan, "base": live}
+
+
+class Ready(Check):
+    """Release and digest answer ready three times in a row on every host; the digest is read from the container."""
+
+    kind: Literal["ready"] = "ready"
+    release: ReleaseRef
+    schema_head: str
+    deadline: timedelta = timedelta(seconds=120)
+
+    def title(self) -> str:
+        return "ready: digest + schema match, 3 in a row"
+
+    def look(self, o: Outside) -> Facts:
+        return o.fleet.ready(self.release, schema_head=self.schema_head, deadline=self.deadline)
+
+
+class StillWorks(Check):
+    """The release that serves still answers the smoke list on the migrated schema."""
+
+    kind: Literal["still_works"] = "still_works"
+    release: ReleaseRef
+
+    def title(self) -> str:
+        return "the old release still works"
+
+    def look(self, o: Outside) -> Facts:
+        seen = o.traffic.look()
+        if seen.version != self.release.version:
+            raise Failed(
+                f"{seen.version or 'nothing'} answers at the front door where {self.release.version} should",
+                state=NOT_MOVED,
+                next="rmu status",
+            )
+        return o.traffic.smoke()
+
+
+class Proven(Check):
+    """The front door answers with this release and digest, several times in a row, and the smoke list passes."""
+
+    kind: Literal["proven"] = "proven"
+    release: ReleaseRef
+    in_a_row: int = 5
+    deadline: timedelta = timedelta(seconds=30)
+
+    def title(self) -> str:
+        return "prove it through the front door, every host"
+
+    def look(self, o: Outside) -> Facts:
+        hosts: set[str] = set()
+        agreed = 0
+        until = o.clock.monotonic() + self.deadline.total_seconds()
+        seen = "no answer"
+        while agreed < self.in_a_row:
+            if o.clock.monotonic() > until:
+                raise Failed(
+                    f"the front door did not answer as {self.release.version} (last: {seen})",
+                    state="Traffic had been moved.",
+                    next="rmu status",
+                )
+            try:
+                door = o.traffic.look()
+            except Unreachable as why:
+                agreed, seen = 0, why.what
+                o.clock.sleep(0.2)
+                continue
+            seen = f"{door.version} {(door.digest or '')[:19]}"
+            right = (door.version, door.digest) == (self.release.version, self.release.digest)
+            agreed = agreed + 1 if right else 0
+            hosts.add(door.host or "")
+            o.clock.sleep(0 if right else 0.2)
+        return {"hosts": sorted(hosts), **o.traffic.smoke()}
+
+
+class Bake(Check):
+    """Watch the new release under real traffic; the old one stands by as the proxy's backup.
+
+    Fails when the proxy fell back, when the front door names another release, or when the drop probe lost a request.
+    """
+
+    kind: Literal["bake"] = "bake"
+    release: ReleaseRef
+    length: timedelta
+    probe: bool
+
+    def title(self) -> str:
+        return "bake"
+
+    def look(self, o: Outside) -> Facts:
+        until = o.clock.monotonic() + self.length.total_seconds()
+        while o.clock.monotonic() < until:
+            self._still_serving(o)
+            o.clock.sleep(min(1.0, max(0.0, until - o.clock.monotonic())))
+        seen = o.fleet.probe(wait=timedelta(seconds=10))
+        if seen.fell_back:
+            raise Failed(
+                f"{self.release.version} failed its checks during the bake; the proxy fell back to the old release",
+                state="The old release is serving.",
+                next="rmu logs",
+            )
+        if self.probe and seen.verdict == "fail":
+            raise Failed(
+                f"the drop probe lost {seen.failed} of {seen.sent} requests",
+                state="Traffic had been moved.",
+                next="rmu logs",
+            )
+        return {"probe": seen.model_dump(mode="json") if self.probe else None}
+
+    def _still_serving(self, o: Outside) -> None:
+        try:
+            door = o.traffic.look()
+        except Unreachable:
+            return  # a laptop's own network says nothing of the release; the probe on the hosts decides
+        if door.version not in (None, self.release.version):
+            raise Failed(
+                f"{door.version} answered at the front door during the bake of {self.release.version}",
+                state="Traffic had been moved.",
+                next="rmu status",
+            )

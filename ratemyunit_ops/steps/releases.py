@@ -1,0 +1,78 @@
+"""Steps on the records: which release is live, what each one was, and its verdict."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.model import Database, Facts, Pointer, Release, Verdict
+from ratemyunit_ops.ports import Entry, Outside
+from ratemyunit_ops.steps.base import Change
+
+
+def release_entry(release: Release) -> Entry:
+    """Make the ledger item of a release."""
+    return Entry(pk="release", sk=f"release#{release.version}", attributes={"body": release.model_dump_json()})
+
+
+def pointer_entry(pointer: Pointer) -> Entry:
+    """Make the ledger item that new instances boot by."""
+    return Entry(pk="pointer", sk="pointer", attributes={"body": pointer.model_dump_json()})
+
+
+def read_release(o: Outside, version: str) -> Release | None:
+    """Read one release's record."""
+    item = o.ledger.get("release", f"release#{version}")
+    return Release.model_validate_json(str(item["body"])) if item else None
+
+
+def read_pointer(o: Outside) -> Pointer:
+    """Read the live pointer; empty before the first deploy."""
+    item = o.ledger.get("pointer", "pointer")
+    return Pointer.model_validate_json(str(item["body"])) if item else Pointer()
+
+
+class RecordRelease(Change):
+    """Make a release the live one: pointer, its verdict and the other's, in the transaction of this step's `done`.
+
+    `release` None empties the pointer (the undo of a first deploy).
+    """
+
+    kind: Literal["record_release"] = "record_release"
+    release: str | None
+    instead_of: str | None
+    database: Database
+    verdict_of_other: Verdict | None = None
+
+    def title(self) -> str:
+        return "record the release" if self.release else "record that nothing is live"
+
+    def done(self, o: Outside) -> bool:
+        return read_pointer(o) == Pointer(release=self.release, database=self.database)
+
+    def do(self, o: Outside) -> Facts:
+        changed = []
+        for version, verdict in ((self.release, "good"), (self.instead_of, self.verdict_of_other)):
+            if version is None or verdict is None:
+                continue
+            record = read_release(o, version)
+            if record is None:
+                raise Failed(
+                    f"the record of {version} is gone from the ledger", state="Nothing was recorded.", next="rmu history"
+                )
+            changed.append(record.model_copy(update={"verdict": verdict}).model_dump(mode="json"))
+        if self.release is not None:
+            self._keep_image(o, next(r for r in changed if r["version"] == self.release))
+        return {"releases": changed}
+
+    def _keep_image(self, o: Outside, record: Facts) -> None:
+        o.registry.keep(record["digest"], f"keep-{record['run']}")
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        pointer = pointer_entry(Pointer(release=self.release, database=self.database))
+        return (pointer, *(release_entry(Release.model_validate(r)) for r in facts["releases"]))
+
+    def undo(self) -> Change:
+        return RecordRelease(
+            release=self.instead_of, instead_of=self.release, database=self.database, verdict_of_other="rolled_back"
+        )
