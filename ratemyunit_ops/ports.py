@@ -133,6 +133,10 @@ class OneOff(Protocol):
         """Bind the right to act."""
         ...
 
+    def schema_head(self, ref: ReleaseRef) -> str:
+        """Read the database's schema head through the release's image; empty where there is no schema."""
+        ...
+
     def migrate(self, ref: ReleaseRef) -> Facts:
         """Run the release's migrations to its head; answers head_before and head."""
         ...

@@ -52,7 +52,7 @@ class Migrate(Change):
         return "migrate (expand; one-off container, advisory lock, lock_timeout)"
 
     def done(self, o: Outside) -> bool:
-        return False
+        return o.oneoff.schema_head(self.release) == self.head
 
     def do(self, o: Outside) -> Facts:
         return o.oneoff.migrate(self.release)

@@ -1,0 +1,1 @@
+"""Do: the journal, the lease and the only loop."""

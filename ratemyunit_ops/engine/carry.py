@@ -1,0 +1,272 @@
+"""The only loop: look, write, act, write. Carries a plan forward, and back when it must.
+
+Knows steps by their base. A failure before the fence unwinds everything that was started, newest first; after the
+fence it stops and names what to type.
+"""
+
+from __future__ import annotations
+
+import traceback
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ratemyunit_ops.engine.journal import Journal, read_cancel
+from ratemyunit_ops.engine.lease import Lease
+from ratemyunit_ops.errors import Bug, Failed, HalfWay, Interrupted, LeaseLost, RmuError, RolledBack
+from ratemyunit_ops.model import Facts, Fence
+from ratemyunit_ops.ports import Clock, Outside
+from ratemyunit_ops.steps.base import Change, Check, Plan
+
+LookAt = Callable[[Outside, Iterable[str]], Facts]
+"""Reads named facts of the world (`live`, `hosts`, `database`, `serving`) to hold a plan's `expects` and `holds` against."""
+
+
+@dataclass(frozen=True)
+class Carrier:
+    """What the loop needs besides the plan."""
+
+    o: Outside
+    lease: Lease
+    journal: Journal
+    look_at: LookAt
+    interrupted: Callable[[], bool] = lambda: False
+
+
+class Cancelled(Failed):
+    """Somebody else asked this run to stop and unwind."""
+
+
+def carry(c: Carrier) -> None:
+    """Carry the run to its end and close it.
+
+    Raises:
+        RolledBack: a step failed or the run was cancelled; all it had started is undone.
+        HalfWay: it failed after the fence, or an undo failed.
+        Interrupted: the operator asked to stop between two steps.
+        LeaseLost: someone took over; nothing more was done.
+    """
+    if _is_unwinding(c.journal):
+        _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
+    try:
+        _forward(c)
+    except (LeaseLost, Interrupted, HalfWay):
+        c.lease.let_go()
+        raise
+    except RmuError as why:
+        _stop_or_unwind(c, why)
+    except Exception as why:  # a bug in a step is a failed step: journal, unwind, then 70
+        _stop_or_unwind(c, _as_failure(why), bug=why)
+    c.journal.close("done")
+    c.lease.free()
+
+
+def unwind(c: Carrier, because: str) -> None:
+    """Give a run up: undo what it started and close it. Raises RolledBack when all is undone, HalfWay when not."""
+    if not _is_unwinding(c.journal):
+        c.journal.write("abandoned", facts={"because": because})
+    _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
+
+
+def _forward(c: Carrier) -> None:
+    resuming = c.journal.has("resumed")
+    if not resuming:
+        _same_world(c, c.journal.plan.expects, "changed between the plan and its begin")
+    for n, step in enumerate(c.journal.plan.steps):
+        if c.journal.last(n) in {"done", "found"}:
+            continue
+        _may_go_on(c, n)
+        if resuming:
+            resuming = False
+            if _frontier_is_settled(c, n):
+                continue
+        if isinstance(step, Check):
+            _check(c, n, step)
+        elif isinstance(step, Change):
+            _change(c, n, step)
+
+
+def _may_go_on(c: Carrier, n: int) -> None:
+    """Between two steps: has anyone cancelled, interrupted, or taken the lease?"""
+    title = c.journal.plan.steps[n].title()
+    cancel = read_cancel(c.o.ledger, c.journal.plan.run)
+    if cancel is not None and not c.journal.has("cancelled"):
+        c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
+        raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
+    if c.interrupted():
+        c.journal.write("interrupted", facts={"before": title})
+        raise Interrupted(
+            f"interrupted before: {title}",
+            state=f"Everything before it is done and journaled as run {c.journal.plan.run}.",
+            next=f"rmu resume {c.journal.plan.run}   (or: rmu abandon {c.journal.plan.run})",
+        )
+    if not c.lease.may_act():
+        raise LeaseLost(
+            "the ledger could not be reached for 20 s, so no further step was started",
+            state=f"Run {c.journal.plan.run} stopped before: {title}",
+            next=f"rmu resume {c.journal.plan.run}",
+        )
+    c.lease.beat(title)
+
+
+def _frontier_is_settled(c: Carrier, n: int) -> bool:
+    """Look at a resume's frontier: the held facts, what should serve, and whether the step is true already."""
+    _same_world(c, c.journal.plan.holds, "changed while the run was dead")
+    step = c.journal.plan.steps[n]
+    started = c.journal.ever(n, "started")
+    if not (isinstance(step, Change) and started and step.serves()):
+        _same_world(c, _serving_by_the_journal(c.journal), "is not what this run left")
+    if not isinstance(step, Change) or not step.done(c.o):
+        return False
+    if started and _has_entries(step):
+        return False  # its ledger items belong to its own `done`: do it again, it is safe to repeat
+    c.journal.write("done" if started else "found", n, {"seen": "already true"})
+    return True
+
+
+def _has_entries(step: Change) -> bool:
+    return type(step).entries is not Change.entries
+
+
+def _serving_by_the_journal(journal: Journal) -> Facts:
+    serving: Facts = {}
+    for n, step in enumerate(journal.plan.steps):
+        if isinstance(step, Change) and journal.last(n) in {"done", "found"}:
+            serving |= step.serves()
+    if serving:
+        return serving
+    return {"serving": journal.plan.expects["live"]} if "live" in journal.plan.expects else {}
+
+
+def _same_world(c: Carrier, expected: Facts, how: str) -> None:
+    if not expected:
+        return
+    seen = c.look_at(c.o, tuple(expected))
+    wrong = {k: (v, seen.get(k)) for k, v in expected.items() if seen.get(k) != v}
+    if not wrong:
+        return
+    name, (before, now) = next(iter(wrong.items()))
+    run = c.journal.plan.run
+    if not any(c.journal.ever(n, "started") for n in range(len(c.journal.plan.steps))):
+        raise Failed(f"{name} {how}: planned on {before}, now {now}", state="", next=f"rmu show {run}")
+    raise HalfWay(
+        f"{name} {how}: {before} is now {now}",
+        state=f"Run {run} stopped and did nothing more.",
+        next=f"rmu abandon {run}",
+    )
+
+
+def _check(c: Carrier, n: int, step: Check) -> None:
+    c.journal.write("started", n)
+    c.journal.write("done", n, _looking_out_for_cancel(c, step))
+
+
+def _looking_out_for_cancel(c: Carrier, step: Check) -> Facts:
+    """Run a check with a clock that reads the cancel item at every poll."""
+    return step.look(_with_clock(c.o, _CancelClock(c)))
+
+
+class _CancelClock:
+    """A clock whose sleep ends with the check when somebody cancels the run."""
+
+    def __init__(self, c: Carrier) -> None:
+        self._c = c
+        self._clock: Clock = c.o.clock
+        self.now = self._clock.now
+        self.monotonic = self._clock.monotonic
+
+    def sleep(self, seconds: float) -> None:
+        """Sleep, then raise Cancelled when somebody asked."""
+        self._clock.sleep(seconds)
+        cancel = read_cancel(self._c.o.ledger, self._c.journal.plan.run)
+        if cancel is not None:
+            self._c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
+            raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
+
+
+def _with_clock(o: Outside, clock: Clock) -> Outside:
+    return replace(o, clock=clock)
+
+
+def _change(c: Carrier, n: int, step: Change) -> None:
+    event = c.journal.write("started", n)
+    facts = step.do(c.o.at(Fence(generation=c.lease.view.generation, sequence=event.number)))
+    c.journal.write("done", n, facts, entries=step.entries(facts))
+
+
+def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) -> None:
+    n = _current(c.journal)
+    if n is not None and c.journal.last(n) == "started":
+        facts = {"what": why.what, "next": why.next}
+        if bug is not None:
+            facts["traceback"] = "".join(traceback.format_exception(bug))
+        c.journal.write("failed", n, facts)
+    if _past_the_fence(c.journal):
+        c.lease.let_go()
+        raise HalfWay(
+            why.what,
+            state=f"Run {c.journal.plan.run} is past the point of no return and was not unwound.",
+            next=why.next,
+        ) from why
+    _unwind(c, why, outcome="rolled_back", bug=bug)
+
+
+def _current(journal: Journal) -> int | None:
+    return next((e.step for e in reversed(journal.events) if e.step is not None), None)
+
+
+def _past_the_fence(journal: Journal) -> bool:
+    steps = enumerate(journal.plan.steps)
+    return any(isinstance(s, Change) and s.fence and journal.ever(n, "started") for n, s in steps)
+
+
+def _is_unwinding(journal: Journal) -> bool:
+    return any(journal.has(kind) for kind in ("failed", "cancelled", "abandoned", "undo-started"))
+
+
+def _unwind(c: Carrier, why: RmuError, *, outcome: str, bug: Exception | None = None) -> None:
+    """Undo everything that was started, newest first; `found` was never ours."""
+    undone = [n for n in reversed(range(len(c.journal.plan.steps))) if _undo_one(c, n, why)]
+    c.journal.close(outcome)
+    c.lease.free()
+    run = c.journal.plan.run
+    if bug is not None:
+        raise Bug(why.what, state=f"Run {run} is rolled back.", next=f"rmu show {run}") from bug
+    serving = _serving_before(c.journal.plan)
+    state = f"Run {run} is rolled back ({len(undone)} steps undone){serving}"
+    raise RolledBack(why.what, state=state, next=why.next) from why
+
+
+def _serving_before(plan: Plan) -> str:
+    if "live" not in plan.expects:
+        return "."
+    return f"; {plan.expects['live'] or 'nothing'} still serves {plan.environment}."
+
+
+def _undo_one(c: Carrier, n: int, why: RmuError) -> bool:
+    step = c.journal.plan.steps[n]
+    if not isinstance(step, Change) or not c.journal.ever(n, "started") or c.journal.ever(n, "undone"):
+        return False
+    undo = step.undo()
+    if undo is None:
+        return False
+    event = c.journal.write("undo-started", n)
+    try:
+        facts = undo.do(c.o.at(Fence(generation=c.lease.view.generation, sequence=event.number)))
+        c.journal.write("undone", n, facts, entries=undo.entries(facts))
+    except LeaseLost:
+        raise
+    except Exception as second:
+        c.lease.let_go()
+        run = c.journal.plan.run
+        raise HalfWay(
+            f"{why.what}; then undoing “{step.title()}” failed too: {_as_failure(second).what}",
+            state=f"Run {run} is half undone.",
+            next=f"rmu resume {run}   (tries the undoing again)",
+        ) from second
+    return True
+
+
+def _as_failure(why: Exception) -> RmuError:
+    if isinstance(why, RmuError):
+        return why
+    return Failed(f"a bug in rmu: {type(why).__name__}: {why}", state="", next="rmu show")
