@@ -40,6 +40,10 @@ class Unreachable(Refused):
     """Something outside could not be reached; who runs it must look."""
 
 
+class LedgerDown(Unreachable):
+    """The ledger does not answer; without it rmu does not act."""
+
+
 class Busy(RmuError):
     """Someone else holds the lease."""
 

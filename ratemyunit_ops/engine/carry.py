@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from ratemyunit_ops.engine.journal import Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
-from ratemyunit_ops.errors import Bug, Failed, HalfWay, Interrupted, LeaseLost, RmuError, RolledBack
+from ratemyunit_ops.errors import Bug, Failed, HalfWay, Interrupted, LeaseLost, LedgerDown, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import Facts, Fence
 from ratemyunit_ops.ports import Clock, Outside
 from ratemyunit_ops.steps.base import Change, Check, Plan
@@ -40,6 +40,7 @@ def carry(c: Carrier) -> None:
     """Carry the run to its end and close it.
 
     Raises:
+        Refused: a check failed before anything was changed.
         RolledBack: a step failed or the run was cancelled; all it had started is undone.
         HalfWay: it failed after the fence, or an undo failed.
         Interrupted: the operator asked to stop between two steps.
@@ -48,16 +49,26 @@ def carry(c: Carrier) -> None:
     if _is_unwinding(c.journal):
         _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
     try:
+        _carry_on(c)
+        c.journal.close("done")
+        c.lease.free()
+    except LedgerDown as why:
+        run = c.journal.plan.run
+        raise HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}") from why
+
+
+def _carry_on(c: Carrier) -> None:
+    try:
         _forward(c)
-    except (LeaseLost, Interrupted, HalfWay):
+    except (LedgerDown, LeaseLost):
+        raise
+    except (Interrupted, HalfWay):
         c.lease.let_go()
         raise
     except RmuError as why:
         _stop_or_unwind(c, why)
     except Exception as why:  # a bug in a step is a failed step: journal, unwind, then 70
         _stop_or_unwind(c, _as_failure(why), bug=why)
-    c.journal.close("done")
-    c.lease.free()
 
 
 def unwind(c: Carrier, because: str) -> None:
@@ -140,13 +151,21 @@ def _serving_by_the_journal(journal: Journal) -> Facts:
 def _same_world(c: Carrier, expected: Facts, how: str) -> None:
     if not expected:
         return
-    seen = c.look_at(c.o, tuple(expected))
+    begun = _any_change_started(c.journal)
+    run = c.journal.plan.run
+    try:
+        seen = c.look_at(c.o, tuple(expected))
+    except LedgerDown:
+        raise
+    except RmuError as why:
+        if not begun:
+            raise
+        raise HalfWay(why.what, state=f"Run {run} stopped and did nothing more.", next=f"rmu resume {run}") from why
     wrong = {k: (v, seen.get(k)) for k, v in expected.items() if seen.get(k) != v}
     if not wrong:
         return
     name, (before, now) = next(iter(wrong.items()))
-    run = c.journal.plan.run
-    if not any(c.journal.ever(n, "started") for n in range(len(c.journal.plan.steps))):
+    if not begun:
         raise Failed(f"{name} {how}: planned on {before}, now {now}", state="", next=f"rmu show {run}")
     raise HalfWay(
         f"{name} {how}: {before} is now {now}",
@@ -200,6 +219,10 @@ def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) 
         if bug is not None:
             facts["traceback"] = "".join(traceback.format_exception(bug))
         c.journal.write("failed", n, facts)
+    if bug is None and not isinstance(why, Cancelled) and not _any_change_started(c.journal):
+        c.journal.close("refused")
+        c.lease.free()
+        raise Refused(why.what, next=why.next) from why
     if _past_the_fence(c.journal):
         c.lease.let_go()
         raise HalfWay(
@@ -212,6 +235,10 @@ def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) 
 
 def _current(journal: Journal) -> int | None:
     return next((e.step for e in reversed(journal.events) if e.step is not None), None)
+
+
+def _any_change_started(journal: Journal) -> bool:
+    return any(isinstance(s, Change) and journal.ever(n, "started") for n, s in enumerate(journal.plan.steps))
 
 
 def _past_the_fence(journal: Journal) -> bool:
@@ -253,7 +280,7 @@ def _undo_one(c: Carrier, n: int, why: RmuError) -> bool:
     try:
         facts = undo.do(c.o.at(Fence(generation=c.lease.view.generation, sequence=event.number)))
         c.journal.write("undone", n, facts, entries=undo.entries(facts))
-    except LeaseLost:
+    except (LeaseLost, LedgerDown):
         raise
     except Exception as second:
         c.lease.let_go()

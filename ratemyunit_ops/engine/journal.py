@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from ratemyunit_ops.errors import AlreadyThere
 from ratemyunit_ops.model import Facts, Frozen, RunHeader
 from ratemyunit_ops.ports import Entry, Ledger, Outside
+from ratemyunit_ops.records import header_entry, read_header
 from ratemyunit_ops.steps.base import Plan
 
 EventKind = Literal[
@@ -130,22 +131,6 @@ def read_events(ledger: Ledger, run: str) -> list[Event]:
     """Read a run's events; empty for a run that never began."""
     items = ledger.query(f"run#{run}")
     return [Event.model_validate({"number": n, **json.loads(str(i["body"]))}) for n, i in enumerate(items)]
-
-
-def header_entry(header: RunHeader) -> Entry:
-    """Make the ledger item of a run in the list of runs."""
-    return Entry(pk="run", sk=header.run, attributes={"body": header.model_dump_json()})
-
-
-def read_header(ledger: Ledger, run: str) -> RunHeader | None:
-    """Read one run's line in the list of runs."""
-    item = ledger.get("run", run)
-    return RunHeader.model_validate_json(str(item["body"])) if item else None
-
-
-def read_headers(ledger: Ledger) -> list[RunHeader]:
-    """List every run, oldest first."""
-    return [RunHeader.model_validate_json(str(i["body"])) for i in ledger.query("run")]
 
 
 def ask_cancel(o: Outside, run: str, *, who: str, because: str) -> None:

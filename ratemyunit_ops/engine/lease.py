@@ -13,24 +13,14 @@ from datetime import timedelta
 
 from ratemyunit_ops.errors import Busy, LeaseLost, RmuError
 from ratemyunit_ops.model import LeaseView
-from ratemyunit_ops.ports import Ledger, Outside
+from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import held, read_lease
 
 BEAT_EVERY = timedelta(seconds=5)
 STALE_AFTER = timedelta(seconds=30)
 ACT_WITHIN = timedelta(seconds=20)
 LET_GO = -1
 """The heartbeat of a run that stopped resumably."""
-
-
-def read_lease(ledger: Ledger) -> LeaseView | None:
-    """Read the lease item, held or not; None before the first run."""
-    item = ledger.get("lease", "lease")
-    return LeaseView.model_validate({k: v for k, v in item.items() if k in LeaseView.model_fields}) if item else None
-
-
-def held(view: LeaseView | None) -> bool:
-    """Tell whether the item names a run that has not ended."""
-    return view is not None and view.token != ""
 
 
 class Lease:

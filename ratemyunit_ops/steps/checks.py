@@ -8,8 +8,8 @@ from typing import Literal
 from ratemyunit_ops.errors import Failed, Unreachable
 from ratemyunit_ops.model import Facts, ReleaseRef
 from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Check
-from ratemyunit_ops.steps.releases import read_pointer
 
 NOT_MOVED = "Traffic was not moved."
 
@@ -39,7 +39,7 @@ class ImageFit(Check):
                 state=NOT_MOVED,
                 next=f"rmu image scan {self.release.version}",
             )
-        live = read_pointer(o).release
+        live = read_pointer(o.ledger).release
         if live != self.base:
             raise Failed(
                 f"{live or 'nothing'} is live now, but this deploy was planned on {self.base or 'nothing'}",

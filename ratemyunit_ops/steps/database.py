@@ -6,8 +6,8 @@ from typing import Literal
 
 from ratemyunit_ops.model import Facts, Release, ReleaseRef, RestorePoint
 from ratemyunit_ops.ports import Entry, Outside
+from ratemyunit_ops.records import read_release, release_entry
 from ratemyunit_ops.steps.base import Change
-from ratemyunit_ops.steps.releases import read_release, release_entry
 
 
 class NoteRestorePoint(Change):
@@ -21,12 +21,12 @@ class NoteRestorePoint(Change):
         return "note restore point"
 
     def done(self, o: Outside) -> bool:
-        noted = read_release(o, self.release.version)
+        noted = read_release(o.ledger, self.release.version)
         return noted is not None and noted.run == self.release.run and noted.restore_point is not None
 
     def do(self, o: Outside) -> Facts:
         if self.done(o):
-            noted = read_release(o, self.release.version)
+            noted = read_release(o.ledger, self.release.version)
             assert noted is not None
             return {"release": noted.model_dump(mode="json")}
         seen = o.databases.view(self.database)

@@ -113,7 +113,7 @@ class Retire(Change):
         return all(not h.backup_on for h in o.fleet.survey())
 
     def do(self, o: Outside) -> Facts:
-        return o.fleet.retire(self.release, warm_floor=self.warm_floor)
+        return {**o.fleet.retire(self.release, warm_floor=self.warm_floor), "retired": self.release.version}
 
     def undo(self) -> None:
         return None

@@ -7,29 +7,8 @@ from typing import Literal
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Database, Facts, Pointer, Release, Verdict
 from ratemyunit_ops.ports import Entry, Outside
+from ratemyunit_ops.records import pointer_entry, read_pointer, read_release, release_entry
 from ratemyunit_ops.steps.base import Change
-
-
-def release_entry(release: Release) -> Entry:
-    """Make the ledger item of a release."""
-    return Entry(pk="release", sk=f"release#{release.version}", attributes={"body": release.model_dump_json()})
-
-
-def pointer_entry(pointer: Pointer) -> Entry:
-    """Make the ledger item that new instances boot by."""
-    return Entry(pk="pointer", sk="pointer", attributes={"body": pointer.model_dump_json()})
-
-
-def read_release(o: Outside, version: str) -> Release | None:
-    """Read one release's record."""
-    item = o.ledger.get("release", f"release#{version}")
-    return Release.model_validate_json(str(item["body"])) if item else None
-
-
-def read_pointer(o: Outside) -> Pointer:
-    """Read the live pointer; empty before the first deploy."""
-    item = o.ledger.get("pointer", "pointer")
-    return Pointer.model_validate_json(str(item["body"])) if item else Pointer()
 
 
 class RecordRelease(Change):
@@ -48,14 +27,14 @@ class RecordRelease(Change):
         return "record the release" if self.release else "record that nothing is live"
 
     def done(self, o: Outside) -> bool:
-        return read_pointer(o) == Pointer(release=self.release, database=self.database)
+        return read_pointer(o.ledger) == Pointer(release=self.release, database=self.database)
 
     def do(self, o: Outside) -> Facts:
         changed = []
         for version, verdict in ((self.release, "good"), (self.instead_of, self.verdict_of_other)):
             if version is None or verdict is None:
                 continue
-            record = read_release(o, version)
+            record = read_release(o.ledger, version)
             if record is None:
                 raise Failed(
                     f"the record of {version} is gone from the ledger", state="Nothing was recorded.", next="rmu history"

@@ -1,0 +1,129 @@
+"""Plan a blue/green deploy: everything before `serve` is beside what serves; everything after can flip back."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from pydantic import Field
+
+from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.model import Frozen, ImageView, Release, World
+from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
+from ratemyunit_ops.steps.base import Plan, Step
+from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
+from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
+from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker
+from ratemyunit_ops.steps.releases import RecordRelease
+from ratemyunit_ops.steps.traffic import Serve
+
+
+class DeployRequest(Frozen):
+    """What the operator asked for, and what of the settings a deploy is made of."""
+
+    run: str
+    version: str
+    rmu_version: str
+    repository: str
+    base: str | None = None
+    bake: timedelta = timedelta(minutes=5)
+    ready_deadline: timedelta = timedelta(minutes=2)
+    probe: bool = True
+    allow_critical: bool = False
+    warm_floor: int = Field(default=150 * 2**20, description="bytes")
+    config: dict[str, str] = {}
+    secrets: tuple[str, ...] = ()
+
+
+def plan_deploy(world: World, request: DeployRequest) -> Plan:
+    """Plan to bring VERSION live.
+
+    Raises:
+        Refused: no such image, CRITICAL findings, an archived image, a base that is not live.
+        Unreachable: something the deploy relies on could not be read.
+    """
+    live = live_release(world)
+    image = _fit_image(world, request)
+    _base_is_live(request, live)
+    release = _release(world, request, image)
+    hosts = in_service(world)
+    return Plan(
+        run=request.run,
+        verb="deploy",
+        environment=world.environment,
+        request={"version": request.version},
+        rmu_version=request.rmu_version,
+        created=world.at,
+        expects={"live": live.version if live else None, "hosts": hosts},
+        holds={"hosts": hosts, "database": database_of(world).identifier},
+        steps=tuple(_steps(world, request, release, live)),
+    )
+
+
+def already_serves(world: World, request: DeployRequest) -> bool:
+    """Tell whether this version, with this digest and config, is what serves."""
+    live = live_release(world)
+    image = need(world.image, "the registry")
+    return (
+        live is not None
+        and image is not None
+        and (live.version, live.digest) == (request.version, image.digest)
+        and live.config == request.config
+    )
+
+
+def _steps(world: World, request: DeployRequest, release: Release, live: Release | None) -> list[Step]:
+    database, ref, old = database_of(world), release.ref, live.ref if live else None
+    return [
+        ImageFit(release=ref, base=live.version if live else None, allow_critical=request.allow_critical),
+        Prepare(release=release, database=database),
+        NoteRestorePoint(release=release, database=database.identifier),
+        Migrate(release=ref, head=release.schema_head),
+        *([StillWorks(release=old)] if old else []),
+        StartRelease(
+            release=ref, schema_head=release.schema_head, worker_before=old, deadline=request.ready_deadline
+        ),
+        Ready(release=ref, schema_head=release.schema_head, deadline=request.ready_deadline),
+        Serve(release=ref, instead_of=old, stand_by=old is not None, probe=request.probe),
+        Proven(release=ref),
+        StartWorker(release=ref, instead_of=old),
+        Bake(release=ref, length=request.bake, probe=request.probe),
+        RecordRelease(release=ref.version, instead_of=old.version if old else None, database=database),
+        *([Retire(release=old, warm_floor=request.warm_floor, fence=True)] if old else []),
+    ]
+
+
+def _fit_image(world: World, request: DeployRequest) -> ImageView:
+    image = need(world.image, "the registry")
+    if image is None:
+        raise Refused(f"the registry has no image {request.version}", next=f"rmu image push {request.version}")
+    if not image.active:
+        raise Refused(f"image {request.version} is archived in the registry", next=f"rmu image push {request.version}")
+    if image.scan == "critical" and not request.allow_critical:
+        raise Refused(
+            f"the scan of {request.version} found {image.findings} CRITICAL findings",
+            next=f"rmu image scan {request.version}",
+        )
+    return image
+
+
+def _base_is_live(request: DeployRequest, live: Release | None) -> None:
+    version = live.version if live else None
+    if request.base is not None and request.base != version:
+        raise Refused(
+            f"this deploy was made for base {request.base}, but {version or 'nothing'} is live: a newer release came first",
+            next=f"rmu deploy {request.version} --dry-run",
+        )
+
+
+def _release(world: World, request: DeployRequest, image: ImageView) -> Release:
+    return Release(
+        version=request.version,
+        digest=image.digest,
+        image=request.repository,
+        config=request.config,
+        secrets=request.secrets,
+        schema_head=image.schema_head,
+        schema_oldest=image.schema_oldest,
+        created=world.at,
+        run=request.run,
+    )

@@ -1,0 +1,123 @@
+"""Plan a rollback: a flip where the old release is still started, else start it, else pull it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Literal
+
+from pydantic import Field
+
+from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.model import Frozen, HostView, Release, World
+from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
+from ratemyunit_ops.steps.base import Plan, Step
+from ratemyunit_ops.steps.checks import Proven, Ready
+from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker
+from ratemyunit_ops.steps.releases import RecordRelease
+from ratemyunit_ops.steps.traffic import Serve
+
+Way = Literal["flip", "start", "pull"]
+
+
+class RollbackRequest(Frozen):
+    """What the operator asked for. `warm` names the release that the journal says is still started."""
+
+    run: str
+    version: str | None = None
+    rmu_version: str
+    ready_deadline: timedelta = timedelta(minutes=2)
+    warm: str | None = Field(default=None, description="known from the ledger alone; hosts are asked by serve itself")
+
+
+def plan_rollback(world: World, request: RollbackRequest) -> Plan:
+    """Plan to send traffic back to the newest good release older than the live one, or to VERSION.
+
+    Raises:
+        Refused: nothing is live, no such release, straight after a rollback without VERSION, code too old for the schema.
+        Unreachable: ledger or fleet could not be read. The database is not needed.
+    """
+    live = live_release(world)
+    if live is None:
+        raise Refused("nothing is live, so there is nothing to roll back", next="rmu status")
+    target = _target(world, request, live)
+    if not _runs_on(target, live):
+        raise Refused(
+            f"{target.version} cannot run on the schema that {live.version} brought ({live.schema_head})",
+            next=f"rmu db restore --before {live.run}",
+        )
+    hosts = in_service(world)
+    return Plan(
+        run=request.run,
+        verb="rollback",
+        environment=world.environment,
+        request={"version": request.version},
+        rmu_version=request.rmu_version,
+        created=world.at,
+        expects={"live": live.version, "hosts": hosts},
+        holds={"hosts": hosts},
+        steps=tuple(_steps(world, request, target, live)),
+    )
+
+
+def way_back(world: World, target: str, warm: str | None) -> Way:
+    """Tell how a release would come back: by a flip, by a start, or by a pull first."""
+    if target == warm:
+        return "flip"
+    hosts: tuple[HostView, ...] = getattr(world.hosts, "value", ())
+    held = hosts and all(any(s.release == target for s in h.slots.values()) for h in hosts)
+    return "start" if held else "pull"
+
+
+def _steps(world: World, request: RollbackRequest, target: Release, live: Release) -> list[Step]:
+    database, ref = database_of(world), target.ref
+    head = max(live.schema_head, target.schema_head)
+    way = way_back(world, target.version, request.warm)
+    return [
+        *([Prepare(release=target, database=database)] if way == "pull" else []),
+        *(
+            [
+                StartRelease(
+                    release=ref, schema_head=head, worker_before=live.ref, deadline=request.ready_deadline
+                ),
+                Ready(release=ref, schema_head=head, deadline=request.ready_deadline),
+            ]
+            if way != "flip"
+            else []
+        ),
+        Serve(release=ref, instead_of=live.ref),
+        Proven(release=ref),
+        RecordRelease(
+            release=target.version, instead_of=live.version, database=database, verdict_of_other="rolled_back"
+        ),
+        StartWorker(release=ref, instead_of=live.ref),
+    ]
+
+
+def _target(world: World, request: RollbackRequest, live: Release) -> Release:
+    releases = need(world.releases, "the list of releases")
+    if request.version is not None:
+        return _named(releases, request.version, live)
+    good = [r for r in releases if r.verdict == "good" and r.version != live.version and r.created < live.created]
+    last = need(world.last_run, "the list of runs")
+    if last is not None and last.verb == "rollback":
+        older = f"; the next older good release is {good[-1].version}" if good else ""
+        raise Refused(
+            f"the last run was a rollback already (to {live.version}){older}",
+            next=f"rmu rollback {good[-1].version}" if good else "rmu history",
+        )
+    if not good:
+        raise Refused("there is no earlier good release to go back to", next="rmu history")
+    return good[-1]
+
+
+def _named(releases: tuple[Release, ...], version: str, live: Release) -> Release:
+    found = next((r for r in releases if r.version == version), None)
+    if version == live.version:
+        raise Refused(f"{version} is what serves already", next="rmu status")
+    if found is None:
+        raise Refused(f"no release {version} was ever deployed here", next="rmu history")
+    return found
+
+
+def _runs_on(target: Release, live: Release) -> bool:
+    return live.schema_head == target.schema_head or target.runs_on(live.schema_head)

@@ -1,0 +1,64 @@
+"""The ledger's lasting items: names and shapes of pointer, releases, lease and the list of runs.
+
+Events and cancels belong to the engine's journal.
+"""
+
+from __future__ import annotations
+
+from ratemyunit_ops.model import LeaseView, Pointer, Release, RunHeader
+from ratemyunit_ops.ports import Entry, Ledger
+
+
+def read_pointer(ledger: Ledger) -> Pointer:
+    """Read the live pointer; empty before the first deploy."""
+    item = ledger.get("pointer", "pointer")
+    return Pointer.model_validate_json(str(item["body"])) if item else Pointer()
+
+
+def pointer_entry(pointer: Pointer) -> Entry:
+    """Make the item that new instances boot by."""
+    return Entry(pk="pointer", sk="pointer", attributes={"body": pointer.model_dump_json()})
+
+
+def read_release(ledger: Ledger, version: str) -> Release | None:
+    """Read one release's record."""
+    item = ledger.get("release", f"release#{version}")
+    return Release.model_validate_json(str(item["body"])) if item else None
+
+
+def read_releases(ledger: Ledger) -> tuple[Release, ...]:
+    """Read every release's record, oldest first."""
+    found = (Release.model_validate_json(str(i["body"])) for i in ledger.query("release"))
+    return tuple(sorted(found, key=lambda r: r.created))
+
+
+def release_entry(release: Release) -> Entry:
+    """Make the item of a release."""
+    return Entry(pk="release", sk=f"release#{release.version}", attributes={"body": release.model_dump_json()})
+
+
+def read_lease(ledger: Ledger) -> LeaseView | None:
+    """Read the lease item, held or not; None before the first run."""
+    item = ledger.get("lease", "lease")
+    return LeaseView.model_validate({k: v for k, v in item.items() if k in LeaseView.model_fields}) if item else None
+
+
+def held(view: LeaseView | None) -> bool:
+    """Tell whether the item names a run that has not ended."""
+    return view is not None and view.token != ""
+
+
+def header_entry(header: RunHeader) -> Entry:
+    """Make the item of a run in the list of runs."""
+    return Entry(pk="run", sk=header.run, attributes={"body": header.model_dump_json()})
+
+
+def read_header(ledger: Ledger, run: str) -> RunHeader | None:
+    """Read one run's line in the list of runs."""
+    item = ledger.get("run", run)
+    return RunHeader.model_validate_json(str(item["body"])) if item else None
+
+
+def read_headers(ledger: Ledger) -> tuple[RunHeader, ...]:
+    """List every run, oldest first."""
+    return tuple(RunHeader.model_validate_json(str(i["body"])) for i in ledger.query("run"))

@@ -1,0 +1,144 @@
+"""What the operator wrote: rmu.toml and the environment. The only reader of both.
+
+rmu.toml is found by RMU_CONFIG, else upward from the working directory.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+
+from ratemyunit_ops.errors import Mistyped
+
+
+class Credentials(BaseModel):
+    """Fixed credentials, for a local endpoint only: a real account's never stand in a file."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    access_key: str
+    secret_key: SecretStr
+
+
+class Environment(BaseModel):
+    """One `[env.NAME]` of rmu.toml. Durations are seconds or ISO 8601."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    region: str
+    account: str | None = None
+    front_door: str
+    endpoint: str | None = None
+    registry: str | None = None
+    profile: str | None = None
+    credentials: Credentials | None = None
+    start_hint: str | None = None
+    confirm: bool = False
+    bake: timedelta = timedelta(minutes=5)
+    ready_deadline: timedelta = timedelta(minutes=2)
+    warm_floor_mib: int = Field(default=150, ge=0)
+    image_base: str | None = None
+    allow_critical_findings: tuple[str, ...] = ()
+    smoke: str = "a"
+    tfvars: str | None = None
+    app: Mapping[str, str] = Field(default_factory=dict)
+
+
+class Settings(BaseModel):
+    """The settings of the environment that was picked."""
+
+    model_config = ConfigDict(frozen=True)
+    project: str
+    environment: str
+    picked_by_default: bool
+    env: Environment
+    path: Path
+
+    @property
+    def root(self) -> Path:
+        """The folder rmu.toml lies in; the checkout, where there is one."""
+        return self.path.parent
+
+
+DEFAULT_ENVIRONMENT = "twin"
+
+
+def load(environment: str | None = None) -> Settings:
+    """Read rmu.toml and pick an environment: named, else RMU_ENV, else `twin`.
+
+    Raises:
+        Mistyped: no file, broken TOML (with line), an unknown or wrong key (with its name), an unknown environment.
+    """
+    path = _find()
+    raw = _parse(path)
+    name = environment or os.environ.get("RMU_ENV") or DEFAULT_ENVIRONMENT
+    known = raw.get("env", {})
+    if name not in known:
+        raise Mistyped(
+            f"rmu.toml defines no environment “{name}” (it has: {', '.join(sorted(known)) or 'none'})",
+            next=f"rmu status --env {next(iter(sorted(known)), 'NAME')}",
+        )
+    try:
+        env = Environment.model_validate(known[name])
+    except ValidationError as why:
+        raise _wrong_key(path, name, why) from why
+    return Settings(
+        project=str(raw.get("project", "ratemyunit")),
+        environment=name,
+        picked_by_default=not (environment or os.environ.get("RMU_ENV")),
+        env=env,
+        path=path,
+    )
+
+
+def user() -> str:
+    """Name who types, as `user@host`, for lease and journal."""
+    return f"{os.environ.get('USER') or os.environ.get('LOGNAME') or 'root'}@{os.uname().nodename}"
+
+
+def _find() -> Path:
+    named = os.environ.get("RMU_CONFIG")
+    if named:
+        if not Path(named).is_file():
+            raise Mistyped(f"RMU_CONFIG names {named}, which is no file", next="export RMU_CONFIG=PATH/rmu.toml")
+        return Path(named).resolve()
+    here = Path.cwd()
+    for folder in (here, *here.parents):
+        if (folder / "rmu.toml").is_file():
+            return folder / "rmu.toml"
+    raise Mistyped(
+        "there is no rmu.toml here or in any folder above", next="cd into the checkout, or export RMU_CONFIG=PATH"
+    )
+
+
+def _parse(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text())
+    except tomllib.TOMLDecodeError as why:
+        raise Mistyped(f"{path} is not valid TOML: {why}", next=f"edit {path}") from why
+
+
+def _wrong_key(path: Path, name: str, why: ValidationError) -> Mistyped:
+    first = why.errors()[0]
+    key = ".".join(str(part) for part in first["loc"])
+    line = _line_of(path, name, str(first["loc"][0]))
+    at = f", line {line}" if line else ""
+    return Mistyped(f"{path}{at}: [env.{name}] {key}: {first['msg'].lower()}", next=f"edit {path}")
+
+
+def _line_of(path: Path, name: str, key: str) -> int | None:
+    """Find the line of a key inside `[env.NAME]`, for the message; the section's own line where the key is missing."""
+    section = None
+    for number, text in enumerate(path.read_text().splitlines(), start=1):
+        bare = text.strip()
+        if bare.startswith("["):
+            if section and not bare.startswith(f"[env.{name}."):
+                return section
+            section = number if bare == f"[env.{name}]" else section
+        elif section and bare.split("=")[0].strip().strip('"') == key:
+            return number
+    return section

@@ -1,0 +1,80 @@
+"""LOOK: ports -> World. Read-only. A field that could not be read becomes Unknown(why), never a guess."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
+
+from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.model import Facts, Known, LeaseView, RunHeader, Unknown, World
+from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
+
+T = TypeVar("T")
+
+DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "database", "image"})
+ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run"})
+STATUS = frozenset({"pointer", "releases", "lease", "instances", "hosts", "front_door", "database"})
+
+
+def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str | None = None) -> World:
+    """Read just what a verb needs. `version` is whose image is meant. Never raises for a field it could not read."""
+    readers: dict[str, Callable[[], Any]] = {
+        "pointer": lambda: read_pointer(o.ledger),
+        "releases": lambda: read_releases(o.ledger),
+        "lease": lambda: holder(o),
+        "instances": o.fleet.instances,
+        "hosts": o.fleet.survey,
+        "front_door": o.traffic.look,
+        "image": lambda: o.registry.image(version or ""),
+        "last_run": lambda: last_run(o),
+    }
+    fields = {name: _read(o, readers[name]) for name in needs if name in readers}
+    if "database" in needs:
+        fields["database"] = _read(o, lambda: o.databases.view(_database_name(o)))
+    return World(environment=environment, at=o.clock.now(), **fields)
+
+
+def facts(o: Outside, names: Iterable[str]) -> Facts:
+    """Read named facts now, for a plan's `expects` and `holds`: live, database, hosts, serving."""
+    readers: dict[str, Callable[[], Any]] = {
+        "live": lambda: read_pointer(o.ledger).release,
+        "database": lambda: _database_name(o),
+        "hosts": lambda: sorted(i.id for i in o.fleet.instances() if i.state == "InService"),
+        "serving": lambda: o.traffic.look().version,
+    }
+    return {name: readers[name]() for name in names}
+
+
+def holder(o: Outside) -> LeaseView | None:
+    """Read who holds the environment; None when nobody does."""
+    seen = read_lease(o.ledger)
+    return seen if held(seen) else None
+
+
+def last_run(o: Outside) -> RunHeader | None:
+    """Read the newest run that moved traffic or tried to."""
+    return next((r for r in reversed(read_headers(o.ledger)) if r.verb in {"deploy", "rollback"} and r.outcome == "done"), None)
+
+
+def warm_release(o: Outside) -> str | None:
+    """Name the release that the newest run left started beside the live one, by the journal alone."""
+    headers = read_headers(o.ledger)
+    if not headers or headers[-1].outcome != "done":
+        return None
+    bodies = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{headers[-1].run}")]
+    retired = [b["facts"] for b in bodies if b["kind"] == "done" and "retired" in b["facts"]]
+    return next((str(f["retired"]) for f in retired if f["state"] == "warm"), None)
+
+
+def _database_name(o: Outside) -> str:
+    pointer = read_pointer(o.ledger)
+    return pointer.database.identifier if pointer.database else o.places.all().get("database", "")
+
+
+def _read(o: Outside, reader: Callable[[], T]) -> Known[T] | Unknown:
+    try:
+        return Known(value=reader(), at=o.clock.now())
+    except RmuError as why:
+        return Unknown(why=why.what)
