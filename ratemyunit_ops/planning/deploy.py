@@ -55,6 +55,7 @@ def plan_deploy(world: World, request: DeployRequest) -> Plan:
         created=world.at,
         expects={"live": live.version if live else None, "hosts": hosts},
         holds={"hosts": hosts, "database": database_of(world).identifier},
+        surveyed=1,
         steps=tuple(_steps(world, request, release, live)),
     )
 

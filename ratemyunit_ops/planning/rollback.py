@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, HostView, Release, World
+from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
@@ -55,6 +55,7 @@ def plan_rollback(world: World, request: RollbackRequest) -> Plan:
         created=world.at,
         expects={"live": live.version, "hosts": hosts},
         holds={"hosts": hosts},
+        surveyed=int(isinstance(world.hosts, Known)),
         steps=tuple(_steps(world, request, target, live)),
     )
 

@@ -66,6 +66,7 @@ class Plan(Frozen):
     created: datetime
     expects: Facts = Field(default_factory=dict)
     holds: Facts = Field(default_factory=dict)
+    surveyed: int = Field(default=0, description="commands spent on hosts while looking")
     steps: tuple[SerializeAsAny[Step], ...]
 
     def titles(self) -> tuple[str, ...]:

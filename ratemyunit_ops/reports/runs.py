@@ -1,0 +1,95 @@
+"""What a run was, computed from its journal: the journal is the audit, this is a view."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from typing import Any
+
+from ratemyunit_ops.model import Frozen
+from ratemyunit_ops.ports import Ledger
+from ratemyunit_ops.records import read_header
+
+
+class RunReport(Frozen):
+    """One run as other programs read it. Seconds are wall time; `phases` are seconds by step kind."""
+
+    run: str
+    verb: str
+    outcome: str
+    release: str | None
+    seconds: float
+    phases: dict[str, float]
+    probe: dict[str, Any] | None
+    ssm_commands: int
+
+
+class Line(Frozen):
+    """One event of a run's timeline."""
+
+    at: datetime
+    kind: str
+    step: int | None
+    title: str
+    facts: dict[str, Any]
+
+
+def report_run(ledger: Ledger, run: str) -> RunReport:
+    """Sum one run up."""
+    events = _bodies(ledger, run)
+    header = read_header(ledger, run)
+    plan = events[0]["facts"]["plan"]
+    outcome = (header.outcome if header else None) or _open_outcome(events)
+    done = [e for e in events if e["kind"] == "done"]
+    serving = next((r["version"] for e in done for r in e["facts"].get("releases", ()) if r["verdict"] == "good"), None)
+    return RunReport(
+        run=run,
+        verb=plan["verb"],
+        outcome=outcome,
+        release=serving if outcome == "done" else plan["expects"].get("live"),
+        seconds=_seconds(events[0], events[-1]),
+        phases=_phases(plan, events),
+        probe=next((e["facts"]["probe"] for e in reversed(done) if "probe" in e["facts"]), None),
+        ssm_commands=int(plan.get("surveyed", 0)) + sum(int(e["facts"].get("commands", 0)) for e in events),
+    )
+
+
+def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:
+    """List one run's events with the titles of their steps; empty for an unknown run."""
+    events = _bodies(ledger, run)
+    steps = events[0]["facts"]["plan"]["steps"] if events else []
+    return tuple(
+        Line(
+            at=datetime.fromisoformat(e["at"]),
+            kind=e["kind"],
+            step=e["step"],
+            title=str(steps[e["step"]]["kind"]).replace("_", " ") if e["step"] is not None else "",
+            facts={k: v for k, v in e["facts"].items() if k != "plan"},
+        )
+        for e in events
+    )
+
+
+def _bodies(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    return [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
+
+
+def _open_outcome(events: list[dict[str, Any]]) -> str:
+    return "interrupted" if events[-1]["kind"] == "interrupted" else "half_way"
+
+
+def _seconds(first: dict[str, Any], last: dict[str, Any]) -> float:
+    between = datetime.fromisoformat(last["at"]) - datetime.fromisoformat(first["at"])
+    return round(between.total_seconds(), 3)
+
+
+def _phases(plan: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, float]:
+    phases: dict[str, float] = {}
+    begun: dict[int, dict[str, Any]] = {}
+    for e in events:
+        if e["kind"] in {"started", "undo-started"}:
+            begun[e["step"]] = e
+        elif e["step"] in begun and e["kind"] in {"done", "failed", "undone"}:
+            name = plan["steps"][e["step"]]["kind"] + ("_undo" if e["kind"] == "undone" else "")
+            phases[name] = round(phases.get(name, 0.0) + _seconds(begun.pop(e["step"]), e), 3)
+    return phases

@@ -1,0 +1,172 @@
+"""The screen: progress and frame on stderr, results on stdout. The only place where rich is used.
+
+With `json`, stdout gets one JSON document and stderr gets progress as JSON lines.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.prompt import Confirm, Prompt
+from rich.status import Status
+from rich.table import Table
+
+from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.model import Facts
+from ratemyunit_ops.steps.base import Plan
+
+MARKS = {
+    "done": "[green]✓[/]",
+    "found": "[green]=[/]",
+    "failed": "[red]✗[/]",
+    "undone": "[yellow]↶[/]",
+}
+
+
+class Screen:
+    """Where a command shows what it does. `as_json` is for programs, `may_ask` is false under --no-input."""
+
+    def __init__(self, *, as_json: bool = False, may_ask: bool = True) -> None:
+        self.as_json = as_json
+        self.may_ask = may_ask and sys.stdin.isatty() and not as_json
+        self._err = Console(stderr=True, highlight=False, soft_wrap=True)
+        self._out = Console(highlight=False, soft_wrap=True)
+        self._frame = ""
+        self._status: Status | None = None
+
+    def frame(self, environment: str, account: str, front_door: str) -> None:
+        """Print the first line: which environment, account and front door this is about; kept for the last."""
+        self._frame = f"environment {environment} · account {account} · {front_door}"
+        if not self.as_json:
+            self._err.print(f"[dim]{escape(self._frame)}[/]")
+
+    def end(self) -> None:
+        """Print the frame again as the last line."""
+        if self._frame and not self.as_json:
+            self._err.print(f"[dim]{escape(self._frame)}[/]")
+
+    def plan(self, plan: Plan) -> None:
+        """Show what would be done, numbered."""
+        if self.as_json:
+            return
+        self._err.print(f"[bold]{plan.verb}[/] · run {plan.run}")
+        for n, title in enumerate(plan.titles(), start=1):
+            self._err.print(f"  {n:>2}  {escape(title)}")
+
+    def event(self, plan: Plan, kind: str, step: int | None, facts: Facts, seconds: float | None) -> None:
+        """Show one journal event as it is written."""
+        if self.as_json:
+            self._json_line({"event": kind, "step": None if step is None else step + 1, "run": plan.run})
+            return
+        self._spin(None)
+        if step is None:
+            if kind not in {"planned", "closed"}:
+                self._err.print(f"  [yellow]{kind}[/]")
+            return
+        title = plan.steps[step].title()
+        if kind in {"started", "undo-started"}:
+            self._spin(f"{'undoing ' if kind == 'undo-started' else ''}{title}")
+        elif kind in MARKS:
+            took = f" [dim]{in_words(seconds)}[/]" if seconds is not None else ""
+            self._err.print(f"  {MARKS[kind]} {step + 1:>2}  {escape(title)}{took}")
+
+    def note(self, text: str) -> None:
+        """Say something about progress."""
+        if self.as_json:
+            self._json_line({"note": text})
+        else:
+            self._spin(None)
+            self._err.print(f"  {escape(text)}")
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        """Show that something takes its time."""
+        if self.as_json:
+            self._json_line({"note": text})
+            yield
+            return
+        self._spin(text)
+        try:
+            yield
+        finally:
+            self._spin(None)
+
+    def result(self, document: dict[str, Any], lines: Sequence[str] = ()) -> None:
+        """Print the result: one JSON document, or lines for people (rich markup)."""
+        self._spin(None)
+        if self.as_json:
+            print(json.dumps(document, indent=2, default=_plain))
+            return
+        for line in lines:
+            self._out.print(line)
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Print a table for people."""
+        table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
+        for column in columns:
+            table.add_column(column, overflow="fold")
+        for row in rows:
+            table.add_row(*(escape(cell) for cell in row))
+        Console(highlight=False).print(table)
+
+    def failure(self, why: RmuError, document: dict[str, Any] | None = None) -> None:
+        """Print a failure in its three parts: what happened, what state we are in, what to type next."""
+        self._spin(None)
+        if self.as_json:
+            said = {"outcome": why.outcome, "what": why.what, "state": why.state, "next": why.next}
+            print(json.dumps({**(document or {}), **said}, indent=2, default=_plain))
+        self._err.print(f"[red]{escape(why.what)}[/]")
+        if why.state:
+            self._err.print(escape(why.state))
+        self._err.print(f"next: [bold]{escape(why.next)}[/]")
+
+    def confirm(self, question: str) -> bool:
+        """Ask yes or no; no where nobody can be asked."""
+        return self.may_ask and Confirm.ask(question, console=self._err, default=False)
+
+    def ask(self, question: str) -> str:
+        """Ask for a line of text; empty where nobody can be asked."""
+        return Prompt.ask(question, console=self._err) if self.may_ask else ""
+
+    def _spin(self, text: str | None) -> None:
+        if self._status is not None:
+            self._status.stop()
+            self._status = None
+        if text is not None and self._err.is_terminal:
+            self._status = self._err.status(escape(text))
+            self._status.start()
+
+    def _json_line(self, value: dict[str, Any]) -> None:
+        print(json.dumps(value), file=sys.stderr, flush=True)
+
+
+def in_words(seconds: float) -> str:
+    """Say a duration in words: 0.4 s, 12 s, 3 min 5 s, 2 h 10 min."""
+    if seconds < 10:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def at(moment: datetime) -> str:
+    """Print a time in UTC with its zone."""
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return str(value)
