@@ -1,0 +1,177 @@
+"""The keepers' side of the gate: `GET /twin/wanted` is the record in one document, `POST /twin/seen` what became true.
+
+One document a second instead of a dozen describes keeps the polling cheap; everything in it is what the public API
+would answer, but for passwords.
+"""
+
+from collections.abc import Iterable
+from typing import Any
+
+from moto.autoscaling.models import FakeAutoScalingGroup
+from moto.ec2.models import ec2_backends
+from moto.elbv2.models import elbv2_backends
+
+from ratemyunit_ops.twin.gate import autoscaling
+from ratemyunit_ops.twin.gate.agent import body_of, reply
+from ratemyunit_ops.twin.gate.elbv2 import draining
+from ratemyunit_ops.twin.gate.mend import ACCOUNT
+from ratemyunit_ops.twin.gate.ssm import RUN
+from ratemyunit_ops.twin.gate.state import SEEN
+
+
+def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Serve one call of a keeper."""
+    action = environ["PATH_INFO"].rpartition("/")[2]
+    if action == "wanted":
+        return reply(start_response, wanted())
+    if action == "seen":
+        _see(body_of(environ))
+        return reply(start_response, None)
+    if action == "ssm-latency":
+        RUN.latency = float(body_of(environ))
+        return reply(start_response, None)
+    return reply(start_response, {"error": f"no such call: {action}"}, "404 Not Found")
+
+
+def wanted() -> dict[str, Any]:
+    """Write down what should be."""
+    autoscaling.advance()
+    return {
+        "instances": _instances(),
+        "groups": [_group(one) for one in autoscaling.groups()],
+        "balancers": _balancers(),
+    }
+
+
+def _see(report: dict[str, Any]) -> None:
+    SEEN.machines.update(report.get("machines", {}))
+    SEEN.databases.update(report.get("databases", {}))
+    SEEN.archived.update(report.get("archived", {}))
+    SEEN.balancers.update(report.get("balancers", {}))
+    for arn, states in report.get("targets", {}).items():
+        SEEN.targets[arn] = states
+    autoscaling.advance()
+
+
+def _instances() -> list[dict[str, Any]]:
+    rows = []
+    for region, backend in ec2_backends[ACCOUNT].items():
+        for one in list(backend.all_instances()):
+            rows.append(_instance(region, one))
+    return rows
+
+
+def _instance(region: str, one: Any) -> dict[str, Any]:
+    profile = one.iam_instance_profile or {}
+    return {
+        "id": one.id,
+        "region": region,
+        "state": one.state,
+        "address": one.private_ip,
+        "type": one.instance_type,
+        "zone": one.placement.zone,
+        "image": one.image_id,
+        "user_data": one.user_data.decode() if isinstance(one.user_data, bytes) else (one.user_data or ""),
+        "tags": {tag["key"]: tag["value"] for tag in one.get_tags()},
+        "profile": profile.get("Arn", profile.get("Name", "")) if isinstance(profile, dict) else str(profile),
+        "hop_limit": one.metadata_options.http_put_response_hop_limit,
+        "reboots": getattr(one, "reboots", 0),
+    }
+
+
+def _group(group: FakeAutoScalingGroup) -> dict[str, Any]:
+    return {
+        "name": group.name,
+        "region": group.region,
+        "health_type": group.health_check_type,
+        "grace": int(group.health_check_grace_period or 0),
+        "suspended": [one["ProcessName"] for one in group.suspended_processes],
+        "target_groups": list(group.target_group_arns),
+        "instances": [
+            {
+                "id": one.instance.id,
+                "lifecycle": one.lifecycle_state,
+                "health": one.health_status,
+                "in_service_at": getattr(one, "in_service_at", None),
+                "machine": SEEN.machines.get(one.instance.id),
+                "targets": [SEEN.targets.get(arn, {}).get(one.instance.id) for arn in group.target_group_arns],
+            }
+            for one in group.instance_states
+        ],
+    }
+
+
+def _balancers() -> list[dict[str, Any]]:
+    rows = []
+    for region, backend in elbv2_backends[ACCOUNT].items():
+        for one in backend.load_balancers.values():
+            listeners = [_listener(listener) for listener in one.listeners.values()]
+            groups = {
+                arn: _target_group(region, backend.target_groups[arn])
+                for arn in _arns(listeners)
+                if arn in backend.target_groups
+            }
+            rows.append(
+                {
+                    "arn": one.arn,
+                    "name": one.name,
+                    "dns": one.dns_name,
+                    "scheme": one.scheme,
+                    "idle": int(one.attrs.get("idle_timeout.timeout_seconds", 60)),
+                    "listeners": listeners,
+                    "target_groups": groups,
+                }
+            )
+    return rows
+
+
+def _listener(listener: Any) -> dict[str, Any]:
+    rules = [
+        {"priority": str(rule.priority), "conditions": rule.conditions, "actions": [_action(a) for a in rule.actions]}
+        for rule in listener.rules.values()
+        if str(rule.priority) != "default"
+    ]
+    rules.sort(key=lambda rule: int(rule["priority"]))
+    return {
+        "port": int(listener.port),
+        "protocol": listener.protocol,
+        "certificates": list(listener.certificates or []),
+        "default": [_action(one) for one in listener.default_actions],
+        "rules": rules,
+    }
+
+
+def _action(action: Any) -> dict[str, Any]:
+    data: dict[str, Any] = dict(action.data)
+    return data
+
+
+def _arns(listeners: list[dict[str, Any]]) -> list[str]:
+    arns: list[str] = []
+    for listener in listeners:
+        for action in [*listener["default"], *(a for rule in listener["rules"] for a in rule["actions"])]:
+            arns += [one["TargetGroupArn"] for one in (action.get("ForwardConfig") or {}).get("TargetGroups", [])]
+            arns += [action["TargetGroupArn"]] if action.get("TargetGroupArn") else []
+    return list(dict.fromkeys(arns))
+
+
+def _target_group(region: str, group: Any) -> dict[str, Any]:
+    backend = ec2_backends[ACCOUNT][region]
+    targets = {}
+    for id, target in group.targets.items():
+        instance = backend.get_instance_by_id(id)
+        address = instance.private_ip if instance else id
+        targets[id] = {"address": address, "port": int(target["Port"])}
+    return {
+        "name": group.name,
+        "path": group.health_check_path or "/",
+        "port": group.health_check_port,
+        "interval": int(group.health_check_interval_seconds),
+        "timeout": int(group.health_check_timeout_seconds),
+        "healthy": int(group.healthy_threshold_count),
+        "unhealthy": int(group.unhealthy_threshold_count),
+        "matcher": (group.matcher or {}).get("HttpCode", "200"),
+        "delay": int(group.attributes["deregistration_delay.timeout_seconds"]),
+        "targets": targets,
+        "draining": draining(group),
+    }

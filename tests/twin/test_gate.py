@@ -1,0 +1,340 @@
+"""The gate alone, on loopback: what moto lacks is answered as AWS answers it. Machines are played by the test."""
+
+import base64
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import boto3
+import pytest
+from botocore.config import Config
+from botocore.exceptions import ClientError
+
+LATENCY = 0.3
+
+
+class Gate:
+    """One gate process and the two sides that speak to it."""
+
+    def __init__(self, port: int) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+
+    def client(self, service: str) -> Any:
+        return boto3.client(
+            service,
+            endpoint_url=self.url,
+            region_name="us-east-1",
+            aws_access_key_id="twin",
+            aws_secret_access_key="twin",
+            config=Config(retries={"total_max_attempts": 1}),
+        )
+
+    def call(self, path: str, body: Any = None) -> Any:
+        data = None if body is None else json.dumps(body).encode()
+        with urllib.request.urlopen(urllib.request.Request(self.url + path, data=data), timeout=30) as answer:
+            return json.loads(answer.read())
+
+    def seen(self, **report: Any) -> None:
+        self.call("/twin/seen", report)
+
+
+@pytest.fixture(scope="module")
+def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    env = {**os.environ, "RMU_TWIN_SSM_LATENCY": str(LATENCY)}
+    command = [sys.executable, "-m", "ratemyunit_ops.twin.gate.server", "--host", "127.0.0.1", "--port", str(port)]
+    log = (tmp_path_factory.mktemp("gate") / "gate.log").open("w")
+    process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
+    gate = Gate(port)
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            gate.call("/twin/wanted")
+            break
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, "the gate did not start"
+            time.sleep(0.2)
+    yield gate
+    process.kill()
+    process.wait()
+    log.close()
+
+
+@pytest.fixture(scope="module")
+def subnet(gate: Gate) -> str:
+    ec2 = gate.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.77.0.0/16")["Vpc"]["VpcId"]
+    return str(ec2.create_subnet(VpcId=vpc, CidrBlock="10.77.1.0/24")["Subnet"]["SubnetId"])
+
+
+@pytest.fixture
+def instance(gate: Gate, subnet: str) -> str:
+    """An instance whose agent is online."""
+    run = gate.client("ec2").run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet)
+    id = str(run["Instances"][0]["InstanceId"])
+    gate.seen(machines={id: "running"})
+    gate.call(f"/twin-agent/ping?instance={id}")
+    return id
+
+
+def answer_one(gate: Gate, id: str, **report: Any) -> dict[str, Any]:
+    """Be the guest agent for one command; answer what it was handed."""
+    work = gate.call(f"/twin-agent/poll?instance={id}")
+    said = {
+        "command_id": work["command_id"],
+        "instance": id,
+        "status": "Success",
+        "exit_code": 0,
+        "stdout": "",
+        "stderr": "",
+        **report,
+    }
+    gate.call("/twin-agent/update", said)
+    return dict(work)
+
+
+def wait_for(what: Any, seconds: float = 5.0) -> Any:
+    deadline = time.monotonic() + seconds
+    while not (value := what()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return value
+
+
+def send(gate: Gate, id: str, **more: Any) -> str:
+    asked = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["true"]}, **more}
+    return str(gate.client("ssm").send_command(InstanceIds=[id], **asked)["Command"]["CommandId"])
+
+
+def status(gate: Gate, command: str, id: str) -> dict[str, Any]:
+    answer: dict[str, Any] = gate.client("ssm").get_command_invocation(CommandId=command, InstanceId=id)
+    return answer
+
+
+def ended(gate: Gate, command: str, id: str) -> dict[str, Any]:
+    def look() -> dict[str, Any] | None:
+        now = status(gate, command, id)
+        return now if now["Status"] not in ("Pending", "InProgress", "Cancelling") else None
+
+    found = wait_for(look)
+    assert found, "the command never ended"
+    return dict(found)
+
+
+def test_an_invocation_does_not_exist_straight_after_send(gate: Gate, instance: str) -> None:
+    command = send(gate, instance)
+
+    with pytest.raises(ClientError) as refused:
+        status(gate, command, instance)
+
+    assert refused.value.response["Error"]["Code"] == "InvocationDoesNotExist"
+
+
+def test_a_command_goes_from_pending_through_in_progress_to_its_end(gate: Gate, instance: str) -> None:
+    gate.call("/twin/ssm-latency", 1.0)
+    command = send(gate, instance)
+    time.sleep(0.6)
+    before = status(gate, command, instance)["Status"]
+    work = gate.call(f"/twin-agent/poll?instance={instance}")
+    during = status(gate, command, instance)["Status"]
+
+    gate.call(
+        "/twin-agent/update",
+        {
+            "command_id": command,
+            "instance": instance,
+            "status": "Failed",
+            "exit_code": 7,
+            "stdout": "out",
+            "stderr": "err",
+        },
+    )
+    told_late = status(gate, command, instance)
+    end = ended(gate, command, instance)
+    gate.call("/twin/ssm-latency", LATENCY)
+
+    assert (before, during) == ("Pending", "InProgress")
+    assert work["script"] == "true\n"
+    assert told_late["Status"] == "InProgress" and told_late["StandardOutputContent"] == ""
+    assert (end["Status"], end["ResponseCode"], end["StandardOutputContent"]) == ("Failed", 7, "out")
+
+
+def test_output_is_cut_as_aws_cuts_it(gate: Gate, instance: str) -> None:
+    command = send(gate, instance)
+    time.sleep(0.5)
+    answer_one(gate, instance, stdout="x" * 30_000, stderr="y" * 9_000)
+
+    end = ended(gate, command, instance)
+
+    assert (len(end["StandardOutputContent"]), len(end["StandardErrorContent"])) == (24_000, 8_000)
+
+
+def test_a_parameter_by_environment_never_enters_the_script(gate: Gate, instance: str) -> None:
+    document = {
+        "schemaVersion": "2.2",
+        "parameters": {"Body": {"type": "String", "interpolationType": "ENV_VAR"}, "Limit": {"type": "String"}},
+        "mainSteps": [
+            {
+                "action": "aws:runShellScript",
+                "name": "run",
+                "inputs": {"timeoutSeconds": "{{ Limit }}", "runCommand": ['printf %s "$SSM_Body"', "echo {{ Body }}"]},
+            }
+        ],
+    }
+    gate.client("ssm").create_document(Name="rmu-test", Content=json.dumps(document), DocumentType="Command")
+
+    send(gate, instance, DocumentName="rmu-test", Parameters={"Body": ["'; rm -rf /"], "Limit": ["42"]})
+    work = answer_one(gate, instance)
+
+    assert work["env"] == {"SSM_Body": "'; rm -rf /"}
+    assert "rm -rf" not in work["script"] and "echo $SSM_Body" in work["script"]
+    assert work["execution_timeout_s"] == 42
+
+
+@pytest.mark.parametrize("parameters", [{}, {"commands": ["true"], "shell": ["sh"]}])
+def test_a_missing_or_unknown_parameter_is_refused(gate: Gate, instance: str, parameters: dict[str, Any]) -> None:
+    with pytest.raises(ClientError) as refused:
+        send(gate, instance, Parameters=parameters)
+
+    assert refused.value.response["Error"]["Code"] == "InvalidParameters"
+
+
+def test_an_instance_whose_agent_never_called_takes_no_command(gate: Gate, subnet: str) -> None:
+    run = gate.client("ec2").run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet)
+    id = run["Instances"][0]["InstanceId"]
+
+    with pytest.raises(ClientError) as refused:
+        send(gate, id)
+
+    assert refused.value.response["Error"]["Code"] == "InvalidInstanceId"
+    shown = gate.client("ssm").describe_instance_information()["InstanceInformationList"]
+    assert id not in [one["InstanceId"] for one in shown]
+
+
+def test_a_cancel_reaches_the_agent_and_promises_nothing(gate: Gate, instance: str) -> None:
+    command = send(gate, instance)
+    gate.call(f"/twin-agent/poll?instance={instance}")
+
+    gate.client("ssm").cancel_command(CommandId=command)
+    told = gate.call(f"/twin-agent/poll?instance={instance}")
+    time.sleep(0.5)  # an invocation is invisible that long
+    asked = wait_for(lambda: status(gate, command, instance)["Status"] == "Cancelling")
+
+    assert told == {"cancel": command} and asked
+
+
+def group_of_one(gate: Gate, subnet: str, name: str, hook: bool = True) -> Any:
+    ec2, asg = gate.client("ec2"), gate.client("autoscaling")
+    data = {
+        "ImageId": "ami-12345678",
+        "InstanceType": "t3.micro",
+        "UserData": base64.b64encode(b"#!/bin/sh\n").decode(),
+    }
+    ec2.create_launch_template(LaunchTemplateName=name, LaunchTemplateData=data)
+    asg.create_auto_scaling_group(
+        AutoScalingGroupName=name,
+        MinSize=0,
+        MaxSize=2,
+        DesiredCapacity=0,
+        VPCZoneIdentifier=subnet,
+        LaunchTemplate={"LaunchTemplateName": name, "Version": "$Latest"},
+    )
+    if hook:
+        asg.put_lifecycle_hook(
+            LifecycleHookName=f"{name}-boot",
+            AutoScalingGroupName=name,
+            HeartbeatTimeout=30,
+            LifecycleTransition="autoscaling:EC2_INSTANCE_LAUNCHING",
+            DefaultResult="ABANDON",
+        )
+    asg.set_desired_capacity(AutoScalingGroupName=name, DesiredCapacity=1)
+    return asg
+
+
+def members(asg: Any, name: str) -> list[tuple[str, str]]:
+    group = asg.describe_auto_scaling_groups(AutoScalingGroupNames=[name])["AutoScalingGroups"][0]
+    return [(one["InstanceId"], one["LifecycleState"]) for one in group["Instances"]]
+
+
+def test_an_instance_is_in_service_only_when_its_hook_is_completed(gate: Gate, subnet: str) -> None:
+    asg = group_of_one(gate, subnet, "hooked")
+    [(id, launched)] = members(asg, "hooked")
+    gate.seen(machines={id: "running"})
+    [(_, waits)] = members(asg, "hooked")
+
+    asg.complete_lifecycle_action(
+        LifecycleHookName="hooked-boot", AutoScalingGroupName="hooked", InstanceId=id, LifecycleActionResult="CONTINUE"
+    )
+    [(_, serves)] = members(asg, "hooked")
+
+    assert (launched, waits, serves) == ("Pending", "Pending:Wait", "InService")
+    with pytest.raises(ClientError):
+        asg.record_lifecycle_action_heartbeat(
+            LifecycleHookName="hooked-boot", AutoScalingGroupName="hooked", InstanceId=id
+        )
+
+
+def test_an_abandoned_instance_is_replaced(gate: Gate, subnet: str) -> None:
+    asg = group_of_one(gate, subnet, "abandoned")
+    [(id, _)] = members(asg, "abandoned")
+    gate.seen(machines={id: "running"})
+
+    asg.complete_lifecycle_action(
+        LifecycleHookName="abandoned-boot",
+        AutoScalingGroupName="abandoned",
+        InstanceId=id,
+        LifecycleActionResult="ABANDON",
+    )
+    both = dict(members(asg, "abandoned"))
+    gate.seen(machines={id: "gone"})
+    left = dict(members(asg, "abandoned"))
+
+    assert both[id] == "Terminating" and len(both) == 2
+    assert id not in left and list(left.values()) == ["Pending"]
+
+
+def test_standby_leaves_the_target_group_and_comes_back(gate: Gate, subnet: str) -> None:
+    asg, elb = group_of_one(gate, subnet, "standing", hook=False), gate.client("elbv2")
+    vpc = gate.client("ec2").describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    made = elb.create_target_group(Name="standing", Protocol="HTTP", Port=8080, VpcId=vpc)
+    arn = made["TargetGroups"][0]["TargetGroupArn"]
+    asg.attach_load_balancer_target_groups(AutoScalingGroupName="standing", TargetGroupARNs=[arn])
+    [(id, _)] = members(asg, "standing")
+    gate.seen(machines={id: "running"})
+
+    def targets() -> list[str]:
+        shown = elb.describe_target_health(TargetGroupArn=arn)["TargetHealthDescriptions"]
+        return [one["TargetHealth"]["State"] for one in shown]
+
+    before = targets()
+    asg.enter_standby(InstanceIds=[id], AutoScalingGroupName="standing", ShouldDecrementDesiredCapacity=True)
+    during, inside = targets(), members(asg, "standing")
+    asg.exit_standby(InstanceIds=[id], AutoScalingGroupName="standing")
+
+    assert before == ["unused"]
+    assert during == ["draining"] and inside == [(id, "Standby")]
+    assert targets() == ["unused"] and members(asg, "standing") == [(id, "InService")]
+
+
+def test_two_pollers_of_two_instances_do_not_take_each_others_work(gate: Gate, instance: str, subnet: str) -> None:
+    run = gate.client("ec2").run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet)
+    other = str(run["Instances"][0]["InstanceId"])
+    gate.call(f"/twin-agent/ping?instance={other}")
+    got: dict[str, Any] = {}
+    waits = [threading.Thread(target=lambda id=id: got.update({id: answer_one(gate, id)})) for id in (instance, other)]
+
+    for one in waits:
+        one.start()
+    first, second = send(gate, instance), send(gate, other)
+    for one in waits:
+        one.join()
+
+    assert got[instance]["command_id"] == first and got[other]["command_id"] == second
