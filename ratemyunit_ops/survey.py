@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import Facts, Known, LeaseView, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import held, read_header, read_headers, read_lease, read_pointer, read_releases
 
 T = TypeVar("T")
 
@@ -51,6 +51,13 @@ def holder(o: Outside) -> LeaseView | None:
     """Read who holds the environment; None when nobody does."""
     seen = read_lease(o.ledger)
     return seen if held(seen) else None
+
+
+def lease_age(o: Outside, world: World) -> float | None:
+    """Tell for how many seconds the run that holds the environment has been going; None where none does."""
+    lease = world.lease.value if isinstance(world.lease, Known) else None
+    header = read_header(o.ledger, lease.run) if lease else None
+    return round((o.clock.now() - header.started).total_seconds(), 1) if header else None
 
 
 def last_run(o: Outside) -> RunHeader | None:

@@ -1,0 +1,1 @@
+"""The door: commands, and nothing but commands. Nothing imports this package."""

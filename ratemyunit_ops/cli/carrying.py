@@ -1,0 +1,112 @@
+"""From a plan to its end: show, ask once, carry, show. Also the signals: first Ctrl-C stops between two steps."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import signal
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from types import FrameType
+
+import typer
+
+from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.engine import run as runs
+from ratemyunit_ops.engine.journal import Event
+from ratemyunit_ops.errors import Interrupted, Mistyped, Refused, RmuError, RolledBack
+from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.show.screen import in_words
+from ratemyunit_ops.steps.base import Plan
+from ratemyunit_ops.steps.kinds import parse_plan
+from ratemyunit_ops.survey import facts
+
+
+def new_run_id() -> str:
+    """Name a run at plan time: sortable, and not guessable twice within a second."""
+    return f"r-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def carry_out(w: Wired, plan: Plan, *, dry_run: bool, because: str | None, yes: bool) -> None:
+    """Show the plan, ask once where the environment wants it, carry it and show the result."""
+    w.screen.plan(plan)
+    if dry_run:
+        w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
+        return
+    session = session_of(w, agreed(w, because, yes, f"{plan.verb} on {plan.environment}?"))
+    finish(w, plan.run, lambda: runs.execute(w.outside, plan, session))
+
+
+def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bool = False) -> None:
+    """Do the work and show how the run ended, whatever way it did."""
+    try:
+        act()
+    except RmuError as why:
+        document = _document(w, run)
+        if undone_is_success and isinstance(why, RolledBack):
+            w.screen.result(document, [f"Run {run} is given up and undone. {why.state}"])
+            return
+        w.screen.failure(why, document)
+        w.screen.end()
+        raise typer.Exit(why.exit_code) from why
+    report = report_run(w.outside.ledger, run)
+    w.screen.result(_document(w, run), [f"[green]{report.release}[/] serves. {in_words(report.seconds)}, run {run}."])
+    w.screen.end()
+
+
+def session_of(w: Wired, because: str) -> runs.Session:
+    """Make the session: who acts, how to look, whom to tell."""
+    began: dict[int, datetime] = {}
+
+    def tell(plan: Plan, event: Event) -> None:
+        if event.kind in {"started", "undo-started"} and event.step is not None:
+            began[event.step] = event.at
+        since = began.get(event.step) if event.step is not None else None
+        seconds = (event.at - since).total_seconds() if since else None
+        w.screen.event(plan, event.kind, event.step, event.facts, seconds)
+
+    return runs.Session(
+        who=w.who,
+        because=because,
+        look_at=facts,
+        parse=parse_plan,
+        interrupted=listen_for_interrupts(w),
+        on_event=tell,
+        patience=lambda left: w.screen.note(f"watching whether the run still beats, {left:.0f} s more"),
+    )
+
+
+def agreed(w: Wired, because: str | None, yes: bool, question: str) -> str:
+    """Get the reason and the consent the environment wants. Raises Mistyped, Refused."""
+    if not w.settings.env.confirm:
+        return because or ""
+    because = because or w.screen.ask("Why?")
+    if not because:
+        raise Mistyped(f"{w.settings.environment} wants a reason", next="add --because 'WHY'")
+    if not yes and not w.screen.confirm(question):
+        raise Refused("nobody agreed to it", next="add --yes, or answer y on a terminal")
+    return because
+
+
+def listen_for_interrupts(w: Wired) -> Callable[[], bool]:
+    """Catch Ctrl-C and SIGTERM before anything is taken: the first asks to stop after this step, the second quits."""
+    asked = threading.Event()
+
+    def on_signal(number: int, frame: FrameType | None) -> None:
+        if asked.is_set():
+            os._exit(Interrupted.exit_code)
+        asked.set()
+        w.screen.note("stopping after this step (once more: at once)")
+
+    signal.signal(signal.SIGINT, on_signal)
+    signal.signal(signal.SIGTERM, on_signal)
+    return asked.is_set
+
+
+def _document(w: Wired, run: str) -> dict[str, object]:
+    try:
+        report = report_run(w.outside.ledger, run)
+    except (RmuError, IndexError):
+        return {"run": run}
+    return report.model_dump(exclude={"verb"})

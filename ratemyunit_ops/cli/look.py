@@ -1,0 +1,66 @@
+"""`rmu status`, `doctor`, `logs`: looking, never changing."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ratemyunit_ops.cli.options import AsJson, Env
+
+
+def register(app: typer.Typer) -> None:
+    """Add the commands."""
+    for command in (status, doctor, logs):
+        app.command()(command)
+
+
+def status(env: Env = None, as_json: AsJson = False) -> None:
+    """Show who serves what now; always prints, naming what it could not see.
+
+    Example: rmu status --env production
+    """
+    from ratemyunit_ops.cli.wire import wire
+    from ratemyunit_ops.reports.status import report_status
+    from ratemyunit_ops.show.status import status_lines
+    from ratemyunit_ops.survey import STATUS, lease_age, survey
+
+    w = wire(env, as_json=as_json)
+    world = survey(w.outside, w.settings.environment, STATUS)
+    report = report_status(world, w.settings.env.front_door, lease_age(w.outside, world))
+    w.screen.result(report.model_dump(mode="json"), status_lines(report))
+    w.screen.end()
+
+
+def doctor(env: Env = None, as_json: AsJson = False) -> None:
+    """Tell what is missing on this machine or in this account, and the command that mends each.
+
+    Example: rmu doctor --env production
+    """
+    from ratemyunit_ops.cli.wire import wire
+    from ratemyunit_ops.outside.machine import on_path, platform
+    from ratemyunit_ops.reports.doctor import examine, well
+
+    w = wire(env, as_json=as_json)
+    findings = examine(w.outside, account=w.settings.env.account, which=on_path, machine=platform())
+    if as_json:
+        w.screen.result({"well": well(findings), "findings": [f.model_dump() for f in findings]})
+    else:
+        w.screen.table("", ("what", "verdict", "seen", "mend"), [(f.name, f.verdict, f.seen, f.mend) for f in findings])
+    raise typer.Exit(0 if well(findings) else 3)
+
+
+def logs(
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many lines of each host.")] = 50,
+    role: Annotated[str, typer.Option("--role", help="blue, green, worker, proxy, boot or host.")] = "live",
+    env: Env = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show the newest lines of the live release's log, or of another part of the hosts.
+
+    Example: rmu logs -n 200 --role worker
+    """
+    from ratemyunit_ops.cli.onhosts import read_logs
+    from ratemyunit_ops.cli.wire import wire
+
+    read_logs(wire(env, as_json=as_json), role, lines)

@@ -1,0 +1,159 @@
+"""What `deploy` and `rollback` do before a plan is carried: settings to request, retries that resume, cancels."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from datetime import timedelta
+
+from ratemyunit_ops import __version__
+from ratemyunit_ops.cli.carrying import agreed, carry_out, finish, new_run_id, session_of
+from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.engine import run as runs
+from ratemyunit_ops.engine.journal import read_events
+from ratemyunit_ops.engine.lease import busy
+from ratemyunit_ops.errors import Mistyped, RmuError
+from ratemyunit_ops.model import Known
+from ratemyunit_ops.planning.common import live_release
+from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
+from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, way_back
+from ratemyunit_ops.records import held, read_lease
+from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
+
+HOW = {
+    "flip": "a flip: the release is still started, a second or two",
+    "start": "a start: its image is on the hosts, about half a minute",
+    "pull": "a pull and a start: about a minute",
+}
+UNITS = {"s": 1, "m": 60, "h": 3600}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """How the operator asked: why, only to look, without questions."""
+
+    because: str | None
+    dry_run: bool
+    yes: bool
+
+
+def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool, asked: Asked) -> None:
+    """Plan a deploy and carry it; go on with a dead run of the same command; say so when it serves already."""
+    if _resumed_own_dead_run(w, "deploy", version, asked):
+        return
+    with w.screen.working("looking at hosts, registry and ledger"):
+        world = survey(w.outside, w.settings.environment, DEPLOY, version=version)
+    request = _request(w, version, bake=bake, base=base, probe=probe)
+    plan = plan_deploy(world, request)
+    if already_serves(world, request):
+        live = live_release(world)
+        w.screen.result(
+            {"run": None, "outcome": "done", "release": version, "digest": live.digest if live else None},
+            [f"{version} serves already; nothing to do."],
+        )
+        return
+    carry_out(w, plan, dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+
+
+def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
+    """Cancel a running deploy, or plan the way back and carry it."""
+    if _cancelled_a_deploy(w, asked) or _resumed_own_dead_run(w, "rollback", version, asked):
+        return
+    warm = warm_release(w.outside)
+    needs = ROLLBACK if warm and version in (None, warm) else ROLLBACK | {"hosts"}
+    with w.screen.working("looking at the ledger"):
+        world = survey(w.outside, w.settings.environment, needs)
+    request = RollbackRequest(
+        run=new_run_id(),
+        version=version,
+        rmu_version=__version__,
+        ready_deadline=w.settings.env.ready_deadline,
+        warm=warm if needs is ROLLBACK else _started(world.hosts),
+    )
+    plan = plan_rollback(world, request)
+    target = plan.steps[-1].release.version  # type: ignore[attr-defined]
+    w.screen.note(f"back to {target} by {HOW[way_back(world, target, request.warm)]}")
+    carry_out(w, plan, dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+
+
+def _request(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool) -> DeployRequest:
+    env = w.settings.env
+    return DeployRequest(
+        run=new_run_id(),
+        version=version,
+        rmu_version=__version__,
+        repository=w.places.get("repository", ""),
+        base=base,
+        bake=duration(bake) if bake else env.bake,
+        ready_deadline=env.ready_deadline,
+        probe=probe,
+        allow_critical=version in env.allow_critical_findings,
+        warm_floor=env.warm_floor_mib * 2**20,
+        config=dict(env.app),
+        secrets=w.outside.secrets.names(),
+    )
+
+
+def duration(text: str) -> timedelta:
+    """Read 30s, 5m or 1h. Raises Mistyped."""
+    found = re.fullmatch(r"(\d+)([smh])", text)
+    if not found:
+        raise Mistyped(f"“{text}” is no duration", next="--bake 5m   (30s, 5m, 1h)")
+    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+
+
+def _started(hosts: object) -> str | None:
+    """Name the release that every host holds started beside what serves; None where they differ."""
+    if not isinstance(hosts, Known):
+        return None
+    warm = {next((s.release for s in h.slots.values() if s.state == "warm"), None) for h in hosts.value}
+    return warm.pop() if len(warm) == 1 else None
+
+
+def _resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
+    """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
+    seen = read_lease(w.outside.ledger)
+    if seen is None or not held(seen):
+        return False
+    events = read_events(w.outside.ledger, seen.run)
+    plan = events[0].facts["plan"] if events else {}
+    if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, version):
+        raise busy(seen)
+    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+    session = session_of(w, agreed(w, asked.because, asked.yes, f"resume {seen.run}?"))
+    finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
+    return True
+
+
+def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
+    """During a deploy a rollback cancels it and waits until it has unwound itself, or unwinds it when its carrier is dead."""
+    seen = read_lease(w.outside.ledger)
+    if seen is None or not held(seen):
+        return False
+    events = read_events(w.outside.ledger, seen.run)
+    if not events or events[0].facts["plan"]["verb"] != "deploy":
+        return False
+    w.screen.note(f"deploy {seen.run} of {seen.owner} is running: asking it to unwind")
+    session = session_of(w, agreed(w, asked.because, asked.yes, f"cancel {seen.run}?"))
+    if asked.dry_run:
+        return True
+    outcome = runs.cancel(w.outside, seen.run, session)
+    report = report_run(w.outside.ledger, seen.run)
+    document = {**report.model_dump(exclude={"verb"}), "outcome": "done" if outcome == "rolled_back" else outcome}
+    w.screen.result(document, [f"Deploy {seen.run} is unwound; {report.release or 'nothing'} serves."])
+    if outcome not in {"rolled_back", "refused"}:
+        raise RmuErrorAfterCancel(seen.run, outcome)
+    return True
+
+
+class RmuErrorAfterCancel(RmuError):
+    """The deploy ended another way before it could unwind."""
+
+    exit_code = 3
+    outcome = "refused"
+
+    def __init__(self, run: str, outcome: str) -> None:
+        super().__init__(
+            f"run {run} had ended ({outcome}) before it could be cancelled", next="rmu rollback"
+        )

@@ -1,0 +1,15 @@
+"""Options that several commands share, worded once."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+Env = Annotated[str | None, typer.Option("--env", help="Environment of rmu.toml; else RMU_ENV, else twin.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, progress as JSON lines on stderr.")]
+Because = Annotated[str | None, typer.Option("--because", help="Why; kept in the journal.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (CI).")]
+NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; refuse instead.")]
+RunId = Annotated[str, typer.Argument(help="A run, as shown by `rmu history`.", metavar="RUN")]

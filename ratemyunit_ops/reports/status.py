@@ -1,0 +1,90 @@
+"""Who serves what now. Always answers, naming what it could not see."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
+
+
+class Status(Frozen):
+    """The answer of `rmu status --json`; programs read these names."""
+
+    environment: str
+    front_door: str
+    release: str | None
+    digest: str | None
+    schema_head: str | None
+    hosts: tuple[dict[str, Any], ...]
+    worker: dict[str, str | None]
+    previous: dict[str, str | None]
+    unknown: tuple[dict[str, str], ...]
+    lease: dict[str, Any] | None
+    database: dict[str, Any]
+
+
+def report_status(world: World, front_door: str, lease_age: float | None) -> Status:
+    """Put a surveyed world into the shape that people and programs read."""
+    door = world.front_door.value if isinstance(world.front_door, Known) else None
+    live = _live(world)
+    hosts = world.hosts.value if isinstance(world.hosts, Known) else ()
+    lease = world.lease.value if isinstance(world.lease, Known) else None
+    database = world.database.value if isinstance(world.database, Known) else None
+    return Status(
+        environment=world.environment,
+        front_door=front_door,
+        release=door.version if door else (live.version if live else None),
+        digest=door.digest if door else (live.digest if live else None),
+        schema_head=live.schema_head if live else None,
+        hosts=tuple(_host(h) for h in hosts),
+        worker=_worker(hosts),
+        previous=_previous(world, live, hosts),
+        unknown=tuple({"what": k, "why": v} for k, v in world.unknown().items()),
+        lease=(
+            {"run": lease.run, "owner": lease.owner, "step": lease.step, "age_seconds": lease_age} if lease else None
+        ),
+        database={
+            "identifier": database.identifier if database else None,
+            "latest_restorable_time": _iso(database.latest_restorable) if database else None,
+        },
+    )
+
+
+def _live(world: World) -> Release | None:
+    if not isinstance(world.pointer, Known) or not isinstance(world.releases, Known):
+        return None
+    version = world.pointer.value.release
+    return next((r for r in world.releases.value if r.version == version), None)
+
+
+def _host(h: HostView) -> dict[str, Any]:
+    return {
+        "id": h.id,
+        "address": h.address,
+        "live_slot": h.live_slot,
+        "slots": {name: {"release": s.release, "state": s.state} for name, s in h.slots.items()},
+        "memory_available": h.memory_available,
+        "disk_free": h.disk_free,
+        "backup_on": h.backup_on,
+    }
+
+
+def _worker(hosts: tuple[HostView, ...]) -> dict[str, str | None]:
+    first = hosts[0].worker if hosts else None
+    return {"release": first.release if first else None, "state": first.state if first else None}
+
+
+def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -> dict[str, str | None]:
+    """Name the release a rollback would go to, and how near it is: warm, retained (image kept), gone."""
+    releases = world.releases.value if isinstance(world.releases, Known) else ()
+    older = [r for r in releases if live and r.verdict == "good" and r.created < live.created]
+    if not older:
+        return {"release": None, "state": None}
+    states = {s.state for h in hosts for s in h.slots.values() if s.release == older[-1].version}
+    near = "warm" if states == {"warm"} else "retained" if states else "gone"
+    return {"release": older[-1].version, "state": near if hosts else None}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return moment.isoformat() if moment else None
