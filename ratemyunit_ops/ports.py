@@ -137,6 +137,14 @@ class OneOff(Protocol):
         """Read the database's schema head through the release's image; empty where there is no schema."""
         ...
 
+    def has_roles(self, database: Database) -> bool:
+        """Tell whether the database's roles are there and take today's passwords."""
+        ...
+
+    def make_roles(self, database: Database) -> Facts:
+        """Make the database roles of ops, migrations and application, with today's passwords; safe to repeat."""
+        ...
+
     def migrate(self, ref: ReleaseRef) -> Facts:
         """Run the release's migrations to its head; answers head_before and head."""
         ...
@@ -200,6 +208,10 @@ class Secrets(Protocol):
 
     def ensure(self, names: Sequence[str]) -> tuple[str, ...]:
         """Make those that are missing, random; answer the names that were made."""
+        ...
+
+    def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        """List those of the names that do not exist yet."""
         ...
 
     def names(self) -> tuple[str, ...]:

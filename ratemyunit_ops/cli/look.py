@@ -21,8 +21,7 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
     Example: rmu status --env production
     """
     from ratemyunit_ops.cli.wire import wire
-    from ratemyunit_ops.reports.status import report_status
-    from ratemyunit_ops.show.status import status_lines
+    from ratemyunit_ops.reports.status import report_status, status_lines
     from ratemyunit_ops.survey import STATUS, lease_age, survey
 
     w = wire(env, as_json=as_json)

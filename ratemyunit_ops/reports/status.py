@@ -88,3 +88,24 @@ def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -
 
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
+
+
+def status_lines(s: Status) -> list[str]:
+    """Write the status as lines that fit 80 columns."""
+    worker = f"{s.worker['release']} {s.worker['state']}" if s.worker["release"] else s.worker["state"] or "unknown"
+    previous = f"{s.previous['release']} ({s.previous['state']})" if s.previous["release"] else "none"
+    lines = [
+        f"{s.release or 'nothing'} serves {s.environment}   {s.front_door}",
+        f"  digest     {(s.digest or '-')[:26]}",
+        f"  schema     {s.schema_head or '-'}",
+        f"  database   {s.database['identifier'] or '-'}",
+        f"  worker     {worker}",
+        f"  previous   {previous}",
+    ]
+    for host in s.hosts:
+        slots = "  ".join(f"{n}: {v['release'] or '-'} {v['state']}" for n, v in sorted(host["slots"].items()))
+        lines.append(f"  host       {host['id']} {host['address']}  {slots}")
+    if s.lease:
+        lines.append(f"  run        {s.lease['run']} of {s.lease['owner']}: {s.lease['step']}")
+    lines += [f"  unknown    {u['what']}: {u['why']}" for u in s.unknown]
+    return lines

@@ -10,12 +10,17 @@ from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
+from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
 
 AnyStep = Annotated[
-    Bake
+    ApplyInfra
+    | Bake
+    | EnsureSecrets
+    | HostsInService
     | ImageFit
+    | MakeRoles
     | Migrate
     | NoteRestorePoint
     | Prepare

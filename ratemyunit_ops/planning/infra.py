@@ -1,0 +1,50 @@
+"""Plan `infra apply`: secrets first (Terraform reads them), Terraform, then hosts and database roles."""
+
+from __future__ import annotations
+
+from ratemyunit_ops.model import Frozen, Pointer, World
+from ratemyunit_ops.ports import PlanSummary
+from ratemyunit_ops.steps.base import Plan
+from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
+
+SECRETS = ("db/master_password", "db/ops_password", "db/migrate_password", "db/app_password", "app/secret_key", "app/admin_token")
+"""Names under /rmu/ENV/ that must exist before the first apply."""
+
+
+class InfraRequest(Frozen):
+    """What an apply is made of."""
+
+    run: str
+    rmu_version: str
+    who: str
+    database: str
+    variables: dict[str, str]
+
+
+def plan_apply(world: World, request: InfraRequest, summary: PlanSummary) -> Plan:
+    """Plan to bring the stack to what Terraform says. The summary is Terraform's own plan, as counts and names."""
+    return Plan(
+        run=request.run,
+        verb="infra apply",
+        environment=world.environment,
+        rmu_version=request.rmu_version,
+        created=world.at,
+        steps=(
+            EnsureSecrets(names=SECRETS),
+            ApplyInfra(
+                root="stack",
+                variables=request.variables,
+                summary=summary,
+                who=request.who,
+                planned=world.at,
+                fence=True,
+            ),
+            HostsInService(),
+            MakeRoles(database=request.database),
+        ),
+    )
+
+
+def database_identifier(environment: str, pointer: Pointer) -> str:
+    """Name the database that Terraform is to hold: the live one, else the first."""
+    return pointer.database.identifier if pointer.database else f"rmu-{environment}-db-1"
