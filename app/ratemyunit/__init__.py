@@ -1,0 +1,1 @@
+"""RateMyUnit: search university units, and scrape them from catalogues with a real browser."""

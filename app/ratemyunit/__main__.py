@@ -1,0 +1,41 @@
+"""The door of the image: `ratemyunit api | worker | migrate [--head]`.
+
+Heavy imports wait until the role is known: the api never loads a browser, `migrate --head` loads nothing.
+"""
+
+import argparse
+import signal
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run one role until it is done or told to stop; answer the exit code."""
+    # As process 1 of a container SIGTERM is ignored until someone handles it, so a stop during the
+    # imports would hang until the kill.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    asked = _parser().parse_args(argv)
+    if asked.role == "migrate":
+        from ratemyunit import migrate
+
+        return migrate.run(head_only=asked.head)
+    if asked.role == "worker":
+        from ratemyunit import worker
+
+        return worker.run()
+    from ratemyunit import serve
+
+    return serve.run()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="ratemyunit", description=__doc__)
+    roles = parser.add_subparsers(dest="role", required=True)
+    roles.add_parser("api", help="answer HTTP on HTTP_HOST:HTTP_PORT")
+    roles.add_parser("worker", help="scrape catalogues from the queue")
+    migrate = roles.add_parser("migrate", help="upgrade the database to this image's schema")
+    migrate.add_argument("--head", action="store_true", help="print the image's schema head; touch no database")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""Role `api`: the routes. Thin: each asks one module one question."""
+
+import hmac
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Annotated, Any
+from uuid import UUID
+
+import anyio.to_thread
+from fastapi import Depends, FastAPI, Header, Query, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import AnyHttpUrl, BaseModel, Field
+from redis import RedisError
+from starlette.exceptions import HTTPException
+
+from ratemyunit import database, fixture, health, jobs, schema, units
+from ratemyunit.problems import answer_problems
+from ratemyunit.settings import Settings
+from ratemyunit.watch import Watch
+
+# Threads that run queries; a few more than the pool, so that one slow query does not hold up a readiness check.
+THREADS = 16
+NO_NUL = r"^[^\x00]*$"
+
+log = logging.getLogger("ratemyunit.api")
+
+
+class Unit(BaseModel):
+    """A unit as the API shows it."""
+
+    id: UUID
+    code: str
+    title: str
+    description: str
+    university: str
+    updated_at: Any
+
+
+class Units(BaseModel):
+    """A search result."""
+
+    units: list[Unit]
+
+
+class Scrape(BaseModel):
+    """An admin's wish: scrape this catalogue page for this university."""
+
+    url: Annotated[AnyHttpUrl, Field(max_length=2000)]
+    university: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+def create(settings: Settings) -> FastAPI:
+    """Build the application; nothing is connected before the first request needs it."""
+    engine = database.engine(settings.database_url)
+    redis = health.open_redis(settings.redis_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        log.info("listening", extra={"fields": {"version": settings.version, "schema_head": schema.HEAD}})
+        yield
+        engine.dispose()
+        redis.close()
+        log.info("pools closed")
+
+    app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
+    app.add_middleware(Watch)
+    answer_problems(app)
+    _operations(app)
+    _units(app)
+    _admin(app)
+    if settings.fixture_catalogue:
+        app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
+    return app
+
+
+def _operations(app: FastAPI) -> None:
+    settings: Settings = app.state.settings
+
+    @app.get("/livez")
+    async def livez() -> dict[str, bool]:
+        return {"live": True}
+
+    @app.get("/readyz")
+    def readyz() -> JSONResponse:
+        seen = health.look(app.state.engine, app.state.redis)
+        body = {
+            "ready": seen.ready,
+            "schema_head": schema.HEAD,
+            "database_head": seen.database_head,
+            "checks": seen.checks,
+        }
+        return JSONResponse(body, status_code=200 if seen.ready else 503, headers={"Cache-Control": "no-store"})
+
+    @app.get("/version")
+    async def version() -> JSONResponse:
+        body = {
+            "version": settings.version,
+            "digest": settings.digest,
+            "host": settings.host,
+            "schema_head": schema.HEAD,
+        }
+        return JSONResponse(body, headers={"Cache-Control": "no-store"})
+
+    @app.get("/metrics", include_in_schema=False)
+    def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+
+def _units(app: FastAPI) -> None:
+    @app.get("/api/units")
+    def search(
+        search: Annotated[str, Query(max_length=200, pattern=NO_NUL)] = "",
+        limit: Annotated[int, Query(ge=1, le=100)] = 20,
+    ) -> Units:
+        with app.state.engine.connect() as connection:
+            found = units.search(connection, search, most=limit)
+        return Units(units=[Unit(**unit) for unit in found])
+
+    @app.get("/api/units/{unit_id}")
+    def unit(unit_id: UUID) -> Unit:
+        with app.state.engine.connect() as connection:
+            found = units.one(connection, unit_id)
+        if found is None:
+            raise HTTPException(404, "there is no such unit")
+        return Unit(**found)
+
+
+def _admin(app: FastAPI) -> None:
+    @app.post("/api/admin/scrape", status_code=202, dependencies=[Depends(_admin_only)])
+    def scrape(wish: Scrape) -> dict[str, UUID]:
+        with app.state.engine.begin() as connection:
+            job = jobs.add(connection, str(wish.url), wish.university)
+        try:
+            jobs.push(app.state.redis, [job])
+        except RedisError:
+            log.warning("job is stored but not offered; the worker's refill will find it")
+        return {"job": job}
+
+    @app.get("/api/admin/jobs/{job_id}", dependencies=[Depends(_admin_only)])
+    def job(job_id: UUID) -> dict[str, Any]:
+        with app.state.engine.connect() as connection:
+            found = jobs.one(connection, job_id)
+        if found is None:
+            raise HTTPException(404, "there is no such job")
+        return dict(found)
+
+
+def _admin_only(request: Request, authorization: Annotated[str, Header()] = "") -> None:
+    token: str = request.app.state.settings.admin_token
+    # An unset token admits nobody; the comparison takes the same time wherever the two differ.
+    right = hmac.compare_digest(authorization.encode(), f"Bearer {token}".encode())
+    if not token or not right:
+        raise HTTPException(401, "this needs the admin token", headers={"WWW-Authenticate": "Bearer"})

@@ -1,0 +1,56 @@
+"""Is this process fit to serve? Asks the database, its schema and Redis, each within seconds, and says which failed."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from redis import Redis, RedisError
+from sqlalchemy import Engine
+from sqlalchemy.exc import SQLAlchemyError
+
+from ratemyunit import schema
+
+OK = "ok"
+
+
+@dataclass(frozen=True)
+class Readiness:
+    """Each check's answer: `ok`, or why not."""
+
+    checks: dict[str, str]
+    database_head: str | None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether every check is ok."""
+        return all(answer == OK for answer in self.checks.values())
+
+
+def look(engine: Engine, redis: "Redis[Any]") -> Readiness:
+    """Run every check once."""
+    database, fits, head = _database(engine)
+    return Readiness({"database": database, "redis": _redis(redis), "schema": fits}, head)
+
+
+def open_redis(url: str) -> "Redis[Any]":
+    """Open a client that gives up in seconds."""
+    opened: Redis[Any] = Redis.from_url(
+        url, decode_responses=True, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30
+    )
+    return opened
+
+
+def _database(engine: Engine) -> tuple[str, str, str | None]:
+    try:
+        with engine.connect() as connection:
+            fit = schema.fit(connection)
+    except SQLAlchemyError as why:
+        return f"cannot be asked ({type(why).__name__})", "unknown", None
+    return OK, fit.why_not or OK, fit.head
+
+
+def _redis(redis: "Redis[Any]") -> str:
+    try:
+        redis.ping()
+    except (RedisError, OSError) as why:
+        return f"cannot be asked ({type(why).__name__})"
+    return OK

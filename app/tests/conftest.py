@@ -1,0 +1,201 @@
+"""Real parts for the tests: a PostgreSQL cluster, a Redis, the image's roles as processes, all on loopback."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psycopg
+import pytest
+
+APP = Path(__file__).resolve().parents[1]
+TOKEN = "token-of-the-tests"
+
+
+def free_port() -> int:
+    """Find a port that nobody listens on."""
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])
+
+
+@dataclass
+class Cluster:
+    """One PostgreSQL cluster that the tests own."""
+
+    port: int
+    bin: Path
+    directory: Path
+    as_owner: list[str]
+
+    def url(self, database: str, role: str = "rmu_app") -> str:
+        """Make the URL of one database for one role."""
+        return f"postgresql://{role}:{role}@127.0.0.1:{self.port}/{database}"
+
+    def sql(self, statement: str, database: str = "postgres") -> None:
+        """Run one statement as the cluster's master."""
+        with psycopg.connect(self.url(database, "master"), autocommit=True) as connection:
+            connection.execute(statement)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Make a cluster with the roles that an environment has."""
+    homes = sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name))
+    assert homes, "these tests need PostgreSQL's server programs (apt-get install postgresql)"
+    # PostgreSQL refuses to run as root.
+    as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+    directory = Path(tempfile.mkdtemp(prefix="rmu-pg-"))
+    if as_owner:
+        shutil.chown(directory, "postgres", "postgres")
+    made = Cluster(free_port(), homes[-1], directory, as_owner)
+    data, password = directory / "data", directory / "password"
+    password.write_text("master")
+    password.chmod(0o644)
+    run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": directory}
+    init = ["--auth=scram-sha-256", "--username=master", f"--pwfile={password}", "--encoding=UTF8", "--no-sync"]
+    subprocess.run([*as_owner, made.bin / "initdb", "-D", data, *init], **run)
+    options = f"-c listen_addresses=127.0.0.1 -p {made.port} -c fsync=off -k {directory}"
+    control = [*as_owner, made.bin / "pg_ctl", "-D", data, "-w", "-l", directory / "log"]
+    subprocess.run([*control, "-o", options, "start"], **run)
+    try:
+        for role in ("rmu_migrate", "rmu_app"):
+            made.sql(f"create role {role} login password '{role}'")
+        yield made
+    finally:
+        subprocess.run([*control, "-m", "immediate", "stop"], **run)
+        shutil.rmtree(directory)
+
+
+@pytest.fixture(scope="session")
+def redis_url() -> Iterator[str]:
+    """Start a Redis that keeps nothing."""
+    with redis_server() as url:
+        yield url
+
+
+class redis_server:
+    """A Redis process as a context."""
+
+    def __enter__(self) -> str:
+        """Start it and wait until it listens."""
+        port = free_port()
+        argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
+        wait_until(lambda: listens(port))
+        return f"redis://127.0.0.1:{port}/0"
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self._process.terminate()
+        self._process.wait(10)
+
+
+_databases = iter(range(1, 10_000))
+
+
+@pytest.fixture
+def empty_database(cluster: Cluster) -> str:
+    """Make a database as an environment has it: rmu_migrate owns the schema, nothing is in it."""
+    name = f"t{os.getpid()}_{next(_databases)}"
+    cluster.sql(f"create database {name}")
+    cluster.sql("alter schema public owner to rmu_migrate", name)
+    return name
+
+
+@pytest.fixture
+def database(cluster: Cluster, empty_database: str) -> str:
+    """Make a migrated database."""
+    from ratemyunit import migrate
+
+    migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+    return empty_database
+
+
+@dataclass
+class Role:
+    """One role of the image as a process."""
+
+    process: "subprocess.Popen[str]"
+    port: int
+    log: Path
+    base: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.base = f"http://127.0.0.1:{self.port}"
+
+    def get(self, path: str, **headers: str) -> tuple[int, dict[str, str], str]:
+        """Ask by GET; answer status, headers and body, whatever the status."""
+        return self._ask(urllib.request.Request(self.base + path, headers=headers))
+
+    def post(self, path: str, body: object, **headers: str) -> tuple[int, dict[str, str], str]:
+        """Ask by POST with a JSON body."""
+        content = {"Content-Type": "application/json", **headers}
+        return self._ask(urllib.request.Request(self.base + path, json.dumps(body).encode(), content))
+
+    def stop(self, within: float = 30) -> int:
+        """Send SIGTERM; answer the exit code."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(within)
+
+    def lines(self) -> list[dict[str, object]]:
+        """Parse every line logged so far; a line that is no JSON fails the test."""
+        return [json.loads(line) for line in self.log.read_text().splitlines()]
+
+    def _ask(self, request: urllib.request.Request) -> tuple[int, dict[str, str], str]:
+        try:
+            with urllib.request.urlopen(request, timeout=15) as answer:
+                return answer.status, dict(answer.headers), answer.read().decode()
+        except urllib.error.HTTPError as answer:
+            return answer.code, dict(answer.headers), answer.read().decode()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator["type[Role]"]:
+    """Give a function that starts a role with an environment and waits for /livez."""
+    started: list[Role] = []
+
+    def starter(role: str, **environment: str) -> Role:
+        port = free_port()
+        log = tmp_path / f"{role}-{len(started)}.log"
+        env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(APP), "HTTP_PORT": str(port)}
+        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", **environment}
+        with log.open("w") as out:
+            argv = [sys.executable, "-m", "ratemyunit", role]
+            process = subprocess.Popen(argv, env=env, stdout=out, stderr=subprocess.STDOUT, text=True)
+        one = Role(process, port, log)
+        started.append(one)
+        wait_until(lambda: process.poll() is not None or listens(port))
+        assert process.poll() is None, log.read_text()
+        return one
+
+    yield starter  # type: ignore[misc]
+    for one in started:
+        if one.process.poll() is None:
+            one.process.kill()
+            one.process.wait()
+
+
+def listens(port: int) -> bool:
+    """Tell whether someone listens on a loopback port."""
+    with socket.socket() as s:
+        s.settimeout(1)
+        return s.connect_ex(("127.0.0.1", port)) == 0
+
+
+def wait_until(question: object, within: float = 20) -> None:
+    """Ask again until the answer is yes, or fail."""
+    until = time.monotonic() + within
+    while not question():  # type: ignore[operator]
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.05)

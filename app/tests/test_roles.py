@@ -1,0 +1,199 @@
+"""The roles as the host runs them: ready only when fit, gone on SIGTERM without a lost request, work given back."""
+
+import http.client
+import json
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import psycopg
+import pytest
+from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, wait_until
+
+Start = Callable[..., Role]
+
+
+def test_an_api_with_all_it_needs_is_ready(start: Start, cluster: Cluster, database: str, redis_url: str) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+
+    status, _, body = api.get("/readyz")
+
+    ok = {"database": "ok", "redis": "ok", "schema": "ok"}
+    assert status == 200
+    assert json.loads(body) == {"ready": True, "schema_head": "0001", "database_head": "0001", "checks": ok}
+
+
+def test_an_unmigrated_database_is_not_ready_but_alive(
+    start: Start, cluster: Cluster, empty_database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(empty_database), REDIS_URL=redis_url)
+
+    status, _, body = api.get("/readyz")
+
+    assert status == 503
+    assert json.loads(body)["checks"] == {"database": "ok", "redis": "ok", "schema": "the database has no schema yet"}
+    assert api.get("/livez")[0] == 200
+
+
+def test_an_unreachable_redis_is_named_and_does_not_touch_livez(start: Start, cluster: Cluster, database: str) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=f"redis://127.0.0.1:{free_port()}/0")
+
+    status, _, body = api.get("/readyz")
+
+    assert status == 503
+    assert json.loads(body)["ready"] is False
+    assert "cannot be asked" in json.loads(body)["checks"]["redis"]
+    assert api.get("/livez")[0] == 200
+
+
+def test_an_unreachable_database_is_named_within_seconds(start: Start, cluster: Cluster, redis_url: str) -> None:
+    url = f"postgresql://rmu_app:rmu_app@127.0.0.1:{free_port()}/none"
+    api = start("api", DATABASE_URL=url, REDIS_URL=redis_url)
+    began = time.monotonic()
+
+    status, _, body = api.get("/readyz")
+
+    assert status == 503
+    assert "cannot be asked" in json.loads(body)["checks"]["database"]
+    assert time.monotonic() - began < 8
+    assert api.get("/api/units?search=x")[0] == 503
+    assert api.get("/livez")[0] == 200
+
+
+def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, database: str) -> None:
+    with redis_server() as url:
+        api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=url)
+        assert api.get("/readyz")[0] == 200
+
+    assert api.get("/readyz")[0] == 503
+
+
+@pytest.mark.parametrize(
+    ("newer", "oldest_code", "ready"), [("0002", "0001", 200), ("0003", "0002", 503)], ids=["expanded", "contracted"]
+)
+def test_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
+    start: Start, cluster: Cluster, database: str, redis_url: str, newer: str, oldest_code: str, ready: int
+) -> None:
+    cluster.sql(f"update alembic_version set version_num = '{newer}'", database)
+    cluster.sql(f"insert into schema_line values ('{newer}', '{oldest_code}')", database)
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+
+    assert api.get("/readyz")[0] == ready
+
+
+def test_version_repeats_what_it_was_started_with(start: Start, cluster: Cluster) -> None:
+    named = {"RELEASE_VERSION": "v7", "RELEASE_DIGEST": "sha256:abc", "HOST_ID": "i-1"}
+    api = start("api", DATABASE_URL=cluster.url("none"), **named)
+
+    status, headers, body = api.get("/version")
+
+    assert status == 200
+    assert json.loads(body) == {"version": "v7", "digest": "sha256:abc", "host": "i-1", "schema_head": "0001"}
+    assert headers["cache-control"] == "no-store"
+
+
+def test_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_0(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    answers: list[int] = []
+    with psycopg.connect(cluster.url(database, "rmu_migrate")) as blocker:
+        blocker.execute("lock table units in access exclusive mode")
+        slow = threading.Thread(target=lambda: answers.append(api.get("/api/units?search=networks")[0]))
+        slow.start()
+        wait_until(lambda: _waiting(cluster, database) == 1)
+
+        api.process.terminate()
+        wait_until(lambda: _refuses(api))
+        assert api.process.poll() is None
+
+    slow.join(10)
+    assert answers == [200]
+    assert api.process.wait(30) == 0
+    assert [line["message"] for line in api.lines()][-2:] == ["pools closed", "stopped"]
+
+
+def test_idle_connections_are_kept_longer_than_the_proxys_pool(start: Start, cluster: Cluster) -> None:
+    from ratemyunit import serve
+
+    api = start("api", DATABASE_URL=cluster.url("none"))
+    connection = http.client.HTTPConnection("127.0.0.1", api.port)
+    connection.request("GET", "/livez")
+    connection.getresponse().read()
+    first = connection.sock
+    time.sleep(6)  # uvicorn's own default would have closed it after 5
+
+    connection.request("GET", "/livez")
+
+    assert connection.getresponse().status == 200
+    assert connection.sock is first
+    assert serve.KEEP_ALIVE >= 75
+
+
+def test_a_missing_setting_ends_with_2_and_names_it(start: Start) -> None:
+    with pytest.raises(AssertionError, match="DATABASE_URL"):
+        start("api")
+
+
+def test_a_scrape_asked_for_over_http_is_read_in_a_real_browser_and_found_by_search(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url, FIXTURE_CATALOGUE="1")
+    worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    wish = {"url": f"{api.base}/fixture/catalogue", "university": "Fixture University"}
+
+    status, _, body = api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")
+    assert status == 202
+    job = json.loads(body)["job"]
+    wait_until(lambda: _job(api, job)["state"] == "done", within=40)
+
+    found = json.loads(api.get("/api/units?search=congestion")[2])["units"]
+    assert [unit["code"] for unit in found] == ["COMP3300"]
+    assert json.loads(api.get(f"/api/units/{found[0]['id']}")[2])["university"] == "Fixture University"
+    assert "scrape_open_pages 0.0" in worker.get("/metrics")[2]
+    assert worker.get("/livez")[0] == 200
+    assert worker.stop() == 0
+    assert worker.lines()[-1]["message"] == "stopped"
+
+
+def test_a_worker_told_to_stop_gives_its_job_back(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    with _silent_site() as url:
+        wish = {"url": url, "university": "Slow University"}
+        job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
+        wait_until(lambda: _job(api, job)["state"] == "running")
+
+        code = worker.stop(within=30)
+
+    assert code == 0
+    after = _job(api, job)
+    assert (after["state"], after["attempts"]) == ("queued", 0)
+    assert after["lease_until"] is None
+
+
+def _job(api: Role, job: str) -> dict[str, object]:
+    answer: dict[str, object] = json.loads(api.get(f"/api/admin/jobs/{job}", Authorization=f"Bearer {TOKEN}")[2])
+    return answer
+
+
+def _waiting(cluster: Cluster, database: str) -> int:
+    with psycopg.connect(cluster.url(database, "master")) as connection:
+        asked = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        row = connection.execute(asked).fetchone()
+    return int(row[0]) if row else 0
+
+
+def _refuses(api: Role) -> bool:
+    return not listens(api.port)
+
+
+@contextmanager
+def _silent_site() -> Iterator[str]:
+    """Listen, accept, and never answer."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
