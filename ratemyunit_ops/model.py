@@ -169,6 +169,7 @@ class DatabaseView(Frozen):
     port: int
     status: str
     latest_restorable: datetime | None = None
+    protected: bool = True
 
 
 class ImageView(Frozen):

@@ -39,6 +39,7 @@ class Screen:
         self._err = Console(stderr=True, highlight=False, soft_wrap=True)
         self._out = Console(highlight=False, soft_wrap=True)
         self._frame = ""
+        self._doing = ""
         self._status: Status | None = None
 
     def frame(self, environment: str, account: str, front_door: str) -> None:
@@ -84,6 +85,13 @@ class Screen:
         else:
             self._spin(None)
             self._err.print(f"  {escape(text)}")
+
+    def detail(self, text: str) -> None:
+        """Show one line of what a long piece of work says, under what is being worked on."""
+        if self.as_json:
+            self._json_line({"detail": text})
+        elif self._status is not None:
+            self._status.update(escape(f"{self._doing} · {text.strip()[:60]}"))
 
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
@@ -139,6 +147,7 @@ class Screen:
         if self._status is not None:
             self._status.stop()
             self._status = None
+        self._doing = text or ""
         if text is not None and self._err.is_terminal:
             self._status = self._err.status(escape(text))
             self._status.start()

@@ -1,0 +1,35 @@
+"""What `rmu image` does with the registry."""
+
+from __future__ import annotations
+
+import typer
+
+from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.errors import Refused
+
+
+def push_version(w: Wired, version: str) -> None:
+    """Build or find the image and push it. Raises Refused when the version names another digest already."""
+    with w.screen.working(f"building {version}"):
+        built = w.builder().build(w.settings.root / "app", on_line=w.screen.detail)
+    there = w.outside.registry.image(version)
+    if there is not None and there.digest != built.digest:
+        raise Refused(
+            f"the registry has a {version} already, made of another tree ({there.digest[:19]}); tags are immutable",
+            next="rmu image push NEW_VERSION",
+        )
+    with w.screen.working(f"pushing {version}"):
+        digest = there.digest if there else w.builder().push(built, version=version, on_line=w.screen.detail)
+    w.screen.result({"version": version, "digest": digest}, [f"{version}: {digest} is in the registry"])
+    w.screen.end()
+
+
+def scan_version(w: Wired, version: str) -> None:
+    """Show one image's findings."""
+    image = w.outside.registry.image(version)
+    if image is None:
+        raise Refused(f"the registry has no image {version}", next=f"rmu image push {version}")
+    document = {"version": version, "digest": image.digest, "scan": image.scan, "critical": image.findings}
+    w.screen.result(document, [f"{version}: {image.scan}, {image.findings} CRITICAL findings"])
+    if image.scan == "critical":
+        raise typer.Exit(3)
