@@ -126,6 +126,34 @@ class Fleet(Protocol):
         ...
 
 
+class Group(Protocol):
+    """The hosts' places in their group: who is in service, and taking one out."""
+
+    def states(self) -> Mapping[str, str]:
+        """Tell each member's lifecycle state."""
+        ...
+
+    def booted(self, host: str) -> float | None:
+        """Tell when a host's kernel started (unix seconds); None while it does not answer."""
+        ...
+
+    def stand_by(self, host: str) -> None:
+        """Take a host out of service without replacing it."""
+        ...
+
+    def rejoin(self, host: str) -> None:
+        """Put a host back into service."""
+        ...
+
+    def reboot(self, host: str) -> None:
+        """Reboot a host."""
+        ...
+
+    def replace(self, host: str) -> None:
+        """End a host; the group makes a new one, which boots the live release by itself."""
+        ...
+
+
 class OneOff(Protocol):
     """A single command in a release's image."""
 
@@ -321,6 +349,7 @@ class Outside:
     clock: Clock
     ledger: Ledger
     fleet: Fleet
+    group: Group
     oneoff: OneOff
     shell: Shell
     traffic: Traffic

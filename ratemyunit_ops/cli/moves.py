@@ -40,7 +40,7 @@ class Asked:
 
 def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool, asked: Asked) -> None:
     """Plan a deploy and carry it; go on with a dead run of the same command; say so when it serves already."""
-    if _resumed_own_dead_run(w, "deploy", version, asked):
+    if resumed_own_dead_run(w, "deploy", version, asked):
         return
     with w.screen.working("looking at hosts, registry and ledger"):
         world = survey(w.outside, w.settings.environment, DEPLOY, version=version)
@@ -58,7 +58,7 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
 
 def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
     """Cancel a running deploy, or plan the way back and carry it."""
-    if _cancelled_a_deploy(w, asked) or _resumed_own_dead_run(w, "rollback", version, asked):
+    if _cancelled_a_deploy(w, asked) or resumed_own_dead_run(w, "rollback", version, asked):
         return
     warm = warm_release(w.outside)
     needs = ROLLBACK if warm and version in (None, warm) else ROLLBACK | {"hosts"}
@@ -111,7 +111,7 @@ def _started(hosts: object) -> str | None:
     return warm.pop() if len(warm) == 1 else None
 
 
-def _resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
+def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
     """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
     seen = read_lease(w.outside.ledger)
     if seen is None or not held(seen):

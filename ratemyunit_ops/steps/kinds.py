@@ -10,6 +10,7 @@ from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
+from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
 from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
@@ -18,17 +19,23 @@ AnyStep = Annotated[
     ApplyInfra
     | Bake
     | EnsureSecrets
+    | HostBack
     | HostsInService
     | ImageFit
     | MakeRoles
     | Migrate
+    | NewHostServes
     | NoteRestorePoint
     | Prepare
     | Proven
     | Ready
+    | RebootHost
     | RecordRelease
+    | Rejoin
+    | ReplaceHost
     | Retire
     | Serve
+    | StandBy
     | StartRelease
     | StartWorker
     | StillWorks

@@ -1,0 +1,70 @@
+"""`rmu host`: list, reboot, replace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
+
+app = typer.Typer(help="Look at hosts, reboot or replace one.", no_args_is_help=True, rich_markup_mode=None)
+Host = Annotated[str, typer.Argument(help="An instance id, as shown by `rmu host list`.", metavar="HOST")]
+
+
+@app.command(name="list")
+def list_hosts(env: Env = None, as_json: AsJson = False) -> None:
+    """List the hosts and their state in the group.
+
+    Example: rmu host list
+    """
+    from ratemyunit_ops.cli.wire import wire
+
+    w = wire(env, as_json=as_json)
+    found = w.outside.fleet.instances()
+    if as_json:
+        w.screen.result({"hosts": [i.model_dump() for i in found]})
+        return
+    w.screen.table("", ("host", "address", "state"), [(i.id, i.address, i.state) for i in found])
+
+
+@app.command()
+def reboot(
+    host: Host,
+    env: Env = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    as_json: AsJson = False,
+) -> None:
+    """Reboot one host: out of service, reboot, back in service, proven.
+
+    Example: rmu host reboot i-0abc --because "kernel"
+    """
+    from ratemyunit_ops.cli.machines import reboot_it
+    from ratemyunit_ops.cli.moves import Asked
+    from ratemyunit_ops.cli.wire import wire
+
+    reboot_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
+
+
+@app.command()
+def replace(
+    host: Host,
+    env: Env = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    as_json: AsJson = False,
+) -> None:
+    """End one host; its group makes a new one, which boots the live release by itself.
+
+    Example: rmu host replace i-0abc --because "frozen"
+    """
+    from ratemyunit_ops.cli.machines import replace_it
+    from ratemyunit_ops.cli.moves import Asked
+    from ratemyunit_ops.cli.wire import wire
+
+    replace_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
