@@ -14,6 +14,7 @@ from moto.autoscaling.models import TerminateInstanceActivity as Terminated
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
+from ratemyunit_ops.twin.gate.ec2 import dress
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 from ratemyunit_ops.twin.gate.state import SEEN
 
@@ -117,9 +118,12 @@ def replace_autoscaling_group_instances(self: FakeAutoScalingGroup, count: int, 
     """Launch as moto does, but the new ones are only Pending."""
     before = set(self.instance_states)
     _launch(self, count, tags)
+    template = self.ec2_launch_template
     for state in self.instance_states:
         if state not in before:
             state.lifecycle_state = "Pending"
+            if template is not None:
+                dress(state.instance, template.get_version(self.launch_template_version).data)
 
 
 @mend(FakeAutoScalingGroup)

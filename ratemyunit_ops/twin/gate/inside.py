@@ -13,6 +13,7 @@ from moto.elbv2.models import elbv2_backends
 
 from ratemyunit_ops.twin.gate import autoscaling
 from ratemyunit_ops.twin.gate.agent import body_of, reply
+from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.ssm import RUN
@@ -22,6 +23,8 @@ from ratemyunit_ops.twin.gate.state import SEEN
 def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Serve one call of a keeper."""
     action = environ["PATH_INFO"].rpartition("/")[2]
+    if action == "alive":
+        return reply(start_response, None)
     if action == "wanted":
         return reply(start_response, wanted())
     if action == "seen":
@@ -62,18 +65,18 @@ def _instances() -> list[dict[str, Any]]:
 
 
 def _instance(region: str, one: Any) -> dict[str, Any]:
-    profile = one.iam_instance_profile or {}
     return {
         "id": one.id,
         "region": region,
         "state": one.state,
+        "machine": SEEN.machines.get(one.id),
         "address": one.private_ip,
         "type": one.instance_type,
         "zone": one.placement.zone,
         "image": one.image_id,
-        "user_data": one.user_data.decode() if isinstance(one.user_data, bytes) else (one.user_data or ""),
+        "user_data": str(one.user_data or ""),  # base64, as it was given
         "tags": {tag["key"]: tag["value"] for tag in one.get_tags()},
-        "profile": profile.get("Arn", profile.get("Name", "")) if isinstance(profile, dict) else str(profile),
+        "profile": profile_of(one),
         "hop_limit": one.metadata_options.http_put_response_hop_limit,
         "reboots": getattr(one, "reboots", 0),
     }

@@ -1,0 +1,87 @@
+"""EC2's small holes: reboots are counted for the keeper, Instance Connect endpoints are kept."""
+
+from typing import Any
+
+from moto.core.responses import ActionResult
+from moto.ec2.models.instances import Instance, MetadataOptions
+from moto.ec2.responses import EC2Response
+from moto.moto_api._internal import mock_random
+
+from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
+
+ENDPOINTS: dict[str, dict[str, Any]] = {}
+
+_reboot = Instance.reboot
+
+
+@mend(Instance)
+def reboot(self: Instance) -> None:
+    """Note one more reboot; the keeper compares the count."""
+    _reboot(self)
+    self.reboots = getattr(self, "reboots", 0) + 1  # type: ignore[attr-defined]
+
+
+def dress(instance: Instance, template: dict[str, Any]) -> None:
+    """Give a launched instance what moto forgets of its template: profile and metadata options."""
+    profile = template.get("IamInstanceProfile") or {}
+    if profile:
+        instance.ec2_backend.associate_iam_instance_profile(
+            instance.id, iam_instance_profile_name=profile.get("Name"), iam_instance_profile_arn=profile.get("Arn")
+        )
+    if template.get("MetadataOptions"):
+        instance.metadata_options = MetadataOptions(template["MetadataOptions"])
+
+
+def profile_of(instance: Instance) -> str:
+    """Answer the ARN of an instance's profile; empty when it has none."""
+    association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
+    return str(association.iam_instance_profile.arn) if association else ""
+
+
+@mend(EC2Response)
+def create_instance_connect_endpoint(self: Any) -> ActionResult:
+    """Keep an endpoint; it is available at once."""
+    id = f"eice-{mock_random.get_random_hex(17)}"
+    subnet = self.ec2_backend.get_subnet(self._get_param("SubnetId"))
+    tags = [tag for spec in self._get_param("TagSpecifications", []) or [] for tag in spec.get("Tags", [])]
+    ENDPOINTS[id] = {
+        "OwnerId": ACCOUNT,
+        "InstanceConnectEndpointId": id,
+        "InstanceConnectEndpointArn": f"arn:aws:ec2:{self.region}:{ACCOUNT}:instance-connect-endpoint/{id}",
+        "State": "create-complete",
+        "DnsName": f"{id}.ec2-instance-connect-endpoint.{self.region}.amazonaws.com",
+        "PreserveClientIp": bool(self._get_bool_param("PreserveClientIp", False)),
+        "SecurityGroupIds": self._get_param("SecurityGroupIds", []) or [],
+        "SubnetId": subnet.id,
+        "VpcId": subnet.vpc_id,
+        "AvailabilityZone": subnet.availability_zone,
+        "Tags": tags,
+    }
+    return ActionResult({"InstanceConnectEndpoint": ENDPOINTS[id]})
+
+
+@mend(EC2Response)
+def describe_instance_connect_endpoints(self: Any) -> ActionResult:
+    """List endpoints.
+
+    Raises: InvalidInstanceConnectEndpointId.NotFound.
+    """
+    ids = self._get_param("InstanceConnectEndpointIds", []) or list(ENDPOINTS)
+    return ActionResult({"InstanceConnectEndpoints": [_endpoint(id) for id in ids]})
+
+
+@mend(EC2Response)
+def delete_instance_connect_endpoint(self: Any) -> ActionResult:
+    """Forget an endpoint.
+
+    Raises: InvalidInstanceConnectEndpointId.NotFound.
+    """
+    endpoint = _endpoint(self._get_param("InstanceConnectEndpointId"))
+    del ENDPOINTS[endpoint["InstanceConnectEndpointId"]]
+    return ActionResult({"InstanceConnectEndpoint": {**endpoint, "State": "delete-complete"}})
+
+
+def _endpoint(id: str) -> dict[str, Any]:
+    if id not in ENDPOINTS:
+        raise refuse("InvalidInstanceConnectEndpointId.NotFound", f"The endpoint {id} does not exist")
+    return ENDPOINTS[id]
