@@ -83,14 +83,21 @@ class Lease:
             raise
         self._view = new
 
+    def tick(self) -> bool:
+        """Beat unless it ended; answer whether to go on beating."""
+        if self._ended.is_set():
+            return False
+        try:
+            self.beat()
+        except LeaseLost:
+            return False
+        except RmuError:
+            pass  # the ledger did not answer; may_act() turns false by itself after 20 s
+        return True
+
     def _beat_on(self) -> None:
-        while not self._ended.wait(BEAT_EVERY.total_seconds()):
-            try:
-                self.beat()
-            except LeaseLost:
-                return
-            except RmuError:
-                continue  # the ledger did not answer; may_act() turns false by itself after 20 s
+        while not self._ended.wait(BEAT_EVERY.total_seconds()) and self.tick():
+            pass
 
 
 def acquire(o: Outside, run: str, owner: str) -> Lease:
