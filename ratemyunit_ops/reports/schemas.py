@@ -1,0 +1,45 @@
+"""The JSON that other programs read, as JSON Schema. `docs/json/` holds the files; a test compares."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ratemyunit_ops.model import Probe, RunHeader
+from ratemyunit_ops.reports.status import Status
+
+VERSION = 1
+
+
+class Loose(BaseModel):
+    """A document that may gain keys."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+class RunDocument(Loose):
+    """`deploy`, `rollback`, `resume`, `abandon`."""
+
+    run: str | None
+    outcome: str = Field(pattern="^(done|refused|busy|rolled_back|half_way|interrupted|bug)$")
+    release: str | None = None
+    seconds: float | None = None
+    phases: dict[str, float] | None = None
+    probe: Probe | None = None
+    ssm_commands: int | None = None
+
+
+class HistoryDocument(Loose):
+    """`history`."""
+
+    runs: list[RunHeader]
+
+
+DOCUMENTS: dict[str, type[BaseModel]] = {"status": Status, "run": RunDocument, "history": HistoryDocument}
+
+
+def schema(name: str) -> dict[str, Any]:
+    """Make the JSON Schema of one document, with its version."""
+    made = DOCUMENTS[name].model_json_schema()
+    return {"$id": f"rmu/{name}/{VERSION}", **made}

@@ -1,0 +1,27 @@
+"""The schemas in docs/json are those of the code, and old keys stay."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ratemyunit_ops.reports.schemas import DOCUMENTS, schema
+
+DOCS = Path(__file__).parents[2] / "docs" / "json"
+STAY = {
+    "status": "environment front_door release digest schema_head hosts worker previous unknown lease database",
+    "run": "run outcome release seconds phases probe ssm_commands",
+    "history": "runs",
+}
+
+
+@pytest.mark.parametrize("name", sorted(DOCUMENTS))
+def test_the_written_schema_is_the_code_s(name: str) -> None:
+    written = json.loads((DOCS / f"{name}.json").read_text())
+
+    assert written == schema(name)
+
+
+@pytest.mark.parametrize("name", sorted(STAY))
+def test_a_key_that_other_programs_read_is_never_dropped(name: str) -> None:
+    assert set(STAY[name].split()) <= set(schema(name)["properties"])
