@@ -1,0 +1,101 @@
+"""The hosts' places in their Auto Scaling group.
+
+Standby needs desired - 1 >= min, or the group launches a second host [ASG, "Temporarily removing instances"]; so the
+minimum is lowered while a host stands by and put back when it rejoins. The group's own tag keeps the old minimum, which is
+how a janitor, or the next rejoin, finds it after a crash.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+from ratemyunit_ops.errors import Refused, RmuError
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.ports import Shell
+
+MINIMUM_TAG = "rmu:minimum-before-standby"
+SERVICE = "autoscaling"
+
+
+class AutoScalingGroup:
+    """The group `rmu-ENV-hosts`."""
+
+    def __init__(self, account: Account, name: str, shell: Shell) -> None:
+        self._account = account
+        self._name = name
+        self._shell = shell
+
+    def states(self) -> Mapping[str, str]:
+        """Tell each member's lifecycle state."""
+        return {i["InstanceId"]: i["LifecycleState"] for i in self._group().get("Instances", [])}
+
+    def booted(self, host: str) -> float | None:
+        """Tell when a host's kernel started (unix seconds); None while it does not answer."""
+        try:
+            answer = self._shell.run(
+                ["stat", "-c", "%Y", "/run/systemd/system"], hosts=[host], deadline=timedelta(seconds=30)
+            )
+        except RmuError:
+            return None
+        return float(answer[0].stdout) if answer and answer[0].exit_code == 0 else None
+
+    def stand_by(self, host: str) -> None:
+        """Take a host out of service without replacing it."""
+        group = self._group()
+        if self.states().get(host) in {"Standby", "EnteringStandby"}:
+            return
+        self._remember(int(group["MinSize"]))
+        self._set_minimum(max(0, int(group["DesiredCapacity"]) - 1))
+        self._account.act(
+            SERVICE,
+            "EnterStandby",
+            AutoScalingGroupName=self._name,
+            InstanceIds=[host],
+            ShouldDecrementDesiredCapacity=True,
+        )
+
+    def rejoin(self, host: str) -> None:
+        """Put a host back into service, and the minimum with it."""
+        if self.states().get(host) in {"Standby", "EnteringStandby"}:
+            self._account.act(SERVICE, "ExitStandby", AutoScalingGroupName=self._name, InstanceIds=[host])
+        before = self._remembered()
+        if before is not None:
+            self._set_minimum(before)
+            self._forget()
+
+    def reboot(self, host: str) -> None:
+        """Reboot a host."""
+        self._account.act("ec2", "RebootInstances", InstanceIds=[host])
+
+    def replace(self, host: str) -> None:
+        """End a host; the group makes a new one."""
+        self._account.act(
+            SERVICE, "TerminateInstanceInAutoScalingGroup", InstanceId=host, ShouldDecrementDesiredCapacity=False
+        )
+
+    def _group(self) -> dict[str, Any]:
+        answer = self._account.ask(SERVICE, "DescribeAutoScalingGroups", AutoScalingGroupNames=[self._name])
+        if not answer["AutoScalingGroups"]:
+            raise Refused(f"there is no group {self._name}", next="rmu infra apply")
+        found: dict[str, Any] = answer["AutoScalingGroups"][0]
+        return found
+
+    def _set_minimum(self, size: int) -> None:
+        self._account.act(SERVICE, "UpdateAutoScalingGroup", AutoScalingGroupName=self._name, MinSize=size)
+
+    def _tag(self, **more: Any) -> dict[str, Any]:
+        return {"ResourceId": self._name, "ResourceType": "auto-scaling-group", "Key": MINIMUM_TAG, **more}
+
+    def _remember(self, size: int) -> None:
+        if self._remembered() is None:
+            tag = self._tag(Value=str(size), PropagateAtLaunch=False)
+            self._account.act(SERVICE, "CreateOrUpdateTags", Tags=[tag])
+
+    def _remembered(self) -> int | None:
+        tags = {t["Key"]: t["Value"] for t in self._group().get("Tags", [])}
+        return int(tags[MINIMUM_TAG]) if MINIMUM_TAG in tags else None
+
+    def _forget(self) -> None:
+        self._account.act(SERVICE, "DeleteTags", Tags=[self._tag()])
