@@ -17,6 +17,7 @@ from ratemyunit_ops.ports import Shell
 
 MINIMUM_TAG = "rmu:minimum-before-standby"
 SERVICE = "autoscaling"
+SINCE = ("systemctl", "show", "--property=UserspaceTimestamp", "--value", "--timestamp=unix")
 
 
 class AutoScalingGroup:
@@ -34,12 +35,10 @@ class AutoScalingGroup:
     def booted(self, host: str) -> float | None:
         """Tell when a host's kernel started (unix seconds); None while it does not answer."""
         try:
-            answer = self._shell.run(
-                ["stat", "-c", "%Y", "/run/systemd/system"], hosts=[host], deadline=timedelta(seconds=30)
-            )
+            answer = self._shell.run(SINCE, hosts=[host], deadline=timedelta(seconds=30))
         except RmuError:
             return None
-        return float(answer[0].stdout) if answer and answer[0].exit_code == 0 else None
+        return float(answer[0].stdout.strip().lstrip("@")) if answer and answer[0].exit_code == 0 else None
 
     def stand_by(self, host: str) -> None:
         """Take a host out of service without replacing it."""
