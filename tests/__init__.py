@@ -1,0 +1,1 @@
+"""Tests of rmu: pure on fakes, contract, Terraform, and the twin."""

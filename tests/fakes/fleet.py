@@ -1,0 +1,284 @@
+"""The ports that reach hosts: fleet, one-off container, shell. They keep the host contract's refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Literal
+
+from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.model import Database, Facts, Fence, HostView, Instance, Probe, Release, ReleaseRef
+from ratemyunit_ops.ports import CommandResult
+from tests.fakes.hosts import Host, Slot, SlotName, other, refused
+from tests.fakes.line import Line
+
+if TYPE_CHECKING:
+    from tests.fakes.world import FakeWorld
+
+
+class FakeFleet:
+    """Every host in service, one after the other; after each change every host is sent a request."""
+
+    def __init__(self, world: FakeWorld, line: Line, fence: Fence | None = None) -> None:
+        self._world = world
+        self._line = line
+        self._fence = fence
+
+    def at(self, fence: Fence) -> FakeFleet:
+        return FakeFleet(self._world, self._line, fence)
+
+    def instances(self) -> tuple[Instance, ...]:
+        return self._line.call("fleet.instances", lambda: self._world.instances())
+
+    def survey(self) -> tuple[HostView, ...]:
+        return self._line.call("fleet.survey", lambda: tuple(h.view() for h in self._world.in_service()))
+
+    def prepare(self, release: Release, database: Database) -> Facts:
+        return self._each("prepare", lambda h: self._prepare(h, release, database))
+
+    def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        return self._each("start", lambda h: self._start(h, ref, schema_head, deadline))
+
+    def ready(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        def look() -> Facts:
+            return {h.id: self._ready(h, ref, schema_head, deadline) for h in self._world.in_service()}
+
+        return self._line.call("fleet.ready", look)
+
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
+        self._world.probing = probe or self._world.probing
+        return self._each("serve", lambda h: self._serve(h, ref, backup))
+
+    def start_worker(self, ref: ReleaseRef | None) -> Facts:
+        return self._each("worker", lambda h: self._worker(h, ref))
+
+    def probe(self, *, wait: timedelta) -> Probe:
+        return self._line.call("fleet.probe", self._world.probe)
+
+    def retire(self, ref: ReleaseRef, *, warm_floor: int) -> Facts:
+        return self._each("retire", lambda h: self._retire(h, ref, warm_floor))
+
+    def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
+        return self._each("stop", lambda h: self._stop(h, ref, resume_worker))
+
+    def _each(self, verb: str, act: Callable[[Host], Facts]) -> Facts:
+        fence = self._fence
+        assert fence is not None, f"{verb} without a fence"
+
+        def wave() -> Facts:
+            answers: Facts = {}
+            for n, host in enumerate(self._world.in_service()):
+                if n:
+                    self._line.between(f"fleet.{verb}")
+                answers[host.id] = host.once(fence, verb, lambda host=host: act(host))
+                self._world.send_requests()
+            return answers
+
+        return self._line.call(f"fleet.{verb}", wave, changes=True)
+
+    def _prepare(self, host: Host, release: Release, database: Database) -> Facts:
+        name = host.slot_of(release.ref) or self._free_slot(host, release)
+        self._pull(host, release)
+        slot = host.slots[name]
+        if slot is not None and slot.release.ref == release.ref:
+            if (slot.release.config, slot.database) == (release.config, database):
+                return {"outcome": "already"}
+            if name in (host.live, host.behind()):
+                raise refused("serves_here", f"{release.version} serves on {host.id} with another config")
+        host.slots[name] = Slot(release, database)
+        return {"outcome": "changed"}
+
+    def _free_slot(self, host: Host, release: Release) -> SlotName:
+        if host.backed:
+            raise refused("serves_here", f"both slots of {host.id} are in use")
+        if host.live:
+            return other(host.live)
+        return next((n for n, s in host.slots.items() if s is None), "blue")
+
+    def _pull(self, host: Host, release: Release) -> None:
+        if release.digest in host.images:
+            return
+        if host.disk_free < self._world.image_size * 1.5:
+            raise refused("disk_full", f"{host.id} has no room for {release.version}")
+        if self._world.image_of(release.digest) is None:
+            raise refused("pull_failed", f"the registry does not give {release.digest}")
+        host.images.add(release.digest)
+        host.pulls += 1
+
+    def _start(self, host: Host, ref: ReleaseRef, schema_head: str, deadline: timedelta) -> Facts:
+        slot = self._slot(host, ref)
+        host.worker_running = False
+        running = slot.running
+        slot.running = slot.was_started = True
+        return {"outcome": "already" if running else "changed", **self._ready(host, ref, schema_head, deadline)}
+
+    def _ready(self, host: Host, ref: ReleaseRef, schema_head: str, deadline: timedelta) -> Facts:
+        slot = self._slot(host, ref)
+        why = self._world.why_not_ready(slot, schema_head)
+        if why:
+            self._world.clock.sleep(deadline.total_seconds())
+            raise Failed(
+                f"{ref.version} never became ready on {host.id} within {deadline.total_seconds():.0f} s (last: {why})",
+                state="Traffic was not moved.",
+                next="rmu logs",
+            )
+        return {"ready": 3}
+
+    def _serve(self, host: Host, ref: ReleaseRef | None, backup: ReleaseRef | None) -> Facts:
+        before = (host.live, host.backed)
+        name = self._name(host, ref) if ref else None
+        if backup is not None and not self._slot(host, backup).running:
+            raise refused("not_ready", f"{backup.version} does not run, so it cannot stand behind")
+        if (name, backup is not None) == before:
+            return {"outcome": "already"}
+        if ref is not None and name != host.live and (why := self._world.why_not_ready(self._slot(host, ref), "")):
+            raise refused("not_ready", f"{ref.version} cannot serve: {why}; traffic was not moved")
+        host.live, host.backed = name, backup is not None
+        return {"outcome": "changed"}
+
+    def _worker(self, host: Host, ref: ReleaseRef | None) -> Facts:
+        if ref is None:
+            host.worker_running = False
+            return {"outcome": "changed"}
+        self._slot(host, ref)
+        host.worker, host.worker_running = ref, True
+        return {"outcome": "changed"}
+
+    def _retire(self, host: Host, ref: ReleaseRef, warm_floor: int) -> Facts:
+        name = host.slot_of(ref)
+        if name is None:
+            return {"state": "gone"}
+        if name == host.live:
+            raise refused("serves_here", f"{ref.version} serves on {host.id}; it is not retired")
+        host.backed = False
+        slot = self._slot(host, ref)
+        if slot.running and host.memory_available() < warm_floor:
+            slot.running = False
+        return {"state": "warm" if slot.running else "retained"}
+
+    def _stop(self, host: Host, ref: ReleaseRef, resume_worker: ReleaseRef | None) -> Facts:
+        name = host.slot_of(ref)
+        if name is not None:
+            if name in (host.live, host.behind()):
+                raise refused("serves_here", f"{ref.version} serves on {host.id}; it is not stopped")
+            slot = self._slot(host, ref)
+            slot.running = slot.failed = False
+        return self._worker(host, resume_worker) if resume_worker else {"outcome": "changed"}
+
+    def _slot(self, host: Host, ref: ReleaseRef) -> Slot:
+        slot = host.slots[self._name(host, ref)]
+        assert slot is not None
+        return slot
+
+    def _name(self, host: Host, ref: ReleaseRef) -> SlotName:
+        name = host.slot_of(ref)
+        if name is None:
+            raise refused("not_found", f"{ref.version} is in no slot of {host.id}")
+        return name
+
+
+class FakeGroup:
+    """The group the hosts are members of: it replaces what is ended, and leaves alone what stands by."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def states(self) -> Mapping[str, str]:
+        return self._line.call("group.states", lambda: {h.id: h.state for h in self._world.hosts})
+
+    def booted(self, host: str) -> float | None:
+        return self._line.call("group.booted", lambda: self._world.host(host).booted)
+
+    def stand_by(self, host: str) -> None:
+        self._line.call("group.stand_by", lambda: self._set(host, "Standby"), changes=True)
+
+    def rejoin(self, host: str) -> None:
+        self._line.call("group.rejoin", lambda: self._set(host, "InService"), changes=True)
+
+    def reboot(self, host: str) -> None:
+        self._line.call("group.reboot", lambda: self._world.reboot(host), changes=True)
+
+    def replace(self, host: str) -> None:
+        self._line.call("group.replace", lambda: self._world.replace_host(host), changes=True)
+
+    def _set(self, host: str, state: Literal["InService", "Standby"]) -> None:
+        self._world.host(host).state = state
+        self._world.send_requests()
+
+
+class FakeOneOff:
+    """Migrations: one database head for the world, reached through a release some host holds."""
+
+    def __init__(self, world: FakeWorld, line: Line, fence: Fence | None = None) -> None:
+        self._world = world
+        self._line = line
+        self._fence = fence
+
+    def at(self, fence: Fence) -> FakeOneOff:
+        return FakeOneOff(self._world, self._line, fence)
+
+    def schema_head(self, ref: ReleaseRef) -> str:
+        def look() -> str:
+            self._release(ref)
+            return self._world.schema_head
+
+        return self._line.call("oneoff.schema_head", look)
+
+    def has_roles(self, database: Database) -> bool:
+        return self._line.call("oneoff.has_roles", lambda: database.identifier in self._world.roles)
+
+    def make_roles(self, database: Database) -> Facts:
+        fence = self._fence
+        assert fence is not None, "make_roles without a fence"
+
+        def make() -> Facts:
+            made = database.identifier not in self._world.roles
+            self._world.roles.add(database.identifier)
+            return {"outcome": "changed" if made else "already"}
+
+        host = self._world.in_service()[0]
+        return self._line.call("oneoff.make_roles", lambda: host.once(fence, "make_roles", make), changes=True)
+
+    def migrate(self, ref: ReleaseRef) -> Facts:
+        fence = self._fence
+        assert fence is not None, "migrate without a fence"
+        host = self._world.in_service()[0]
+        return self._line.call(
+            "oneoff.migrate", lambda: host.once(fence, "migrate", lambda: self._migrate(ref)), changes=True
+        )
+
+    def _migrate(self, ref: ReleaseRef) -> Facts:
+        release, before = self._release(ref), self._world.schema_head
+        if ref.version in self._world.migration_fails:
+            raise Failed(f"migrations of {ref.version} ended with 1", state="Traffic was not moved.", next="rmu logs")
+        self._world.schema_head = max(before, release.schema_head)
+        self._world.send_requests()
+        return {"head_before": before, "head": self._world.schema_head}
+
+    def _release(self, ref: ReleaseRef) -> Release:
+        host = self._world.in_service()[0]
+        name = host.slot_of(ref)
+        slot = host.slots[name] if name else None
+        if slot is None:
+            raise refused("not_found", f"{ref.version} is in no slot of {host.id}")
+        return slot.release
+
+
+class FakeShell:
+    """Commands on hosts, answered from a table of what argv prints."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def run(self, argv: Sequence[str], *, hosts: Sequence[str], deadline: timedelta) -> tuple[CommandResult, ...]:
+        return self._line.call("shell.run", lambda: tuple(self._one(argv, h) for h in hosts))
+
+    def _one(self, argv: Sequence[str], host: str) -> CommandResult:
+        if host not in {h.id for h in self._world.in_service()}:
+            raise Unreachable(f"no host {host} is in service", next="rmu host list")
+        said = self._world.prints.get(tuple(argv))
+        if said is None:
+            return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
+        return CommandResult(host=host, exit_code=0, stdout=said, stderr="")

@@ -1,0 +1,173 @@
+"""The ports that reach no host: front door, databases, registry, secrets, places, identity, Terraform."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.model import DatabaseView, Facts, FrontDoor, ImageView
+from ratemyunit_ops.ports import LockHolder, PlanSummary
+from tests.fakes.line import Line
+
+if TYPE_CHECKING:
+    from tests.fakes.world import FakeWorld
+
+
+class FakeTraffic:
+    """The front door: each request goes to the next host, and what serves there answers."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def look(self) -> FrontDoor:
+        return self._line.call("traffic.look", self._world.ask_front_door)
+
+    def smoke(self) -> Facts:
+        return self._line.call("traffic.smoke", self._smoke)
+
+    def _smoke(self) -> Facts:
+        seen = self._world.ask_front_door()
+        if seen.version in self._world.smoke_fails or seen.version is None:
+            raise Failed(f"search answered wrongly ({seen.version})", state="Traffic had been moved.", next="rmu logs")
+        return {"smoke": "ok"}
+
+
+class FakeDatabases:
+    """Database instances by name."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def view(self, identifier: str) -> DatabaseView:
+        return self._line.call("databases.view", lambda: self._view(identifier))
+
+    def _view(self, identifier: str) -> DatabaseView:
+        found = self._world.databases.get(identifier)
+        if found is None:
+            raise Unreachable(f"there is no database {identifier!r}", next="rmu doctor")
+        return found
+
+
+class FakeRegistry:
+    """Images by version, and what is kept from expiry."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def image(self, version: str) -> ImageView | None:
+        return self._line.call("registry.image", lambda: self._world.images.get(version))
+
+    def images(self) -> tuple[ImageView, ...]:
+        return self._line.call("registry.images", lambda: tuple(reversed(self._world.images.values())))
+
+    def keep(self, digest: str, tag: str) -> None:
+        self._line.call("registry.keep", lambda: self._keep(digest, tag), changes=True)
+
+    def _keep(self, digest: str, tag: str) -> None:
+        if self._world.image_of(digest) is None:
+            raise Failed(f"the registry has no {digest}", state="Nothing was kept.", next="rmu image list")
+        self._world.kept[tag] = digest
+
+
+class FakeSecrets:
+    """Secrets by name."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def ensure(self, names: Sequence[str]) -> tuple[str, ...]:
+        def make() -> tuple[str, ...]:
+            missing = tuple(n for n in names if n not in self._world.secrets)
+            self._world.secrets.update(missing)
+            return missing
+
+        return self._line.call("secrets.ensure", make, changes=True)
+
+    def missing(self, names: Sequence[str]) -> tuple[str, ...]:
+        return self._line.call("secrets.missing", lambda: tuple(n for n in names if n not in self._world.secrets))
+
+    def names(self) -> tuple[str, ...]:
+        return self._line.call("secrets.names", lambda: tuple(sorted(self._world.secrets)))
+
+
+class FakePlaces:
+    """What Terraform wrote down."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def all(self) -> Mapping[str, str]:
+        return self._line.call("places.all", lambda: dict(self._world.places))
+
+
+class FakeIdentity:
+    """Who this process is."""
+
+    def __init__(self, who: str) -> None:
+        self._who = who
+
+    def who(self) -> str:
+        return self._who
+
+    def account(self) -> str:
+        return "123456789012"
+
+
+class FakeInfra:
+    """Terraform: what is wanted, what is there, and a state lock that outlives its holder."""
+
+    def __init__(self, world: FakeWorld, line: Line, who: str) -> None:
+        self._world = world
+        self._line = line
+        self._who = who
+
+    def plan(self, root: str, variables: Mapping[str, str]) -> PlanSummary:
+        return self._line.call("infra.plan", lambda: self._summary(root))
+
+    def apply(
+        self, root: str, variables: Mapping[str, str], on_event: Callable[[str, str, float], None]
+    ) -> PlanSummary:
+        return self._line.call("infra.apply", lambda: self._apply(root, on_event), changes=True)
+
+    def destroy(self, root: str, variables: Mapping[str, str], on_event: Callable[[str, str, float], None]) -> None:
+        self._line.call("infra.destroy", lambda: self._world.built.pop(root, None), changes=True)
+
+    def output(self, root: str) -> Mapping[str, str]:
+        return self._line.call("infra.output", lambda: {n: n for n in sorted(self._world.built.get(root, ()))})
+
+    def lock_holder(self, root: str) -> LockHolder | None:
+        return self._line.call("infra.lock_holder", lambda: self._world.state_locks.get(root))
+
+    def unlock(self, root: str, lock_id: str) -> None:
+        def unlock() -> None:
+            held = self._world.state_locks.get(root)
+            if held is None or held.id != lock_id:
+                raise Failed(f"the state is not locked by {lock_id}", state="Nothing was unlocked.", next="rmu doctor")
+            del self._world.state_locks[root]
+
+        self._line.call("infra.unlock", unlock, changes=True)
+
+    def _summary(self, root: str) -> PlanSummary:
+        wanted, there = self._world.wanted.get(root, set()), self._world.built.get(root, set())
+        return PlanSummary(create=tuple(sorted(wanted - there)), destroy=tuple(sorted(there - wanted)))
+
+    def _apply(self, root: str, on_event: Callable[[str, str, float], None]) -> PlanSummary:
+        held = self._world.state_locks.get(root)
+        if held is not None:
+            raise Failed(f"the state of {root} is locked by {held.who}", state="Nothing was applied.", next="rmu doctor")
+        now: datetime = self._world.clock.now()
+        self._world.state_locks[root] = LockHolder(id=f"lock-{self._world.clock.seconds}", who=self._who, created=now)
+        summary = self._summary(root)
+        for name in summary.create:
+            on_event(name, "create", 1.0)
+        self._line.between("infra.apply")
+        self._world.built[root] = set(self._world.wanted.get(root, set()))
+        del self._world.state_locks[root]
+        return summary

@@ -1,0 +1,342 @@
+"""One behaving world: hosts, ledger, registry, front door; every rmu process gets its own wires to it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from ratemyunit_ops.errors import Unreachable
+from ratemyunit_ops.model import (
+    Database,
+    DatabaseView,
+    FrontDoor,
+    ImageView,
+    Instance,
+    Pointer,
+    Probe,
+    Release,
+    RestorePoint,
+    RunHeader,
+)
+from ratemyunit_ops.ports import LockHolder, Outside
+from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
+from tests.fakes.clock import BEGIN, FakeClock
+from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
+from tests.fakes.hosts import Host, Slot
+from tests.fakes.ledger import FakeLedger, Table
+from tests.fakes.line import Faults, Killed, Line
+from tests.fakes.places import (
+    FakeDatabases,
+    FakeIdentity,
+    FakeInfra,
+    FakePlaces,
+    FakeRegistry,
+    FakeSecrets,
+    FakeTraffic,
+)
+
+DATABASE = Database(identifier="rmu-test-db-1", address="db-1.example")
+
+
+@dataclass
+class FakeWorld:
+    """Everything outside rmu. Break it by its fields, and by `fail` and `kill`."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    table: Table = field(default_factory=Table)
+    faults: Faults = field(default_factory=Faults)
+    hosts: list[Host] = field(default_factory=lambda: [Host("i-1", "10.0.0.1"), Host("i-2", "10.0.0.2")])
+    images: dict[str, ImageView] = field(default_factory=dict)
+    image_size: int = 300 * 2**20
+    kept: dict[str, str] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    places: dict[str, str] = field(default_factory=lambda: {"database": DATABASE.identifier})
+    databases: dict[str, DatabaseView] = field(default_factory=dict)
+    schema_head: str = ""
+    roles: set[str] = field(default_factory=set)
+    wanted: dict[str, set[str]] = field(default_factory=dict)
+    built: dict[str, set[str]] = field(default_factory=dict)
+    state_locks: dict[str, LockHolder] = field(default_factory=dict)
+    prints: dict[tuple[str, ...], str] = field(default_factory=dict)
+    never_ready: set[str] = field(default_factory=set)
+    unhealthy: set[str] = field(default_factory=set)
+    runs_digest: dict[str, str] = field(default_factory=dict)
+    smoke_fails: set[str] = field(default_factory=set)
+    migration_fails: set[str] = field(default_factory=set)
+    probing: bool = False
+    requests: int = 0
+    lost: list[str] = field(default_factory=list)
+    asked: int = 0
+    born: int = 0
+
+    def __post_init__(self) -> None:
+        self.databases[DATABASE.identifier] = DatabaseView(
+            identifier=DATABASE.identifier,
+            resource_id="db-RESOURCE1",
+            address=DATABASE.address,
+            port=DATABASE.port,
+            status="available",
+            latest_restorable=BEGIN,
+        )
+
+    # -- rmu processes -------------------------------------------------------------------------------------------
+
+    def outside(self, who: str = "ann@laptop") -> Outside:
+        """Start a process: a set of ports that die together."""
+        line = Line(self.faults, on_death=lambda line: self.clock.forget(line))
+        return Outside(
+            clock=ProcessClock(self.clock, line),
+            ledger=FakeLedger(self.table, line, self.faults),
+            fleet=FakeFleet(self, line),
+            group=FakeGroup(self, line),
+            oneoff=FakeOneOff(self, line),
+            shell=FakeShell(self, line),
+            traffic=FakeTraffic(self, line),
+            databases=FakeDatabases(self, line),
+            registry=FakeRegistry(self, line),
+            secrets=FakeSecrets(self, line),
+            places=FakePlaces(self, line),
+            identity=FakeIdentity(who),
+            infra=FakeInfra(self, line, who),
+        )
+
+    # -- what goes wrong -----------------------------------------------------------------------------------------
+
+    def fail(self, call: str, why: BaseException, *, acted: bool = False, nth: int = 1) -> None:
+        """Let the nth call fail: before it acted, or after (acted, then cut off)."""
+        self.faults.add(call, "after" if acted else "before", why, nth=nth)
+
+    def kill_before_event(self, number: int) -> None:
+        """Kill the process just before it writes this event."""
+        self.faults.add(f"event#{number:05d}", "before", Killed())
+
+    def kill_after_event(self, number: int) -> None:
+        """Kill the process just after it wrote this event."""
+        self.faults.add(f"event#{number:05d}", "after", Killed())
+
+    def cut_off_after_event(self, number: int, why: BaseException | None = None) -> None:
+        """Let the change that follows this event reach its first host only; then kill the process, or raise."""
+        self.table.cut_after[f"event#{number:05d}"] = why or Killed()
+
+    # -- what is there -------------------------------------------------------------------------------------------
+
+    def push(self, version: str, *, head: str = "0001", oldest: str = "0001", **more: Any) -> ImageView:
+        """Put an image into the registry."""
+        image = ImageView(
+            digest=f"sha256:{version.encode().hex():0<64}",
+            tags=(version,),
+            size=self.image_size,
+            schema_head=head,
+            schema_oldest=oldest,
+            **{"scan": "clean", **more},
+        )
+        self.images[version] = image
+        return image
+
+    def release(self, version: str, *, run: str = "r-of-test", verdict: Any = "unknown", age: int = 1) -> Release:
+        """Make the record of a pushed version, so many days old."""
+        image = self.images[version]
+        return Release(
+            version=version,
+            digest=image.digest,
+            image="registry.example/app",
+            schema_head=image.schema_head,
+            schema_oldest=image.schema_oldest,
+            verdict=verdict,
+            created=BEGIN - timedelta(days=age),
+            run=run,
+        )
+
+    def live(self, version: str) -> Release:
+        """Let a pushed version be live as a good deploy leaves it: serving everywhere, with its worker and records."""
+        release = self.release(version, run=f"r-{version}", verdict="good")
+        release = release.model_copy(update={"restore_point": RestorePoint(resource_id="db-RESOURCE1", at=BEGIN)})
+        self.schema_head = max(self.schema_head, release.schema_head)
+        for host in self.hosts:
+            host.slots["blue"] = Slot(release, DATABASE, running=True, was_started=True)
+            host.live, host.backed = "blue", False
+            host.worker, host.worker_running = release.ref, True
+            host.images.add(release.digest)
+        header = RunHeader(
+            run=release.run, verb="deploy", who="ann@laptop", started=BEGIN - timedelta(days=1), outcome="done"
+        )
+        self.put(release_entry(release), pointer_entry(Pointer(release=version, database=DATABASE)), header_entry(header))
+        return release
+
+    def put(self, *entries: Any) -> None:
+        """Put items into the ledger, as history."""
+        for e in entries:
+            self.table.items[(e.pk, e.sk)] = dict(e.attributes)
+
+    def beside(self, version: str, *, running: bool) -> Release:
+        """Let a pushed version lie in the other slot of every host, with a good record older than the live one's."""
+        release = self.release(version, run=f"r-{version}", verdict="good", age=2)
+        for host in self.hosts:
+            host.slots["green"] = Slot(release, DATABASE, running=running, was_started=True)
+            host.images.add(release.digest)
+        self.put(release_entry(release))
+        return release
+
+    # -- what is seen --------------------------------------------------------------------------------------------
+
+    def instances(self) -> tuple[Instance, ...]:
+        return tuple(Instance(id=h.id, address=h.address, state=h.state) for h in self.hosts)
+
+    def in_service(self) -> list[Host]:
+        return [h for h in self.hosts if h.state == "InService"]
+
+    def host(self, name: str) -> Host:
+        found = next((h for h in self.hosts if h.id == name), None)
+        if found is None:
+            raise Unreachable(f"there is no host {name}", next="rmu host list")
+        return found
+
+    def reboot(self, name: str) -> None:
+        """Let a host go down for 20 s; it comes back as its own map and slots say."""
+        host = self.host(name)
+        host.booted = None
+        self.send_requests()
+        self.clock.later(20, lambda: setattr(host, "booted", self.clock.now().timestamp()))
+
+    def replace_host(self, name: str) -> None:
+        """End a host; a minute later another one has booted what the pointer names."""
+        self.hosts.remove(self.host(name))
+        self.born += 1
+        self.clock.later(60, lambda: self.hosts.append(self._boot(f"i-{len(self.hosts) + 1 + self.born}")))
+
+    def _boot(self, name: str) -> Host:
+        host, live = Host(name, f"10.0.1.{self.born}", booted=self.clock.now().timestamp()), self.pointer()
+        if live.release is not None and live.database is not None:
+            release = self.record(live.release)
+            host.slots["blue"] = Slot(release, live.database, running=True, was_started=True)
+            host.live, host.worker, host.worker_running = "blue", release.ref, True
+            host.images.add(release.digest)
+        return host
+
+    def image_of(self, digest: str) -> ImageView | None:
+        return next((i for i in self.images.values() if i.digest == digest and i.active), None)
+
+    def why_not_ready(self, slot: Slot, schema_head: str) -> str:
+        """Say why a release is not ready, as /readyz, /version and the running container tell; empty when it is."""
+        release = slot.release
+        if not slot.running:
+            return "it does not run"
+        if release.version in self.never_ready | self.unhealthy:
+            return "/readyz answered 503 (database: no)"
+        if schema_head and schema_head != self.schema_head:
+            return f"/readyz names schema {self.schema_head}, expected {schema_head}"
+        if release.schema_oldest > self.schema_head:
+            return "schema: too old"
+        runs = self.runs_digest.get(release.version, release.digest)
+        return "" if runs == release.digest else f"digest: the container runs {runs}"
+
+    def healthy(self, slot: Slot) -> bool:
+        return slot.release.version not in self.unhealthy
+
+    def send_requests(self) -> None:
+        """Send every host a request, as live traffic does at any moment; note each one that nobody answers."""
+        for host in self.in_service():
+            if host.live is None and self.pointer().release is None:
+                continue  # nothing is live here, and nothing should be
+            self.requests += 1
+            if host.booted is None or host.answers_requests(self.healthy) is None:
+                self.lost.append(f"{host.id} after {host.log[-1] if host.log else 'nothing'}")
+
+    def ask_front_door(self) -> FrontDoor:
+        if not self.in_service():
+            raise Unreachable("the front door answered 503: no host", next="rmu host list")
+        self.asked += 1
+        host = self.in_service()[self.asked % len(self.in_service())]
+        slot = host.answers_requests(self.healthy)
+        if slot is None:
+            return FrontDoor(version=None, digest=None, host=None)
+        digest = self.runs_digest.get(slot.release.version, slot.release.digest)
+        return FrontDoor(version=slot.release.version, digest=digest, host=host.id)
+
+    def probe(self) -> Probe:
+        fell_back = any(h.live and (s := h.slots[h.live]) and not self.healthy(s) for h in self.hosts)
+        failed = len(self.lost)
+        return Probe(
+            sent=self.requests,
+            failed=failed,
+            p99_ms=4.0,
+            added_p99_ms=0.5,
+            verdict="inconclusive" if not self.probing else "fail" if failed else "pass",
+            fell_back=fell_back,
+        )
+
+    def pointer(self) -> Pointer:
+        item = self.table.items.get(("pointer", "pointer"))
+        return Pointer.model_validate_json(str(item["body"])) if item else Pointer()
+
+    def record(self, version: str) -> Release:
+        return Release.model_validate_json(str(self.table.items[("release", f"release#{version}")]["body"]))
+
+    def serving(self) -> set[str | None]:
+        """Name what each host sends traffic to, as a set: one element where they agree."""
+        return {h.view().serves() for h in self.hosts}
+
+    def running(self) -> set[str]:
+        return {s.release.version for h in self.hosts for _, s in h.filled() if s.running}
+
+    def workers(self) -> set[str | None]:
+        return {h.worker.version if h.worker and h.worker_running else None for h in self.hosts}
+
+    def lease_is_free(self) -> bool:
+        return not self.table.items.get(("lease", "lease"), {}).get("token")
+
+    def everything(self) -> dict[str, Any]:
+        """Copy all that can change, fences and answers included: for "this has no effect"."""
+        return copy.deepcopy(
+            {
+                "hosts": self.hosts,
+                "items": self.table.items,
+                "schema": self.schema_head,
+                "kept": self.kept,
+                "secrets": self.secrets,
+                "roles": self.roles,
+                "built": self.built,
+                "locks": self.state_locks,
+                "probing": self.probing,
+            }
+        )
+
+    def footprint(self) -> dict[str, Any]:
+        """Tell what a person would call the state: who serves, runs, stands behind, works, and boots next."""
+        hosts = {
+            h.id: {
+                "state": h.state,
+                "serves": h.view().serves(),
+                "behind": h.behind(),
+                "running": sorted(s.release.version for _, s in h.filled() if s.running),
+                "holds": sorted(s.release.version for _, s in h.filled()),
+                "worker": h.worker.version if h.worker and h.worker_running else None,
+            }
+            for h in self.hosts
+        }
+        records = {sk: item["body"] for (pk, sk), item in self.table.items.items() if pk == "release"}
+        return {
+            "hosts": hosts,
+            "pointer": self.pointer(),
+            "schema": self.schema_head,
+            "kept": dict(self.kept),
+            "records": records,
+        }
+
+
+class ProcessClock:
+    """The world's clock as one process sees it: what a dead process had going stops."""
+
+    def __init__(self, clock: FakeClock, line: Line) -> None:
+        self._clock = clock
+        self._line = line
+        self.now = clock.now
+        self.monotonic = clock.monotonic
+        self.sleep = clock.sleep
+
+    def every(self, seconds: float, do: Callable[[], object]) -> None:
+        """Let this process do something again and again, as a thread of it would."""
+        self._clock.every(seconds, do, self._line)

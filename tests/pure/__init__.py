@@ -1,0 +1,1 @@
+"""Tests that need nothing but Python: the engine, the planners, the laws."""
