@@ -1,0 +1,91 @@
+# Everything a person or CI does here. Each target first makes .venv from the locked requirements.
+# `make` alone lists the targets.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/.made
+# The twin boots machines, which needs root.
+SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
+PYTEST := $(BIN)/python -m pytest
+OUT    := build
+
+.DEFAULT_GOAL := help
+.PHONY: help tools test-tools demo test check style pure app e2e sweep twin down fresh audit build lock \
+        bench-flip bench-deploy bench-cli bench-host
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+$(STAMP): pyproject.toml requirements/dev.txt
+	@echo "making $(VENV) from requirements/dev.txt"
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed"; exit 1; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+tools: ## say which system packages are missing, and install them (Debian, Ubuntu)
+	@.ci/tools
+
+test-tools:
+	@.ci/tools tests
+
+demo: tools $(STAMP) ## the whole road on the local AWS: deploy, break, roll back, kill, resume
+	$(SUDO) $(BIN)/python tests/demo/demo.py
+
+check: style pure ## under a minute: format, lint, types, pure tests
+
+style: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+pure: $(STAMP)
+	$(PYTEST) tests/pure -q
+
+app/.venv/.made: app/requirements-test.txt app/pyproject.toml
+	@echo "making app/.venv from app/requirements-test.txt"
+	@test -x app/.venv/bin/python || $(PYTHON) -m venv app/.venv
+	@app/.venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r app/requirements-test.txt
+	@touch $@
+
+app: app/.venv/.made ## the product image's own tests
+	cd app && .venv/bin/python -m pytest
+
+test: test-tools style app ## what CI runs: check, app, Terraform, contract, and one shared twin
+	$(SUDO) $(PYTEST) tests -m "not destructive and not sweep and not live"
+
+e2e: test-tools style app ## everything, the tests that break the twin included
+	$(SUDO) $(PYTEST) tests -m "not sweep and not live"
+
+sweep: tools $(STAMP) ## hours: every seam of every verb, on the twin
+	$(SUDO) $(PYTEST) tests -m "sweep"
+
+twin: tools $(STAMP) ## start the local AWS with the stack applied, to play with
+	$(SUDO) $(BIN)/rmu twin up
+	$(SUDO) $(BIN)/rmu infra bootstrap --yes --because "make twin"
+	$(SUDO) $(BIN)/rmu infra apply --yes --because "make twin"
+
+down: $(STAMP) ## stop the local AWS and wipe it
+	$(SUDO) $(BIN)/rmu twin down
+
+bench-flip bench-deploy bench-cli bench-host: tools $(STAMP) ## measure beside a control; figures go to bench-out/
+	$(SUDO) $(BIN)/python tests/bench/$(subst -,_,$@).py
+
+fresh: tools ## `make demo` and `make test` in a newborn Debian, from a clean clone
+	$(SUDO) tests/fresh/run
+
+audit: $(STAMP) ## known vulnerabilities in the locked requirements; fails when advisories are out of reach
+	$(BIN)/python tests/audit.py
+
+build: $(STAMP) ## sdist and wheel, into dist/
+	$(BIN)/python -m build --no-isolation
+
+lock: $(STAMP) ## renew the hash-locked requirements
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) pyproject.toml -o requirements/base.txt
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/base.txt --extra twin pyproject.toml -o requirements/twin.txt
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/twin.txt --extra twin --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) requirements/checkov.in -o requirements/checkov.txt
+
+LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
