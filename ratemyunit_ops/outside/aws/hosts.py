@@ -1,0 +1,401 @@
+"""The fleet as an auto scaling group of hosts: each question is one SSM command to every InService host.
+
+Releases go in and out; which slot holds one is a host's own matter. A change carries a fence and a time after which
+the host refuses it, so that a straggler cannot act after our undo.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+from ratemyunit_ops.errors import Bug, Failed, Refused, RmuError, Unreachable
+from ratemyunit_ops.model import (
+    Database,
+    Facts,
+    Fence,
+    HostView,
+    Instance,
+    Probe,
+    Release,
+    ReleaseRef,
+    SlotView,
+    WorkerView,
+)
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.outside.aws.ssm import DELIVERY, Commands, Script, was_cut
+from ratemyunit_ops.ports import Clock, CommandResult, Places
+
+Answer = dict[str, Any]
+Answers = dict[str, Answer]
+
+LATEST = DELIVERY + timedelta(seconds=10)
+"""How long after it was asked a host may still begin; it also waits this long for its lock."""
+FRESH = timedelta(seconds=60)
+SHOWN = 12
+"""Lines of probes and of the container's log that an error shows."""
+
+# What the host allows itself for each verb (its own time-outs added up), and some air.
+SECONDS = {
+    "survey": 30,
+    "prepare": 700,
+    "migrate": 930,
+    "look": 150,
+    "roles": 150,
+    "start": 200,
+    "ready": 15,
+    "serve": 45,
+    "worker": 220,
+    "probe": 20,
+    "retire": 120,
+    "stop": 300,
+}
+
+STATES = {
+    "prepare": "What serves was not touched.",
+    "migrate": "Traffic was not moved; the schema may be part of the way (migrations are safe to repeat).",
+    "start": "It was left as it is beside what serves; traffic was not moved.",
+    "ready": "It was left as it is beside what serves; traffic was not moved.",
+    "serve": "A host that cannot prove the flip puts its traffic back by itself.",
+}
+NEXT = {
+    "disk_full": "rmu exec -- podman system df",
+    "not_ready": "rmu logs",
+    "digest_mismatch": "rmu image list",
+    "pull_failed": "rmu image list",
+    "migrate_failed": "rmu logs",
+    "start_failed": "rmu logs",
+    "stale_fence": "rmu history",
+    "not_after": "try again",
+}
+
+
+@dataclass(frozen=True)
+class Question:
+    """One request for the host program."""
+
+    verb: str
+    body: Mapping[str, Any] = field(default_factory=dict)
+    extra: timedelta = timedelta(0)
+    allowance: str = ""
+
+    @property
+    def deadline(self) -> timedelta:
+        """Bound the host's work."""
+        return timedelta(seconds=SECONDS[self.allowance or self.verb]) + self.extra
+
+
+@dataclass
+class Memory:
+    """What this process remembers between two calls."""
+
+    skew: timedelta = timedelta(0)
+    run: str = "look"
+    ready: dict[tuple[ReleaseRef, str], tuple[float, Facts]] = field(default_factory=dict)
+    probe_began: float | None = None
+
+
+@dataclass(frozen=True)
+class Group:
+    """The hosts of one environment, and how they are asked. `program` is the host program, as SSM carries it."""
+
+    account: Account
+    clock: Clock
+    asg: str
+    document: str
+    program: str
+    memory: Memory = field(default_factory=Memory)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """List the members of the group. Raises Unreachable."""
+        members = self._members()
+        addresses = self._addresses([m["InstanceId"] for m in members])
+        return tuple(
+            Instance(id=m["InstanceId"], address=addresses.get(m["InstanceId"], ""), state=m["LifecycleState"])
+            for m in members
+        )
+
+    def in_service(self) -> list[str]:
+        """Name the hosts that may be acted on. Raises Unreachable where there is none."""
+        members = self._members()
+        found = sorted(m["InstanceId"] for m in members if m["LifecycleState"] == "InService")
+        if not found:
+            states = ", ".join(f"{m['InstanceId']} {m['LifecycleState']}" for m in members) or "it has no member"
+            raise Unreachable(f"no host of {self.asg} is InService: {states}", next="rmu host list")
+        return found
+
+    def ask(self, question: Question, hosts: Sequence[str], fence: Fence | None = None) -> Answers:
+        """Ask hosts, in one command. Raises Refused, Failed or Unreachable where one of them did not do it."""
+        request: Answer = {
+            "verb": question.verb,
+            "run": self.memory.run if fence is None else run_of(fence),
+            "not_after": (self._now() + LATEST.total_seconds()),
+            **question.body,
+        }
+        if fence is not None:
+            request["fence"] = fence.model_dump()
+        script = Script(
+            self.document,
+            {"Program": self.program, "Request": base64.b64encode(json.dumps(request).encode()).decode()},
+            question.verb,
+        )
+        results = Commands(self.account, self.clock).run(script, hosts, deadline=question.deadline + LATEST)
+        return _judged(question.verb, {r.host: _answer(question.verb, r) for r in results})
+
+    def _members(self) -> list[dict[str, Any]]:
+        page = self.account.ask("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[self.asg])
+        self._note_skew(page)
+        if not page["AutoScalingGroups"]:
+            raise Unreachable(f"there is no auto scaling group {self.asg}", next="rmu infra apply")
+        members: list[dict[str, Any]] = page["AutoScalingGroups"][0]["Instances"]
+        return members
+
+    def _addresses(self, ids: Sequence[str]) -> dict[str, str]:
+        if not ids:
+            return {}
+        listed = self.account.pages("ec2", "DescribeInstances", "Reservations", InstanceIds=list(ids))
+        return {i["InstanceId"]: i.get("PrivateIpAddress", "") for r in listed for i in r["Instances"]}
+
+    def _note_skew(self, page: dict[str, Any]) -> None:
+        """Learn how far this machine's clock is from AWS's: hosts refuse by their clock what we allow by ours."""
+        date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
+        if date:
+            skew = parsedate_to_datetime(date) - self.clock.now()
+            self.memory.skew = skew if abs(skew) > timedelta(seconds=3) else timedelta(0)
+
+    def _now(self) -> float:
+        return (self.clock.now() + self.memory.skew).timestamp()
+
+
+@dataclass(frozen=True)
+class SsmFleet:
+    """The hosts, speaking of releases. `probe_for` is how long the drop probe watches after a flip."""
+
+    group: Group
+    places: Places
+    probe_for: timedelta
+    fence: Fence | None = None
+
+    def at(self, fence: Fence) -> SsmFleet:
+        """Bind the right to act."""
+        self.group.memory.run = run_of(fence)
+        return replace(self, fence=fence)
+
+    def instances(self) -> tuple[Instance, ...]:
+        """List the members of the group, whatever their state."""
+        return self.group.instances()
+
+    def survey(self) -> tuple[HostView, ...]:
+        """Ask every InService host what it holds, in one round trip."""
+        addresses = {i.id: i.address for i in self.group.instances() if i.state == "InService"}
+        answers = self.group.ask(Question("survey"), sorted(addresses) or self.group.in_service())
+        return tuple(_view(host, addresses.get(host, ""), answer) for host, answer in answers.items())
+
+    def prepare(self, release: Release, database: Database) -> Facts:
+        """Pull the image and write the slot's record and unit."""
+        wanted = release.model_dump(mode="json", include={"version", "digest", "image", "config", "secrets"})
+        answers = self._change(Question("prepare", {"release": wanted, "database": database.model_dump()}))
+        return _facts(answers, pulled=any(a.get("pulled") for a in answers.values()))
+
+    def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        """Park the worker, start the release and wait until it is ready; remember that it was."""
+        body = {"release": ref.model_dump(), "park_worker": True, "ready": _ready(schema_head, deadline)}
+        answers = self._change(Question("start", body, extra=deadline))
+        facts = _facts(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
+        self.group.memory.ready[(ref, schema_head)] = (self.group.clock.monotonic(), facts)
+        return facts
+
+    def ready(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
+        """Wait until release and digest answer ready three times in a row."""
+        # The start command has seen exactly this a moment ago: asking again would cost another SSM round trip and
+        # could see no more. After a minute, or in another process, the hosts are asked.
+        seen = self.group.memory.ready.get((ref, schema_head))
+        if seen is not None and self.group.clock.monotonic() - seen[0] < FRESH.total_seconds():
+            return {**seen[1], "commands": 0, "seen_by": "start"}
+        body = {"release": ref.model_dump(), "ready": _ready(schema_head, deadline)}
+        answers = self._look(Question("ready", body, extra=deadline))
+        return _facts(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
+
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
+        """Send traffic to a release (None: to nothing) and prove it on each host."""
+        body: Answer = {"release": _dump(ref), "backup": _dump(backup), "probe": None}
+        if probe:
+            body["probe"] = {"url": self.places.all()["front_door"], "seconds": self.probe_for.total_seconds()}
+        answers = self._change(Question("serve", body))
+        self.group.memory.probe_began = self.group.clock.monotonic() if probe else None
+        return _facts(answers, flip_ms=max(a.get("flip_ms", 0) for a in answers.values()))
+
+    def start_worker(self, ref: ReleaseRef | None) -> Facts:
+        """Run the worker of a release; None parks it."""
+        return _facts(self._change(Question("worker", {"release": _dump(ref)})))
+
+    def probe(self, *, wait: timedelta) -> Probe:
+        """Read what the drop probe saw; it is waited for only where it ends in time."""
+        left = wait
+        if self.group.memory.probe_began is not None:
+            spent = timedelta(seconds=self.group.clock.monotonic() - self.group.memory.probe_began)
+            left = max(self.probe_for - spent, timedelta(0)) + timedelta(seconds=1)
+        waited = left if left <= wait else timedelta(0)
+        return _probe(self._look(Question("probe", {"wait_s": waited.total_seconds()}, extra=waited)))
+
+    def retire(self, ref: ReleaseRef, *, warm_floor: int) -> Facts:
+        """Take a release out of the backup role; stop it when memory is short."""
+        answers = self._change(Question("retire", {"release": ref.model_dump(), "warm_floor": warm_floor}))
+        states = {a.get("state") for a in answers.values()}
+        return _facts(answers, state="warm" if states == {"warm"} else "retained")
+
+    def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
+        """Stop a release that does not serve and run that worker again."""
+        self.group.memory.ready.clear()
+        body = {"release": ref.model_dump(), "resume_worker": _dump(resume_worker)}
+        return _facts(self._change(Question("stop", body)))
+
+    def _change(self, question: Question) -> Answers:
+        return self.group.ask(question, self.group.in_service(), _fenced(question, self.fence))
+
+    def _look(self, question: Question) -> Answers:
+        return self.group.ask(question, self.group.in_service())
+
+
+@dataclass(frozen=True)
+class SsmOneOff:
+    """A single command in a release's image, on the first host."""
+
+    group: Group
+    fence: Fence | None = None
+
+    def at(self, fence: Fence) -> SsmOneOff:
+        """Bind the right to act."""
+        return replace(self, fence=fence)
+
+    def schema_head(self, ref: ReleaseRef) -> str:
+        """Read the database's schema head through the release's image; empty where there is no schema."""
+        answer = self._one(Question("migrate", {"release": ref.model_dump(), "look": True}, allowance="look"), None)
+        return str(answer["head"] or "")
+
+    def migrate(self, ref: ReleaseRef) -> Facts:
+        """Run the release's migrations to its head."""
+        question = Question("migrate", {"release": ref.model_dump(), "look": False})
+        answer = self._one(question, _fenced(question, self.fence))
+        host = answer["instance"]
+        return _facts({host: answer}, head_before=answer.get("head_before"), head=answer["head"])
+
+    def has_roles(self, database: Database) -> bool:
+        """Tell whether the database's roles are there and take today's passwords."""
+        return bool(self._one(Question("roles", {"database": database.model_dump(), "look": True}), None)["there"])
+
+    def make_roles(self, database: Database) -> Facts:
+        """Make the database roles of ops, migrations and application; safe to repeat."""
+        question = Question("roles", {"database": database.model_dump(), "look": False})
+        answer = self._one(question, _fenced(question, self.fence))
+        return _facts({answer["instance"]: answer})
+
+    def _one(self, question: Question, fence: Fence | None) -> Answer:
+        host = self.group.in_service()[0]
+        return {"instance": host, **self.group.ask(question, [host], fence)[host]}
+
+
+def run_of(fence: Fence) -> str:
+    """Name the run for hosts: a lease's generation has one run, and the fence holds no other name."""
+    return f"lease-{fence.generation}"
+
+
+def _fenced(question: Question, fence: Fence | None) -> Fence:
+    if fence is None:
+        raise Bug(f"“{question.verb}” was asked of the hosts without a fence", next="rmu history")
+    return fence
+
+
+def _answer(verb: str, result: CommandResult) -> Answer:
+    """Read a host's answer: the last line of its output."""
+    lines = result.stdout.strip().splitlines()
+    try:
+        answer = json.loads(lines[-1])
+    except (IndexError, ValueError) as why:
+        said = "its answer was cut at 24,000 characters" if was_cut(result) else _last(result.stderr or result.stdout)
+        raise Failed(
+            f"{result.host} gave no answer to “{verb}” (exit {result.exit_code}): {said}",
+            state="What it had done until then is done; asking again is safe.",
+            next=f"rmu exec --host {result.host} -- tail -n 20 /var/log/rmu/host.log",
+        ) from why
+    if not isinstance(answer, dict):
+        raise Failed(f"{result.host} answered “{verb}” with {lines[-1][:80]}", state="", next="rmu status")
+    return answer
+
+
+def _judged(verb: str, answers: Answers) -> Answers:
+    """Pass on what was done; else raise what the first host that did not do it says."""
+    no = {host: a for host, a in answers.items() if a["outcome"] in {"refused", "failed"}}
+    if no:
+        host, answer = next(iter(no.items()))
+        raise _no(verb, host, answer, [h for h in answers if h not in no])
+    return answers
+
+
+def _no(verb: str, host: str, answer: Answer, others: Sequence[str]) -> RmuError:
+    why = str(answer.get("why", ""))
+    what = "\n".join([f"{host}: {answer.get('detail') or why}", *_evidence(answer)])
+    next_line = NEXT.get(why, "rmu status")
+    if answer["outcome"] == "refused" and not others:
+        return Refused(what, next=next_line)
+    state = STATES.get(verb, "The host says what it had done; asking again is safe.")
+    done = f" {', '.join(others)} did it." if others else ""
+    return Failed(what, state=f"{state}{done}", next=next_line)
+
+
+def _evidence(answer: Answer) -> list[str]:
+    """Show every probe with its reason and the container's last lines: why it never became ready."""
+    probes = [
+        f"  probe {p.get('at_s', '?')}-{p.get('until_s', p.get('at_s', '?'))} s, {p.get('times', 1)}x: {p.get('said')}"
+        for p in answer.get("probes") or ()
+    ]
+    log = [f"  log: {line}" for line in answer.get("log") or ()]
+    return probes[-SHOWN:] + log[-SHOWN:]
+
+
+def _facts(answers: Answers, **more: Any) -> Facts:
+    return {"commands": 1, "hosts": answers, **more}
+
+
+def _ready(schema_head: str, deadline: timedelta) -> Answer:
+    return {"deadline_s": deadline.total_seconds(), "in_a_row": 3, "schema_head": schema_head}
+
+
+def _dump(ref: ReleaseRef | None) -> Answer | None:
+    return ref.model_dump() if ref else None
+
+
+def _view(host: str, address: str, answer: Answer) -> HostView:
+    return HostView(
+        id=host,
+        address=address,
+        live_slot=answer["live_slot"],
+        slots={name: SlotView.model_validate(slot) for name, slot in answer["slots"].items()},
+        worker=WorkerView.model_validate(answer["worker"]),
+        backup_on=answer["backup_on"],
+        memory_available=answer["memory"]["available"],
+        disk_free=answer["disk_free"],
+    )
+
+
+def _probe(answers: Answers) -> Probe:
+    """Add the hosts' probes up: the worst verdict, the slowest times."""
+    seen = list(answers.values())
+    verdicts = {a["verdict"] for a in seen}
+    return Probe(
+        sent=sum(a["sent"] for a in seen),
+        failed=sum(a["failed"] for a in seen),
+        p99_ms=max(a["p99_ms"] or 0 for a in seen),
+        added_p99_ms=max(round((a["p99_ms"] or 0) - (a["baseline_p99_ms"] or 0), 1) for a in seen),
+        verdict="fail" if "fail" in verdicts else "inconclusive" if "inconclusive" in verdicts else "pass",
+        fell_back=any(a["fell_back"] for a in seen),
+    )
+
+
+def _last(text: str) -> str:
+    return (text.strip().splitlines() or ["it said nothing"])[-1][:200]
