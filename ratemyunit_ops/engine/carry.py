@@ -9,10 +9,21 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from typing import NoReturn
 
 from ratemyunit_ops.engine.journal import Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
-from ratemyunit_ops.errors import Bug, Failed, HalfWay, Interrupted, LeaseLost, LedgerDown, Refused, RmuError, RolledBack
+from ratemyunit_ops.errors import (
+    Bug,
+    Failed,
+    HalfWay,
+    Interrupted,
+    LeaseLost,
+    LedgerDown,
+    Refused,
+    RmuError,
+    RolledBack,
+)
 from ratemyunit_ops.model import Facts, Fence
 from ratemyunit_ops.ports import Clock, Outside
 from ratemyunit_ops.steps.base import Change, Check, Plan
@@ -46,15 +57,19 @@ def carry(c: Carrier) -> None:
         Interrupted: the operator asked to stop between two steps.
         LeaseLost: someone took over; nothing more was done.
     """
-    if _is_unwinding(c.journal):
-        _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
     try:
+        if _is_unwinding(c.journal) and not _past_the_fence(c.journal):
+            _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
         _carry_on(c)
         c.journal.close("done")
         c.lease.free()
     except LedgerDown as why:
-        run = c.journal.plan.run
-        raise HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}") from why
+        raise _stopped_without_ledger(c, why) from why
+
+
+def _stopped_without_ledger(c: Carrier, why: LedgerDown) -> HalfWay:
+    run = c.journal.plan.run
+    return HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}")
 
 
 def _carry_on(c: Carrier) -> None:
@@ -72,10 +87,30 @@ def _carry_on(c: Carrier) -> None:
 
 
 def unwind(c: Carrier, because: str) -> None:
-    """Give a run up: undo what it started and close it. Raises RolledBack when all is undone, HalfWay when not."""
-    if not _is_unwinding(c.journal):
-        c.journal.write("abandoned", facts={"because": because})
-    _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
+    """Give a run up: undo what it started and close it.
+
+    Raises:
+        RolledBack: all is undone.
+        HalfWay: an undo failed, or the run is past its fence and stays as it is.
+    """
+    try:
+        if not c.journal.has("abandoned"):
+            c.journal.write("abandoned", facts={"because": because})
+        if _past_the_fence(c.journal):
+            _leave_as_it_is(c, because)
+        _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
+    except LedgerDown as why:
+        raise _stopped_without_ledger(c, why) from why
+
+
+def _leave_as_it_is(c: Carrier, because: str) -> NoReturn:
+    c.journal.close("half_way")
+    c.lease.free()
+    raise HalfWay(
+        because,
+        state=f"Run {c.journal.plan.run} is past the point of no return: it is closed, and nothing of it was undone.",
+        next="rmu status",
+    )
 
 
 def _forward(c: Carrier) -> None:
@@ -99,10 +134,7 @@ def _forward(c: Carrier) -> None:
 def _may_go_on(c: Carrier, n: int) -> None:
     """Between two steps: has anyone cancelled, interrupted, or taken the lease?"""
     title = c.journal.plan.steps[n].title()
-    cancel = read_cancel(c.o.ledger, c.journal.plan.run)
-    if cancel is not None and not c.journal.has("cancelled"):
-        c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
-        raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
+    _end_if_cancelled(c)
     if c.interrupted():
         c.journal.write("interrupted", facts={"before": title})
         raise Interrupted(
@@ -117,6 +149,15 @@ def _may_go_on(c: Carrier, n: int) -> None:
             next=f"rmu resume {c.journal.plan.run}",
         )
     c.lease.beat(title)
+
+
+def _end_if_cancelled(c: Carrier) -> None:
+    """Journal somebody's cancel and stop; past the fence it comes too late."""
+    cancel = read_cancel(c.o.ledger, c.journal.plan.run)
+    if cancel is None or _past_the_fence(c.journal):
+        return
+    c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
+    raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
 
 
 def _frontier_is_settled(c: Carrier, n: int) -> bool:
@@ -196,10 +237,7 @@ class _CancelClock:
     def sleep(self, seconds: float) -> None:
         """Sleep, then raise Cancelled when somebody asked."""
         self._clock.sleep(seconds)
-        cancel = read_cancel(self._c.o.ledger, self._c.journal.plan.run)
-        if cancel is not None:
-            self._c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
-            raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
+        _end_if_cancelled(self._c)
 
 
 def _with_clock(o: Outside, clock: Clock) -> Outside:

@@ -127,6 +127,12 @@ def reopen(o: Outside, run: str, *, token: str, parse: Callable[[dict[str, Any]]
     return Journal(o, parse(events[0].facts["plan"]), events, token)
 
 
+def outline(plan: dict[str, Any]) -> Plan:
+    """Read what every version of rmu writes of a plan; its steps are left out."""
+    known = ("run", "verb", "environment", "rmu_version", "created")
+    return Plan.model_validate({**{k: plan[k] for k in known}, "steps": ()})
+
+
 def read_events(ledger: Ledger, run: str) -> list[Event]:
     """Read a run's events; empty for a run that never began."""
     items = ledger.query(f"run#{run}")

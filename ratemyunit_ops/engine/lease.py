@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 from ratemyunit_ops.errors import Busy, LeaseLost, RmuError
@@ -19,6 +20,7 @@ from ratemyunit_ops.records import held, read_lease
 BEAT_EVERY = timedelta(seconds=5)
 STALE_AFTER = timedelta(seconds=30)
 ACT_WITHIN = timedelta(seconds=20)
+FREE: dict[str, str | int] = {"token": "", "step": "", "run": ""}
 LET_GO = -1
 """The heartbeat of a run that stopped resumably."""
 
@@ -49,10 +51,6 @@ class Lease:
         """Tell whether a beat succeeded within the last 20 s; without one no further step may start."""
         return not self._lost and self._o.clock.monotonic() - self._last_beat < ACT_WITHIN.total_seconds()
 
-    def lost(self) -> bool:
-        """Tell whether someone took over."""
-        return self._lost
-
     def beat(self, step: str | None = None) -> None:
         """Beat once now. Raises LeaseLost when someone took over."""
         with self._lock:
@@ -63,7 +61,7 @@ class Lease:
 
     def free(self) -> None:
         """End the lease: the next run may come."""
-        self._end({"token": "", "step": "", "run": ""})
+        self._end(FREE)
 
     def let_go(self) -> None:
         """Stop beating, keeping the item in the run's name: it is to be resumed or abandoned."""
@@ -71,9 +69,8 @@ class Lease:
 
     def _end(self, update: dict[str, str | int]) -> None:
         self._ended.set()
-        with self._lock:
-            if not self._lost:
-                self._put(self._view.model_copy(update=update))
+        with self._lock, suppress(RmuError):  # one that cannot be written now goes stale; who comes next sees to it
+            self._put(self._view.model_copy(update=update))
 
     def _put(self, new: LeaseView) -> None:
         try:
@@ -112,9 +109,7 @@ def acquire(o: Outside, run: str, owner: str) -> Lease:
     return _take(o, seen, run, owner)
 
 
-def take_over(
-    o: Outside, run: str, owner: str, *, patience: Callable[[float], None] = lambda seconds: None
-) -> Lease:
+def take_over(o: Outside, run: str, owner: str, *, patience: Callable[[float], None] = lambda seconds: None) -> Lease:
     """Take the lease of a run that let go or whose heartbeat stood still for 30 s by our own clock.
 
     `patience` is told the seconds still to watch. Raises Busy when the run is alive, LeaseLost when somebody was faster.
@@ -139,6 +134,18 @@ def _watch_it_stand_still(o: Outside, seen: LeaseView, patience: Callable[[float
             return
         if now is None or (now.token, now.heartbeat) != (seen.token, seen.heartbeat):
             raise busy(now or seen)
+
+
+def clear(o: Outside, seen: LeaseView, *, ended: bool, patience: Callable[[float], None]) -> None:
+    """Free the lease of a run that will never act: it has ended, or it died before its plan was written.
+
+    Raises:
+        Busy: it has not ended and is alive.
+        LeaseLost: somebody was faster.
+    """
+    if not ended and seen.heartbeat != LET_GO:
+        _watch_it_stand_still(o, seen, patience)
+    o.ledger.put_lease(seen.model_copy(update=FREE), seen=seen)
 
 
 def _take(o: Outside, seen: LeaseView | None, run: str, owner: str) -> Lease:

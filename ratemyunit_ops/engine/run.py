@@ -10,9 +10,9 @@ from typing import Any
 from pydantic import ValidationError
 
 from ratemyunit_ops.engine.carry import Carrier, LookAt, carry, unwind
-from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, reopen
-from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, take_over
-from ratemyunit_ops.errors import Busy, HalfWay, Refused, RolledBack
+from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, outline, reopen
+from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take_over
+from ratemyunit_ops.errors import Busy, HalfWay, Refused, RmuError, RolledBack
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import held, read_header, read_lease
 from ratemyunit_ops.steps.base import Plan
@@ -33,8 +33,13 @@ class Session:
 
 def execute(o: Outside, plan: Plan, s: Session) -> None:
     """Take the free lease, write the plan down and carry it. Raises Busy, and whatever `carry` raises."""
+    _clear_leftover(o, s)
     lease = acquire(o, plan.run, s.who)
-    journal = begin(o, plan, token=lease.view.token, who=s.who, because=s.because)
+    try:
+        journal = begin(o, plan, token=lease.view.token, who=s.who, because=s.because)
+    except RmuError:
+        lease.let_go()
+        raise
     carry(_carrier(o, s, lease, journal))
 
 
@@ -59,13 +64,21 @@ def resume(o: Outside, run: str, s: Session) -> None:
 
 
 def abandon(o: Outside, run: str, s: Session) -> None:
-    """Take over a dead or interrupted run and undo what it started. Raises RolledBack when all of it is undone."""
+    """Take over a dead or interrupted run and undo what it started.
+
+    Raises:
+        RolledBack: all of it is undone.
+        HalfWay: it is closed, but this version of rmu cannot read a step of it, or it is past its fence.
+    """
     _is_open(o, run)
     lease = take_over(o, run, s.who, patience=s.patience)
     try:
         journal = reopen(o, run, token=lease.view.token, parse=s.parse)
     except ValidationError as why:
-        lease.let_go()
+        journal = reopen(o, run, token=lease.view.token, parse=outline)
+        journal.write("abandoned", facts={"because": s.because, "unreadable": str(why.errors()[0]["loc"])})
+        journal.close("half_way")
+        lease.free()
         raise _unreadable(run, why) from why
     unwind(_carrier(o, s, lease, journal), s.because or "abandoned")
 
@@ -98,6 +111,16 @@ def _unwind_the_dead(o: Outside, run: str, s: Session) -> str:
     return header.outcome or "half_way" if header else "half_way"
 
 
+def _clear_leftover(o: Outside, s: Session) -> None:
+    """Free a lease whose process died just before its plan was written, or just after its run was closed."""
+    seen = read_lease(o.ledger)
+    if seen is None or not held(seen):
+        return
+    header = read_header(o.ledger, seen.run)
+    if header is None or header.outcome is not None:
+        clear(o, seen, ended=header is not None, patience=s.patience)
+
+
 def open_run(o: Outside) -> str | None:
     """Name the run that holds the environment, alive or not."""
     seen = read_lease(o.ledger)
@@ -125,5 +148,3 @@ def _unreadable(run: str, why: ValidationError) -> HalfWay:
         state="Nothing more was done.",
         next=f"rmu show {run}   (then finish it with the rmu version that began it)",
     )
-
-
