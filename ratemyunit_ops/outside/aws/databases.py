@@ -1,0 +1,34 @@
+"""Database instances in RDS."""
+
+from __future__ import annotations
+
+from ratemyunit_ops.errors import Unreachable
+from ratemyunit_ops.model import DatabaseView
+from ratemyunit_ops.outside.aws.session import Account, Said
+
+
+class RdsDatabases:
+    """Instances by identifier; it is never renamed, so it names one for life."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def view(self, identifier: str) -> DatabaseView:
+        """Describe one instance. Raises Unreachable where there is none."""
+        try:
+            answer = self._account.ask("rds", "DescribeDBInstances", DBInstanceIdentifier=identifier)
+        except Said as why:
+            if why.code not in {"DBInstanceNotFound", "DBInstanceNotFoundFault"}:
+                raise
+            raise Unreachable(f"there is no database {identifier}", next="rmu infra apply") from why
+        found = answer["DBInstances"][0]
+        endpoint = found.get("Endpoint", {})  # absent while the instance is being created
+        return DatabaseView(
+            identifier=found["DBInstanceIdentifier"],
+            resource_id=found["DbiResourceId"],
+            address=endpoint.get("Address", ""),
+            port=endpoint.get("Port", 5432),
+            status=found["DBInstanceStatus"],
+            latest_restorable=found.get("LatestRestorableTime"),
+            protected=found["DeletionProtection"],
+        )

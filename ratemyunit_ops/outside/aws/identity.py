@@ -1,0 +1,27 @@
+"""Who we are to AWS."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Any
+
+from ratemyunit_ops.outside.aws.session import Account
+
+
+class StsIdentity:
+    """The caller, as STS names it."""
+
+    def __init__(self, account: Account) -> None:
+        self._account = account
+
+    def who(self) -> str:
+        """Name the caller: a role and its session, or a user. Raises Mistyped without valid credentials."""
+        return str(self._caller["Arn"]).split(":")[-1]
+
+    def account(self) -> str:
+        """Name the account we reach."""
+        return str(self._caller["Account"])
+
+    @cached_property
+    def _caller(self) -> dict[str, Any]:
+        return self._account.ask("sts", "GetCallerIdentity")
