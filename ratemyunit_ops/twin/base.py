@@ -82,10 +82,12 @@ def _set_up(root: Path, ca: Path) -> None:
     _chroot(root, "update-ca-certificates")
     _chroot(root, "systemctl", "disable", *OFF)
     _chroot(root, "systemctl", "mask", *MASKED)
-    _chroot(root, "systemctl", "enable", "systemd-networkd.service", "twin-platform.service")
+    _chroot(root, "systemctl", "enable", "twin-platform.service")
     # Host keys are an instance's own; cloud-init makes them at first boot.
     for key in (root / "etc/ssh").glob("ssh_host_*"):
         key.unlink()
+    # cloud-init's local stage would wait 50 s for a DHCP lease; without a client it uses the address that is there.
+    (root / "usr/sbin/dhcpcd").unlink()
     # The cluster of the package's own making: the database keeper makes one to its own taste.
     _chroot(root, "pg_dropcluster", "17", "main")
 

@@ -51,13 +51,15 @@ class Cgroup:
         (version1 / "memory.limit_in_bytes").write_text(str(limit))
         _write_if_there(version1 / "memory.memsw.limit_in_bytes", str(limit))
 
-    def memory(self) -> int:
-        """Answer the bytes it uses that cannot be reclaimed at once (inactive file cache is left out)."""
+    def memory(self) -> tuple[int, int]:
+        """Answer the bytes it uses and cannot give back at once, and those of file cache that it can."""
         version2 = (self._unified() / "memory.current").exists()
         where = self._unified() if version2 else ROOT / "memory" / self.path
         used = int((where / ("memory.current" if version2 else "memory.usage_in_bytes")).read_text())
         stat = dict(line.split() for line in (where / "memory.stat").read_text().splitlines())
-        return used - int(stat["inactive_file" if version2 else "total_inactive_file"])
+        names = ("inactive_file", "active_file") if version2 else ("total_inactive_file", "total_active_file")
+        cached = sum(int(stat[name]) for name in names)
+        return used - cached, cached
 
     def processes(self) -> list[int]:
         """Answer the pids in it and below it."""

@@ -25,7 +25,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from ratemyunit_ops.errors import Failed, Refused
-from ratemyunit_ops.twin import daemons, mounts
+from ratemyunit_ops.twin import daemons, meminfo, mounts
 from ratemyunit_ops.twin.base import ensure_base
 from ratemyunit_ops.twin.cgroups import Cgroup, hierarchies
 from ratemyunit_ops.twin.files import read_json, write_json, write_whole
@@ -79,16 +79,19 @@ class Machine:
         self._write_settings(address, cloud_init)
         write_json(self.directory / "machine.json", {"address": address})
         procs = self._cgroup.make()
+        binds = {self._disk / "containers": "/var/lib/containers", **(binds or {})}
         if memory_bytes is not None:
             self._cgroup.limit_memory(memory_bytes)
-        binds = {self._disk / "containers": "/var/lib/containers", **(binds or {})}
+            meminfo.begin(self.site, self.name, memory_bytes)
+            binds[meminfo.directory(self.site, self.name)] = "/run/twin"
         loop = ["sh", "-c", _LOOP, "sh", str(hierarchies()[0] / self._cgroup.path), str(len(procs)), *map(str, procs)]
         daemons.start(
             self.site,
             self._daemon,
             [*loop, *self._nspawn(binds)],
             inside=False,
-            env={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            # A lock of nspawn's would be left in /run after a kill; `running` says the same.
+            env={"SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1", "SYSTEMD_NSPAWN_LOCK": "0"},
         )
 
     def wait_up(self, deadline: float = 90.0) -> float:
@@ -159,8 +162,8 @@ class Machine:
         return known.get("address")
 
     def memory(self) -> int:
-        """Answer the bytes it uses now, reclaimable file cache left out."""
-        return self._cgroup.memory()
+        """Answer the bytes it uses now, file cache left out."""
+        return self._cgroup.memory()[0]
 
     def run(
         self, argv: Sequence[str], *, timeout: float = 60.0, env: Mapping[str, str] | None = None, input: bytes = b""
@@ -227,12 +230,12 @@ class Machine:
         etc = self._root / "etc"
         prefix = self.site.network.partition("/")[2]
         write_whole(
-            etc / "systemd/network/10-host0.network",
-            f"[Match]\nName=host0\n[Link]\nMACAddress={mac_address(address)}\n"
-            f"[Network]\nAddress={address}/{prefix}\nLinkLocalAddressing=no\nIPv6AcceptRA=no\n"
-            f"[Route]\nGateway={self.site.router}\n"
+            etc / "twin-network",
+            f"link set host0 address {mac_address(address)} up\n"
+            f"address add {address}/{prefix} dev host0\n"
+            f"route add default via {self.site.router}\n"
             # Metadata, DNS, gate and registry sit on the bridge itself.
-            "[Route]\nDestination=169.254.169.0/24\nScope=link\n",
+            "route add 169.254.169.0/24 dev host0 scope link\n",
         )
         off = etc / "cloud/cloud-init.disabled"
         if cloud_init:
