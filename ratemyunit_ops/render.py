@@ -1,0 +1,127 @@
+"""Templates become text here, and the host program becomes one archive. Writes nothing.
+
+A template with a value too few is an error, never an empty string.
+"""
+
+from __future__ import annotations
+
+import ast
+import base64
+import gzip
+import hashlib
+import io
+import json
+import lzma
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+USER_DATA_LIMIT = 16 * 1024
+"""EC2's limit for user data, before base64."""
+
+HOST_SETTINGS = ("env", "region", "table", "asg", "hook", "repository", "project")
+"""What a host knows of its environment: the keys of `/etc/rmu/host.json`."""
+
+_PACKAGES = (
+    *("ca-certificates", "curl", "xz-utils", "podman", "crun", "haproxy", "redis-server", "nftables"),
+    *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
+)
+_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "survey", "probe"})
+_FILES = {
+    "haproxy": "/etc/haproxy/haproxy.cfg",
+    "nftables": "/etc/nftables.conf",
+    "redis": "/etc/redis/redis.conf",
+    "boot": "/etc/systemd/system/rmu-boot.service",
+    "agent": "/etc/rmu/cloudwatch-agent.json",
+}
+
+
+def templates() -> Path:
+    """Return the directory of templates: beside the package in a checkout, inside it in a wheel."""
+    package = Path(__file__).parent
+    inside = package / "_data" / "templates"
+    return inside if inside.is_dir() else package.parent / "templates"
+
+
+def render(template: str, values: Mapping[str, Any]) -> str:
+    """Render a template to text.
+
+    Raises jinja2.UndefinedError naming a value that is missing.
+    """
+    house = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(templates()),
+        undefined=jinja2.StrictUndefined,
+        autoescape=False,  # noqa: S701  (configuration files, not HTML)
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return house.get_template(template).render(values)
+
+
+def host_program(*, boot_only: bool = False) -> bytes:
+    """Return the host program as a zip archive that Python runs; the same sources give the same bytes.
+
+    What only a request needs is left out for the boot: user data is small, and every request brings the whole program.
+    """
+    package = templates() / "host" / "rmu_host"
+    names = [f for f in package.glob("*.py") if not (boot_only and f.stem in _OF_REQUESTS)]
+    sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names}
+    sources["__main__.py"] = "import sys\nfrom rmu_host.main import main\nsys.exit(main(sys.argv[1:]))\n"
+    archive = io.BytesIO()
+    # Stored, not deflated: whoever carries it compresses it whole, which is smaller.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as z:
+        for name in sorted(sources):
+            z.writestr(zipfile.ZipInfo(name), sources[name])
+    return archive.getvalue()
+
+
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+def _lean(source: str) -> str:
+    """Drop comments and docstrings: every SSM command and the user data carry the program, within hard limits."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
+            node.body = node.body[1:] or [ast.Pass()]
+    return ast.unparse(tree) + "\n"
+
+
+def host_program_digest() -> str:
+    """Return the SHA-256 of the host program."""
+    return hashlib.sha256(host_program()).hexdigest()
+
+
+def host_program_text() -> str:
+    """Return the host program as SSM carries it: base64 of its gzip."""
+    return base64.b64encode(gzip.compress(host_program(), mtime=0)).decode()
+
+
+def user_data(values: Mapping[str, Any]) -> bytes:
+    """Return the gzipped user data of a host.
+
+    `values` are the host's settings (`HOST_SETTINGS`) and `trusted_hops`, the number of proxies in front of it.
+
+    Raises jinja2.UndefinedError for a value that is missing, ValueError when the result exceeds EC2's limit.
+    """
+    text = render("host/user_data.sh", {**values, **_parts(values)})
+    packed = gzip.compress(text.encode(), mtime=0)
+    if len(packed) > USER_DATA_LIMIT:
+        raise ValueError(f"user data has {len(packed)} bytes, EC2 takes {USER_DATA_LIMIT}")
+    return packed
+
+
+def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
+    settings = {key: values[key] for key in HOST_SETTINGS}
+    registry = str(values["repository"]).split("/", 1)[0]
+    files = [(name, path, render(f"host/files/{Path(path).name}", values)) for name, path in _FILES.items()]
+    files += [
+        ("settings", "/etc/rmu/host.json", json.dumps(settings, indent=1) + "\n"),
+        ("auth", "/etc/rmu/auth.json", json.dumps({"credHelpers": {registry: "ecr-login"}}) + "\n"),
+    ]
+    program = base64.b64encode(lzma.compress(host_program(boot_only=True), preset=9 | lzma.PRESET_EXTREME)).decode()
+    return {"files": files, "program": program, "packages": " ".join(_PACKAGES)}

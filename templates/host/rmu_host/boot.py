@@ -1,0 +1,102 @@
+"""Every boot: a reboot of the same instance obeys its own map and slots, a new instance obeys the live pointer."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from .answers import No
+from .cloud import Cloud
+from .log import log
+from .machine import Machine
+from .ready import wait_ready
+from .slots import prepare, run_slot, run_worker
+from .state import STATE, Live, adopt, locked, read_map, record, settings, slot_of, write_map
+from .traffic import flip, protect, send_to
+
+LOCK_S = 600
+Step = Callable[..., None]
+READY = {"deadline_s": 300, "in_a_row": 2}
+
+
+def boot(m: Machine) -> int:
+    """Bring this host up; return 1 where that is not possible yet: the unit tries again, the hook has the last word."""
+    began = m.now()
+
+    def step(**what: Any) -> None:
+        line = {k: v for k, v in what.items() if k not in ("probes", "log")}
+        log(m, boot=line, seconds=round(m.now() - began, 1), uptime=round(m.now() - m.booted(), 1))
+
+    try:
+        with locked(m, began + LOCK_S):
+            bring_up(m, Cloud(settings(m)), adopt(m), step)
+    except (No, OSError) as why:
+        step(step="failed", why=str(why))
+        print(why, file=sys.stderr)
+        return 1
+    return 0
+
+
+def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
+    """Bring this host to what it should serve, then tell the launch hook.
+
+    Raises No or OSError where it cannot yet.
+    """
+    live = read_map(m)
+    write_map(m, live)
+    start_proxy(m, live)
+    if live.slot and record(m, live.slot):
+        again(m, live, log)
+    else:
+        newborn(m, cloud, log)
+    if m.read(f"{STATE}/hook") != instance:
+        log(step="hook", completed=cloud.complete_hook(instance))
+        m.write(f"{STATE}/hook", instance)
+
+
+def start_proxy(m: Machine, live: Live) -> None:
+    """Start HAProxy with a map that is this instance's own, and see that it obeys it."""
+    m.run(["systemctl", "start", "haproxy.service"], timeout=60)
+    end = m.now() + 20
+    while True:
+        try:
+            return send_to(m, live)
+        except OSError:
+            if m.now() >= end:
+                raise
+            m.sleep(0.2)
+
+
+def again(m: Machine, live: Live, log: Step) -> None:
+    """Start what served before this reboot: the live slot first, what stood behind it, the worker."""
+    assert live.slot is not None
+    run_slot(m, live.slot)
+    log(step="start", slot=live.slot, **wait_ready(m, live.slot, READY))
+    if live.backup and record(m, live.backup):
+        run_slot(m, live.backup)
+    held = record(m, "worker")
+    if held and held.get("started"):
+        run_worker(m, {"version": held["release"], "digest": held["digest"]})
+    protect(m, live)
+
+
+def newborn(m: Machine, cloud: Cloud, log: Step) -> None:
+    """Bring up what the live pointer names; with an empty pointer serve nothing, and that is healthy."""
+    pointer = cloud.item("pointer", "pointer") or {}
+    version = pointer.get("release")
+    if not version:
+        log(step="pointer", release=None)
+        return
+    release = cloud.item("release", f"release#{version}")
+    if release is None:
+        raise No("failed", "not_found", f"the live pointer names {version}, which has no release record")
+    log(step="pull", **prepare(m, release, pointer["database"], cloud))
+    slot = slot_of(m, release)
+    assert slot is not None
+    run_slot(m, slot)
+    log(step="start", **wait_ready(m, slot, READY))
+    flip(m, Live(), Live(slot))
+    protect(m, Live(slot))
+    log(step="serve", slot=slot, release=version)
+    run_worker(m, release)

@@ -1,0 +1,67 @@
+"""AWS as a host needs it: secrets, the pointer, an image's size, the launch hook. The only place that loads boto3."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+
+class Cloud:
+    """The account, seen from a host with the host's own role."""
+
+    def __init__(self, settings: dict[str, Any]) -> None:
+        self.settings = settings
+
+    def _client(self, service: str) -> Any:
+        import boto3
+
+        client: Any = boto3.client
+        return client(service, region_name=self.settings["region"])
+
+    def parameters(self, names: list[str]) -> dict[str, str]:
+        """Return the values of SSM parameters, decrypted.
+
+        Raises KeyError naming the first one that does not exist.
+        """
+        ssm = self._client("ssm")
+        found: dict[str, str] = {}
+        for start in range(0, len(names), 10):  # GetParameters takes ten names
+            answer = ssm.get_parameters(Names=names[start : start + 10], WithDecryption=True)
+            found.update({p["Name"]: p["Value"] for p in answer["Parameters"]})
+        for name in names:
+            if name not in found:
+                raise KeyError(name)
+        return found
+
+    def item(self, pk: str, sk: str) -> dict[str, Any] | None:
+        """Return the JSON body of a ledger item, None where there is none. Reads consistently."""
+        answer = self._client("dynamodb").get_item(
+            TableName=self.settings["table"], Key={"pk": {"S": pk}, "sk": {"S": sk}}, ConsistentRead=True
+        )
+        if "Item" not in answer:
+            return None
+        body: dict[str, Any] = json.loads(answer["Item"]["body"]["S"])
+        return body
+
+    def image_size(self, image: str, digest: str) -> int:
+        """Return the compressed size of an image in bytes, as ECR records it."""
+        answer = self._client("ecr").describe_images(
+            repositoryName=image.split("/", 1)[1], imageIds=[{"imageDigest": digest}]
+        )
+        return int(answer["imageDetails"][0].get("imageSizeInBytes", 0))
+
+    def complete_hook(self, instance: str) -> bool:
+        """Tell the ASG that this instance may serve; False where no hook waits for it (a reboot, an old hook)."""
+        autoscaling = self._client("autoscaling")
+        try:
+            autoscaling.complete_lifecycle_action(
+                LifecycleHookName=self.settings["hook"],
+                AutoScalingGroupName=self.settings["asg"],
+                LifecycleActionResult="CONTINUE",
+                InstanceId=instance,
+            )
+        except autoscaling.exceptions.ClientError as why:
+            if why.response["Error"]["Code"] != "ValidationError":  # how the ASG says "no such action waits"
+                raise
+            return False
+        return True

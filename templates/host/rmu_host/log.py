@@ -1,0 +1,18 @@
+"""The host's own log: JSON lines, one for each request and each step of a boot."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from .machine import Machine
+
+LOG = "/var/log/rmu/host.log"
+
+
+def log(m: Machine, **what: Any) -> None:
+    """Add a line."""
+    place = m.path(LOG)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with place.open("a") as f:
+        f.write(json.dumps({"at": round(m.now(), 3), **what}) + "\n")

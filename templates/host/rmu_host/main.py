@@ -1,0 +1,38 @@
+"""The door of the host program: a request from afar, and the calls of the host's own units.
+
+User data has room for the boot alone: the modules that answer requests are imported where they are needed, and come
+with the request (`ratemyunit_ops.render` leaves them out of the boot's archive).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+
+from .boot import boot
+from .machine import Machine
+from .units import write_environment
+
+
+def main(argv: list[str]) -> int:
+    """Run one call of this program: request, boot, environment SLOT, probe."""
+    os.environ.setdefault("HOME", "/root")  # SSM's agent and systemd give none; podman wants one
+    m = Machine()
+    match argv:
+        case ["request"]:
+            from .request import Host
+
+            print(json.dumps(Host(m).answer(json.load(sys.stdin))), flush=True)
+        case ["boot"]:
+            return boot(m)
+        case ["environment", slot]:
+            write_environment(m, slot)
+        case ["probe"]:
+            from .probe import run
+
+            run(m)
+        case _:
+            print("usage: rmu_host.pyz request | boot | environment SLOT | probe", file=sys.stderr)
+            return 2
+    return 0

@@ -1,0 +1,117 @@
+"""One request: in time, under the lock, under its fence, once. What it does is the verbs' business."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from . import oneoff, probe, ready, releases, serve, slots, survey
+from .answers import Answer, No, refused
+from .cloud import Cloud
+from .log import log
+from .machine import Machine
+from .state import STATE, adopt, fence, locked, settings
+
+KEPT_MARKERS = 200
+Verb = Callable[[dict[str, Any]], Answer]
+
+
+class Host:
+    """This host, as one request meets it."""
+
+    def __init__(self, m: Machine, cloud: Callable[[dict[str, Any]], Cloud] = Cloud) -> None:
+        self.m = m
+        self.settings = settings(m)
+        self.cloud = cloud(self.settings)
+        self.instance = ""
+
+    def looking(self) -> dict[str, Verb]:
+        """List the verbs that change nothing: they need no fence and never wait for the lock."""
+        m = self.m
+        return {
+            "survey": lambda _: survey.survey(m),
+            "ready": lambda r: ready.ready(m, r),
+            "probe": lambda r: {**probe.result(m, r), "fell_back": serve.fell_back(m)},
+        }
+
+    def changing(self) -> dict[str, Verb]:
+        """List the verbs that change this host."""
+        m = self.m
+        return {
+            "prepare": lambda r: slots.prepare(m, r["release"], r["database"], self.cloud),
+            "migrate": self.migrate,
+            "start": lambda r: releases.start(m, r),
+            "serve": lambda r: serve.serve(m, r),
+            "worker": lambda r: releases.worker(m, r["release"]),
+            "retire": lambda r: releases.retire(m, r),
+            "stop": lambda r: releases.stop(m, r),
+        }
+
+    def migrate(self, request: dict[str, Any]) -> Answer:
+        """Run migrations, or look at the database's head."""
+        return oneoff.migrate(self.m, request, self.settings, self.instance, self.cloud)
+
+    def answer(self, request: dict[str, Any]) -> Answer:
+        """Answer one request, and keep a line of it in the host's log."""
+        began = self.m.now()
+        try:
+            self.in_time(request)
+            self.instance = adopt(self.m)
+            said = self.obey(request)
+        except No as no:
+            said = no.answer
+        except Exception as why:  # noqa: BLE001  (a caller far away must learn what happened, whatever it was)
+            said = {"outcome": "failed", "why": "broken", "detail": f"{type(why).__name__}: {why}"}
+        said = {**said, "seconds": round(self.m.now() - began, 3), "instance": self.instance}
+        log(self.m, request=shown(request), answer={k: v for k, v in said.items() if k not in ("log", "probes")})
+        return said
+
+    def in_time(self, request: dict[str, Any]) -> None:
+        """Refuse a request that was delivered too late to still be meant."""
+        if self.m.now() > float(request["not_after"]):
+            raise refused("not_after", "the request came later than its caller allowed; nothing was done")
+
+    def obey(self, request: dict[str, Any]) -> Answer:
+        """Carry out one request: a look at once, a change under the lock and its fence, once."""
+        verb = request["verb"]
+        if verb in self.looking():
+            return self.looking()[verb](request)
+        if verb == "migrate" and request.get("look"):
+            return self.migrate(request)
+        act = self.changing().get(verb)
+        if act is None:
+            raise refused("not_found", f"no verb {verb!r}")
+        with locked(self.m, float(request["not_after"])):
+            return self.once(request, act)
+
+    def once(self, request: dict[str, Any], act: Verb) -> Answer:
+        """Act unless this very request was answered before; refuse one that an owner of old still sends."""
+        wanted, seen = request["fence"], fence(self.m)
+        mine = (int(wanted["generation"]), int(wanted["sequence"]))
+        if seen and mine < (seen["generation"], seen["sequence"]):
+            raise refused("stale_fence", f"run {seen['run']} has acted here since, with a newer lease")
+        marker = f"{STATE}/done/{request['run']}-{mine[1]}.json"
+        before = self.m.read_json(marker)
+        if before and before["generation"] == mine[0]:
+            answer: Answer = {**before["answer"], "already": True}
+            return answer
+        self.m.write_json(f"{STATE}/fence.json", {"generation": mine[0], "sequence": mine[1], "run": request["run"]})
+        try:
+            said = act(request)
+        except No as no:
+            said = no.answer
+        self.m.write_json(marker, {"generation": mine[0], "answer": said})
+        self.forget_old_markers()
+        return said
+
+    def forget_old_markers(self) -> None:
+        """Keep the newest markers only."""
+        markers = sorted(self.m.path(f"{STATE}/done").glob("*.json"), key=lambda f: f.stat().st_mtime)
+        for old in markers[:-KEPT_MARKERS]:
+            old.unlink(missing_ok=True)
+
+
+def shown(request: dict[str, Any]) -> dict[str, Any]:
+    """Return what the log keeps of a request: names and numbers, no config."""
+    ref = request.get("release") or {}
+    return {**{k: request.get(k) for k in ("verb", "run", "fence")}, "release": ref.get("version")}
