@@ -101,7 +101,7 @@ class Memory:
 
 
 @dataclass(frozen=True)
-class Group:
+class Hosts:
     """The hosts of one environment, and how they are asked. `program` is the host program, as SSM carries it."""
 
     account: Account
@@ -176,24 +176,24 @@ class Group:
 class SsmFleet:
     """The hosts, speaking of releases. `probe_for` is how long the drop probe watches after a flip."""
 
-    group: Group
+    hosts: Hosts
     places: Places
     probe_for: timedelta
     fence: Fence | None = None
 
     def at(self, fence: Fence) -> SsmFleet:
         """Bind the right to act."""
-        self.group.memory.run = run_of(fence)
+        self.hosts.memory.run = run_of(fence)
         return replace(self, fence=fence)
 
     def instances(self) -> tuple[Instance, ...]:
         """List the members of the group, whatever their state."""
-        return self.group.instances()
+        return self.hosts.instances()
 
     def survey(self) -> tuple[HostView, ...]:
         """Ask every InService host what it holds, in one round trip."""
-        addresses = {i.id: i.address for i in self.group.instances() if i.state == "InService"}
-        answers = self.group.ask(Question("survey"), sorted(addresses) or self.group.in_service())
+        addresses = {i.id: i.address for i in self.hosts.instances() if i.state == "InService"}
+        answers = self.hosts.ask(Question("survey"), sorted(addresses) or self.hosts.in_service())
         return tuple(_view(host, addresses.get(host, ""), answer) for host, answer in answers.items())
 
     def prepare(self, release: Release, database: Database) -> Facts:
@@ -207,15 +207,15 @@ class SsmFleet:
         body = {"release": ref.model_dump(), "park_worker": True, "ready": _ready(schema_head, deadline)}
         answers = self._change(Question("start", body, extra=deadline))
         facts = _facts(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
-        self.group.memory.ready[(ref, schema_head)] = (self.group.clock.monotonic(), facts)
+        self.hosts.memory.ready[(ref, schema_head)] = (self.hosts.clock.monotonic(), facts)
         return facts
 
     def ready(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
         """Wait until release and digest answer ready three times in a row."""
         # The start command has seen exactly this a moment ago: asking again would cost another SSM round trip and
         # could see no more. After a minute, or in another process, the hosts are asked.
-        seen = self.group.memory.ready.get((ref, schema_head))
-        if seen is not None and self.group.clock.monotonic() - seen[0] < FRESH.total_seconds():
+        seen = self.hosts.memory.ready.get((ref, schema_head))
+        if seen is not None and self.hosts.clock.monotonic() - seen[0] < FRESH.total_seconds():
             return {**seen[1], "commands": 0, "seen_by": "start"}
         body = {"release": ref.model_dump(), "ready": _ready(schema_head, deadline)}
         answers = self._look(Question("ready", body, extra=deadline))
@@ -227,7 +227,7 @@ class SsmFleet:
         if probe:
             body["probe"] = {"url": self.places.all()["front_door"], "seconds": self.probe_for.total_seconds()}
         answers = self._change(Question("serve", body))
-        self.group.memory.probe_began = self.group.clock.monotonic() if probe else None
+        self.hosts.memory.probe_began = self.hosts.clock.monotonic() if probe else None
         return _facts(answers, flip_ms=max(a.get("flip_ms", 0) for a in answers.values()))
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:
@@ -237,8 +237,8 @@ class SsmFleet:
     def probe(self, *, wait: timedelta) -> Probe:
         """Read what the drop probe saw; it is waited for only where it ends in time."""
         left = wait
-        if self.group.memory.probe_began is not None:
-            spent = timedelta(seconds=self.group.clock.monotonic() - self.group.memory.probe_began)
+        if self.hosts.memory.probe_began is not None:
+            spent = timedelta(seconds=self.hosts.clock.monotonic() - self.hosts.memory.probe_began)
             left = max(self.probe_for - spent, timedelta(0)) + timedelta(seconds=1)
         waited = left if left <= wait else timedelta(0)
         return _probe(self._look(Question("probe", {"wait_s": waited.total_seconds()}, extra=waited)))
@@ -251,22 +251,22 @@ class SsmFleet:
 
     def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
         """Stop a release that does not serve and run that worker again."""
-        self.group.memory.ready.clear()
+        self.hosts.memory.ready.clear()
         body = {"release": ref.model_dump(), "resume_worker": _dump(resume_worker)}
         return _facts(self._change(Question("stop", body)))
 
     def _change(self, question: Question) -> Answers:
-        return self.group.ask(question, self.group.in_service(), _fenced(question, self.fence))
+        return self.hosts.ask(question, self.hosts.in_service(), _fenced(question, self.fence))
 
     def _look(self, question: Question) -> Answers:
-        return self.group.ask(question, self.group.in_service())
+        return self.hosts.ask(question, self.hosts.in_service())
 
 
 @dataclass(frozen=True)
 class SsmOneOff:
     """A single command in a release's image, on the first host."""
 
-    group: Group
+    hosts: Hosts
     fence: Fence | None = None
 
     def at(self, fence: Fence) -> SsmOneOff:
@@ -296,8 +296,8 @@ class SsmOneOff:
         return _facts({answer["instance"]: answer})
 
     def _one(self, question: Question, fence: Fence | None) -> Answer:
-        host = self.group.in_service()[0]
-        return {"instance": host, **self.group.ask(question, [host], fence)[host]}
+        host = self.hosts.in_service()[0]
+        return {"instance": host, **self.hosts.ask(question, [host], fence)[host]}
 
 
 def run_of(fence: Fence) -> str:
