@@ -11,7 +11,7 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling
+from ratemyunit_ops.twin.gate import autoscaling, rds
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
@@ -43,6 +43,7 @@ def wanted() -> dict[str, Any]:
         "instances": _instances(),
         "groups": [_group(one) for one in autoscaling.groups()],
         "balancers": _balancers(),
+        "databases": rds.wanted(),
     }
 
 
@@ -54,6 +55,7 @@ def _see(report: dict[str, Any]) -> None:
     for arn, states in report.get("targets", {}).items():
         SEEN.targets[arn] = states
     autoscaling.advance()
+    rds.refresh()
 
 
 def _instances() -> list[dict[str, Any]]:

@@ -103,8 +103,7 @@ def _outcome(actions: list[dict[str, Any]], condition: str) -> list[str]:
         body = str(config.get("MessageBody") or "").replace('"', "")
         kind = config.get("ContentType") or "text/plain"
         return [
-            f"    http-request return status {config['StatusCode']} content-type {kind} "
-            f'string "{body}" if {condition}'
+            f'    http-request return status {config["StatusCode"]} content-type {kind} string "{body}" if {condition}'
         ]
     if action["Type"] == "redirect":
         code = "301" if action["RedirectConfig"].get("StatusCode") == "HTTP_301" else "302"

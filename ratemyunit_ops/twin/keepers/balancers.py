@@ -57,9 +57,7 @@ class Balancers:
         known: dict[str, str] = read_json(file, {})
         if name not in known:
             net = self.site.network.rpartition(".")[0]
-            known[name] = next(
-                one for n in range(FIRST_ADDRESS, 255) if (one := f"{net}.{n}") not in known.values()
-            )
+            known[name] = next(one for n in range(FIRST_ADDRESS, 255) if (one := f"{net}.{n}") not in known.values())
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, known)
         return known[name]
