@@ -44,6 +44,7 @@ class Environment(BaseModel):
     image_base: str | None = None
     allow_critical_findings: tuple[str, ...] = ()
     smoke: str = "a"
+    trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
     app: Mapping[str, str] = Field(default_factory=dict)
 
@@ -98,6 +99,11 @@ def load(environment: str | None = None) -> Settings:
 def user() -> str:
     """Name who types, as `user@host`, for lease and journal."""
     return f"{os.environ.get('USER') or os.environ.get('LOGNAME') or 'root'}@{os.uname().nodename}"
+
+
+def cache_dir() -> Path:
+    """Name the folder for what may be thrown away at any time."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "rmu"
 
 
 def _find() -> Path:

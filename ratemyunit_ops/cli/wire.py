@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.ports import Builder, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
+
+if TYPE_CHECKING:
+    from ratemyunit_ops.outside.aws.session import Account
+    from ratemyunit_ops.outside.podman import Target
 
 
 @dataclass(frozen=True)
@@ -20,8 +27,12 @@ class Wired:
     outside: Outside
     settings: Settings
     screen: Screen
-    places: Mapping[str, str]
     who: str
+
+    @cached_property
+    def places(self) -> Mapping[str, str]:
+        """What Terraform made, by name."""
+        return self.outside.places.all()
 
     def open_run(self) -> str:
         """Name the run that holds the environment. Raises Refused when there is none."""
@@ -30,16 +41,142 @@ class Wired:
             raise Refused("no run is open here", next="rmu history")
         return run
 
+    def builder(self) -> Builder:
+        """Make the image builder; only `image` needs it, and podman."""
+        from ratemyunit_ops.outside.podman import Podman
 
-def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True) -> Wired:
-    """Pick the environment, reach its account and compose the ports.
+        cache = settings_file.cache_dir() / "images"
+        return Podman(base=self.settings.env.image_base, cache=cache, target=self._target)
+
+    def variables(self) -> dict[str, str]:
+        """Make the variables that Terraform gets from rmu, user data among them."""
+        import base64
+
+        from ratemyunit_ops.planning.infra import database_identifier
+        from ratemyunit_ops.records import read_pointer
+        from ratemyunit_ops.render import user_data
+
+        env, region = self.settings.environment, self.settings.env.region
+        values = {
+            "env": env,
+            "region": region,
+            "table": f"rmu-{env}",
+            "asg": f"rmu-{env}-hosts",
+            "hook": f"rmu-{env}-boot",
+            "repository": self._repository,
+            "project": self.settings.project,
+            "trusted_hops": self.settings.env.trusted_hops,
+        }
+        return {
+            "environment": env,
+            "region": region,
+            "user_data_base64": base64.b64encode(user_data(values)).decode(),
+            "database_identifier": database_identifier(env, read_pointer(self.outside.ledger)),
+        }
+
+    @property
+    def _repository(self) -> str:
+        account, region = self.outside.identity.account(), self.settings.env.region
+        return f"{account}.dkr.ecr.{region}.amazonaws.com/rmu-{self.settings.environment}/app"
+
+    def _target(self) -> Target:
+        from ratemyunit_ops.outside.aws.registry import login
+        from ratemyunit_ops.outside.podman import Target
+
+        env = self.settings.env
+        name = f"rmu-{self.settings.environment}/app"
+        if env.registry:
+            return Target(endpoint=f"http://{env.registry}", repository=name)
+        endpoint, user, password = login(account_of(self.settings))
+        return Target(endpoint=endpoint, repository=name, user=user, password=password)
+
+
+def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True, reach: bool = True) -> Wired:
+    """Pick the environment, compose the ports, and see that the account is the one the environment names.
 
     Raises:
         Mistyped: settings or credentials are wrong.
-        Refused: the account is not the one the environment names.
+        Refused: the account is another one.
         Unreachable: nothing answers.
     """
     settings = settings_file.load(env)
     screen = Screen(as_json=as_json, may_ask=may_ask)
-    screen.frame(settings.environment, settings.env.account or "?", settings.env.front_door)
-    return compose(settings, screen)
+    screen.frame(settings.environment, settings.env.account or "not named", settings.env.front_door)
+    wired = Wired(outside=compose(settings), settings=settings, screen=screen, who=settings_file.user())
+    if reach:
+        _right_account(wired)
+    return wired
+
+
+def account_of(settings: Settings) -> Account:
+    """Say how the environment's account is reached."""
+    from ratemyunit_ops.outside.aws.session import Account
+
+    env = settings.env
+    return Account(
+        region=env.region,
+        endpoint=env.endpoint,
+        profile=env.profile,
+        access_key=env.credentials.access_key if env.credentials else None,
+        secret=env.credentials.secret_key.get_secret_value() if env.credentials else None,
+        start_hint=env.start_hint,
+    )
+
+
+def compose(settings: Settings) -> Outside:
+    """Make every port of an environment. Reaches nothing yet."""
+    from ratemyunit_ops.outside.aws.databases import RdsDatabases
+    from ratemyunit_ops.outside.aws.group import AutoScalingGroup
+    from ratemyunit_ops.outside.aws.hosts import Hosts, SsmFleet, SsmOneOff
+    from ratemyunit_ops.outside.aws.identity import StsIdentity
+    from ratemyunit_ops.outside.aws.ledger import DynamoLedger
+    from ratemyunit_ops.outside.aws.places import SsmPlaces
+    from ratemyunit_ops.outside.aws.registry import EcrRegistry
+    from ratemyunit_ops.outside.aws.secrets import SsmSecrets
+    from ratemyunit_ops.outside.aws.shell import SsmShell
+    from ratemyunit_ops.outside.aws.ssm import Commands
+    from ratemyunit_ops.outside.clock import SystemClock
+    from ratemyunit_ops.outside.http import FrontDoorTraffic
+    from ratemyunit_ops.render import host_program_text
+
+    env, name, clock, account = settings.env, f"rmu-{settings.environment}", SystemClock(), account_of(settings)
+    places = SsmPlaces(account, settings.environment)
+    shell = SsmShell(Commands(account, clock), f"{name}-exec")
+    hosts = Hosts(account, clock, f"{name}-hosts", f"{name}-host", host_program_text())
+    return Outside(
+        clock=clock,
+        ledger=DynamoLedger(account, name, clock),
+        fleet=SsmFleet(hosts, places, probe_for=PROBE_FOR),
+        group=AutoScalingGroup(account, f"{name}-hosts", shell),
+        oneoff=SsmOneOff(hosts),
+        shell=shell,
+        traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
+        databases=RdsDatabases(account),
+        registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
+        secrets=SsmSecrets(account, settings.environment),
+        places=places,
+        identity=StsIdentity(account),
+        infra=_infra(settings),
+    )
+
+
+PROBE_FOR = timedelta(seconds=8)
+"""How long the drop probe on the hosts watches after a flip."""
+
+
+def _right_account(w: Wired) -> None:
+    try:
+        account = w.outside.identity.account()
+    except Unreachable as why:
+        if not w.settings.picked_by_default:
+            raise
+        raise Unreachable(
+            f"no environment was named, and the default ({w.settings.environment}) does not answer: {why.what}",
+            next=f"{why.next}   (or did you mean --env production?)",
+        ) from why
+    named = w.settings.env.account
+    if named is not None and named != account:
+        raise Refused(
+            f"these credentials reach account {account}, but {w.settings.environment} is account {named}",
+            next=f"aws sso login --profile {w.settings.env.profile or 'PROFILE'}",
+        )
