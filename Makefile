@@ -32,7 +32,7 @@ test-tools:
 	@.ci/tools tests
 
 demo: tools $(STAMP) ## the whole road on the local AWS: deploy, break, roll back, kill, resume
-	$(SUDO) $(BIN)/python tests/demo/demo.py
+	$(SUDO) $(BIN)/python -m tests.demo.demo
 
 check: style pure ## under a minute: format, lint, types, pure tests
 
@@ -64,13 +64,13 @@ sweep: tools $(STAMP) ## hours: every seam of every verb, on the twin
 
 twin: tools $(STAMP) ## start the local AWS with the stack applied, to play with
 	$(SUDO) $(BIN)/rmu twin up
-	$(SUDO) $(BIN)/rmu infra bootstrap --yes --because "make twin"
+	$(SUDO) $(BIN)/rmu infra bootstrap --yes
 	$(SUDO) $(BIN)/rmu infra apply --yes --because "make twin"
 
 down: $(STAMP) ## stop the local AWS and wipe it
 	$(SUDO) $(BIN)/rmu twin down
 
-bench-flip bench-deploy bench-cli bench-host: tools $(STAMP) ## measure beside a control; figures go to bench-out/
+bench-flip bench-deploy bench-cli bench-host: tools $(STAMP) ## measure beside a control
 	$(SUDO) $(BIN)/python tests/bench/$(subst -,_,$@).py
 
 fresh: tools ## `make demo` and `make test` in a newborn Debian, from a clean clone
