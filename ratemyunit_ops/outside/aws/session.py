@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from ratemyunit_ops.errors import Failed, Mistyped, Refused, RmuError, Unreachable
@@ -104,22 +105,27 @@ class Account:
             return self._clients[(service, once)]
 
     def _make(self, service: str, once: bool) -> Any:
-        import boto3
         from botocore.config import Config
 
-        session: Any = boto3.Session(
-            profile_name=self.profile,
-            region_name=self.region,
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret,
-        )
         config = Config(
             connect_timeout=CONNECT_S,
             read_timeout=LEDGER_READ_S if service == "dynamodb" else READ_S,
             retries={"mode": "standard", "total_max_attempts": 1 if once else ATTEMPTS},
             user_agent_extra="rmu",
         )
-        return session.client(service, endpoint_url=self.endpoint, config=config)
+        return self._session.client(service, endpoint_url=self.endpoint, config=config)
+
+    @cached_property
+    def _session(self) -> Any:
+        """One session for all clients: credentials are resolved once, and service models are read once."""
+        import boto3
+
+        return boto3.Session(
+            profile_name=self.profile,
+            region_name=self.region,
+            aws_access_key_id=self.access_key,
+            aws_secret_access_key=self.secret,
+        )
 
     def _said(self, service: str, operation: str, response: Any, change: bool) -> RmuError:
         code = str(response.get("Error", {}).get("Code", ""))
