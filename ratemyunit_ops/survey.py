@@ -48,9 +48,12 @@ def facts(o: Outside, names: Iterable[str]) -> Facts:
 
 
 def holder(o: Outside) -> LeaseView | None:
-    """Read who holds the environment; None when nobody does."""
+    """Read who holds the environment; None when nobody does. A run that has ended holds nothing, whatever the item says."""
     seen = read_lease(o.ledger)
-    return seen if held(seen) else None
+    if seen is None or not held(seen):
+        return None
+    header = read_header(o.ledger, seen.run)
+    return None if header is not None and header.outcome is not None else seen
 
 
 def lease_age(o: Outside, world: World) -> float | None:

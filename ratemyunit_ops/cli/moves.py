@@ -17,7 +17,6 @@ from ratemyunit_ops.model import Known
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, way_back
-from ratemyunit_ops.records import held, read_lease
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
 
@@ -113,14 +112,15 @@ def _started(hosts: object) -> str | None:
 
 def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
     """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
-    seen = read_lease(w.outside.ledger)
-    if seen is None or not held(seen):
+    seen = runs.unfinished(w.outside)
+    if seen is None:
         return False
-    events = read_events(w.outside.ledger, seen.run)
-    plan = events[0].facts["plan"] if events else {}
+    plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
     if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, version):
         raise busy(seen)
     w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+    if asked.dry_run:
+        return True
     session = session_of(w, agreed(w, asked.because, asked.yes, f"resume {seen.run}?"))
     finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
     return True
@@ -128,16 +128,13 @@ def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked)
 
 def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
     """During a deploy a rollback cancels it and waits until it has unwound itself, or unwinds it when its carrier is dead."""
-    seen = read_lease(w.outside.ledger)
-    if seen is None or not held(seen):
-        return False
-    events = read_events(w.outside.ledger, seen.run)
-    if not events or events[0].facts["plan"]["verb"] != "deploy":
+    seen = runs.unfinished(w.outside)
+    if seen is None or read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "deploy":
         return False
     w.screen.note(f"deploy {seen.run} of {seen.owner} is running: asking it to unwind")
-    session = session_of(w, agreed(w, asked.because, asked.yes, f"cancel {seen.run}?"))
     if asked.dry_run:
         return True
+    session = session_of(w, agreed(w, asked.because, asked.yes, f"cancel {seen.run}?"))
     outcome = runs.cancel(w.outside, seen.run, session)
     report = report_run(w.outside.ledger, seen.run)
     document = {**report.model_dump(exclude={"verb"}), "outcome": "done" if outcome == "rolled_back" else outcome}

@@ -13,6 +13,7 @@ from ratemyunit_ops.engine.carry import Carrier, LookAt, carry, unwind
 from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, outline, reopen
 from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take_over
 from ratemyunit_ops.errors import Busy, HalfWay, Refused, RmuError, RolledBack
+from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import held, read_header, read_lease
 from ratemyunit_ops.steps.base import Plan
@@ -51,6 +52,7 @@ def resume(o: Outside, run: str, s: Session) -> None:
         Busy: it is alive.
         HalfWay: a step still to do is not known to this version of rmu.
     """
+    _clear_leftover(o, s)
     _is_open(o, run)
     lease = take_over(o, run, s.who, patience=s.patience)
     try:
@@ -70,6 +72,7 @@ def abandon(o: Outside, run: str, s: Session) -> None:
         RolledBack: all of it is undone.
         HalfWay: it is closed, but this version of rmu cannot read a step of it, or it is past its fence.
     """
+    _clear_leftover(o, s)
     _is_open(o, run)
     lease = take_over(o, run, s.who, patience=s.patience)
     try:
@@ -109,6 +112,15 @@ def _unwind_the_dead(o: Outside, run: str, s: Session) -> str:
         pass
     header = read_header(o.ledger, run)
     return header.outcome or "half_way" if header else "half_way"
+
+
+def unfinished(o: Outside) -> LeaseView | None:
+    """Show who holds the environment with a run that has begun and not ended; any other lease is cleared by who comes next."""
+    seen = read_lease(o.ledger)
+    if seen is None or not held(seen):
+        return None
+    header = read_header(o.ledger, seen.run)
+    return seen if header is not None and header.outcome is None else None
 
 
 def _clear_leftover(o: Outside, s: Session) -> None:

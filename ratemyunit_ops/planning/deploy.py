@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, ImageView, Release, World
+from ratemyunit_ops.model import Frozen, HostView, ImageView, Known, Release, ReleaseRef, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
@@ -76,6 +76,7 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
     database, ref, old = database_of(world), release.ref, live.ref if live else None
     return [
         ImageFit(release=ref, base=live.version if live else None, allow_critical=request.allow_critical),
+        *_left_behind(world, request),
         Prepare(release=release, database=database),
         NoteRestorePoint(release=release, database=database.identifier),
         Migrate(release=ref, head=release.schema_head),
@@ -91,6 +92,14 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
         RecordRelease(release=ref.version, instead_of=old.version if old else None, database=database),
         *([Retire(release=old, warm_floor=request.warm_floor, fence=True)] if old else []),
     ]
+
+
+def _left_behind(world: World, request: DeployRequest) -> list[Step]:
+    """Take out of the backup role what a deploy that was given up past its fence left there: it would need both slots."""
+    hosts: tuple[HostView, ...] = world.hosts.value if isinstance(world.hosts, Known) else ()
+    behind = [s for h in hosts if h.backup_on for name, s in h.slots.items() if name != h.live_slot]
+    refs = {ReleaseRef(version=s.release, digest=s.digest) for s in behind if s.release and s.digest}
+    return [Retire(release=ref, warm_floor=request.warm_floor) for ref in sorted(refs, key=lambda r: r.version)]
 
 
 def _fit_image(world: World, request: DeployRequest) -> ImageView:

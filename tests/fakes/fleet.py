@@ -56,7 +56,9 @@ class FakeFleet:
         return self._line.call("fleet.probe", self._world.probe)
 
     def retire(self, ref: ReleaseRef, *, warm_floor: int) -> Facts:
-        return self._each("retire", lambda h: self._retire(h, ref, warm_floor))
+        facts = self._each("retire", lambda h: self._retire(h, ref, warm_floor))
+        warm = all(a["state"] == "warm" for a in facts["hosts"].values())
+        return {**facts, "state": "warm" if warm else "retained"}
 
     def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
         return self._each("stop", lambda h: self._stop(h, ref, resume_worker))
@@ -66,13 +68,15 @@ class FakeFleet:
         assert fence is not None, f"{verb} without a fence"
 
         def wave() -> Facts:
+            if not self._world.in_service():
+                raise Unreachable("no host is in service", next="rmu host list")
             answers: Facts = {}
             for n, host in enumerate(self._world.in_service()):
                 if n:
                     self._line.between(f"fleet.{verb}")
                 answers[host.id] = host.once(fence, verb, lambda host=host: act(host))
                 self._world.send_requests()
-            return answers
+            return {"commands": 1, "hosts": answers}
 
         return self._line.call(f"fleet.{verb}", wave, changes=True)
 

@@ -69,7 +69,8 @@ class FakeRegistry:
         self._line.call("registry.keep", lambda: self._keep(digest, tag), changes=True)
 
     def _keep(self, digest: str, tag: str) -> None:
-        if self._world.image_of(digest) is None:
+        image = self._world.image_of(digest)
+        if image is None or set(image.tags) & self._world.keep_fails:
             raise Failed(f"the registry has no {digest}", state="Nothing was kept.", next="rmu image list")
         self._world.kept[tag] = digest
 
@@ -161,7 +162,9 @@ class FakeInfra:
     def _apply(self, root: str, on_event: Callable[[str, str, float], None]) -> PlanSummary:
         held = self._world.state_locks.get(root)
         if held is not None:
-            raise Failed(f"the state of {root} is locked by {held.who}", state="Nothing was applied.", next="rmu doctor")
+            raise Failed(
+                f"the state of {root} is locked by {held.who}", state="Nothing was applied.", next="rmu doctor"
+            )
         now: datetime = self._world.clock.now()
         self._world.state_locks[root] = LockHolder(id=f"lock-{self._world.clock.seconds}", who=self._who, created=now)
         summary = self._summary(root)

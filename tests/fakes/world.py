@@ -65,6 +65,7 @@ class FakeWorld:
     unhealthy: set[str] = field(default_factory=set)
     runs_digest: dict[str, str] = field(default_factory=dict)
     smoke_fails: set[str] = field(default_factory=set)
+    keep_fails: set[str] = field(default_factory=set)
     migration_fails: set[str] = field(default_factory=set)
     probing: bool = False
     requests: int = 0
@@ -163,7 +164,9 @@ class FakeWorld:
         header = RunHeader(
             run=release.run, verb="deploy", who="ann@laptop", started=BEGIN - timedelta(days=1), outcome="done"
         )
-        self.put(release_entry(release), pointer_entry(Pointer(release=version, database=DATABASE)), header_entry(header))
+        self.put(
+            release_entry(release), pointer_entry(Pointer(release=version, database=DATABASE)), header_entry(header)
+        )
         return release
 
     def put(self, *entries: Any) -> None:

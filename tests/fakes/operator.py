@@ -1,0 +1,158 @@
+"""A person at a keyboard: types the product's own commands into the fake world, each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, cast
+
+import typer
+
+from ratemyunit_ops.cli import carrying, moves
+from ratemyunit_ops.cli.moves import Asked
+from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.engine import run as runs
+from ratemyunit_ops.engine.journal import Event, read_events
+from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.model import Facts
+from ratemyunit_ops.settings import Environment, Settings
+from ratemyunit_ops.show.screen import Screen
+from ratemyunit_ops.steps.base import Plan
+from tests.fakes.line import Killed
+from tests.fakes.world import FakeWorld
+
+KILLED = 137
+
+
+@dataclass
+class QuietScreen:
+    """A screen nobody looks at; it keeps what was said."""
+
+    said: list[str] = field(default_factory=list)
+    failed: RmuError | None = None
+    document: dict[str, Any] | None = None
+    planned: Plan | None = None
+    interrupted: Callable[[], bool] = lambda: False
+
+    def frame(self, environment: str, account: str, front_door: str) -> None: ...
+
+    def end(self) -> None: ...
+
+    def plan(self, plan: Plan) -> None:
+        self.planned = plan
+
+    def event(self, plan: Plan, kind: str, step: int | None, facts: Facts, seconds: float | None) -> None: ...
+
+    def note(self, text: str) -> None:
+        self.said.append(text)
+
+    @contextmanager
+    def working(self, text: str) -> Iterator[None]:
+        yield
+
+    def result(self, document: dict[str, Any], lines: Sequence[str] = ()) -> None:
+        self.document = document
+        self.said += lines
+
+    def failure(self, why: RmuError, document: dict[str, Any] | None = None) -> None:
+        self.failed, self.document = why, document
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    screen: QuietScreen
+
+    @property
+    def why(self) -> str:
+        return self.screen.failed.what if self.screen.failed else ""
+
+    @property
+    def failure(self) -> RmuError:
+        assert self.screen.failed is not None, "the command did not fail"
+        return self.screen.failed
+
+
+class Operator:
+    """Types commands, and may press Ctrl-C from a moment on. A killed command answers 137; its process is gone."""
+
+    def __init__(
+        self, world: FakeWorld, who: str = "ann@laptop", *, interrupted: Callable[[], bool] = lambda: False
+    ) -> None:
+        self.world = world
+        self.who = who
+        self._interrupted = interrupted
+
+    def deploy(self, version: str, *, bake: str = "60s", base: str | None = None, dry_run: bool = False) -> Ended:
+        asked = Asked(because="a test", dry_run=dry_run, yes=True)
+        return self._type(lambda w: moves.deploy_it(w, version, bake=bake, base=base, probe=True, asked=asked))
+
+    def rollback(self, version: str | None = None) -> Ended:
+        return self._type(lambda w: moves.roll_back(w, version, asked=Asked(because="a test", dry_run=False, yes=True)))
+
+    def resume(self, run: str | None = None) -> Ended:
+        def act(w: Wired) -> None:
+            name = run or w.open_run()
+            carrying.finish(w, name, lambda: runs.resume(w.outside, name, carrying.session_of(w, "a test")))
+
+        return self._type(act)
+
+    def abandon(self, run: str | None = None) -> Ended:
+        def act(w: Wired) -> None:
+            name = run or w.open_run()
+            session = carrying.session_of(w, "a test")
+            carrying.finish(w, name, lambda: runs.abandon(w.outside, name, session), undone_is_success=True)
+
+        return self._type(act)
+
+    def _type(self, command: Callable[[Wired], None]) -> Ended:
+        screen = QuietScreen(interrupted=self._interrupted)
+        w = Wired(
+            outside=self.world.outside(self.who),
+            settings=SETTINGS,
+            screen=cast(Screen, screen),
+            who=self.who,
+        )
+        try:
+            command(w)
+        except typer.Exit as ended:
+            return Ended(ended.exit_code, screen)
+        except RmuError as why:
+            screen.failed = why
+            return Ended(why.exit_code, screen)
+        except Killed:
+            return Ended(KILLED, screen)
+        return Ended(0, screen)
+
+
+SETTINGS = Settings(
+    project="ratemyunit",
+    environment="test",
+    picked_by_default=False,
+    env=Environment(region="eu-central-1", front_door="http://front.example", ready_deadline=timedelta(seconds=30)),
+    path=Path("rmu.toml"),
+)
+
+
+def journal(world: FakeWorld, run: str = "r-001") -> list[Event]:
+    """Read a run's events, as anybody may."""
+    return read_events(world.outside().ledger, run)
+
+
+def story(world: FakeWorld, run: str = "r-001") -> list[str]:
+    """Tell a run's events as words: `started serve`, `closed done`."""
+    events = journal(world, run)
+    kinds = [s["kind"] for s in events[0].facts["plan"]["steps"]]
+    return [f"{e.kind} {kinds[e.step] if e.step is not None else e.facts.get('outcome', '')}".strip() for e in events]
+
+
+def outcome(world: FakeWorld, run: str = "r-001") -> str | None:
+    """Read how a run ended; None while it is open."""
+    body = json.loads(str(world.table.items[("run", run)]["body"]))
+    return cast("str | None", body["outcome"])

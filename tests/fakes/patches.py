@@ -1,0 +1,34 @@
+"""The two places of the product that tests must hold still: lease threads and run ids. Everything else runs as it is."""
+
+from __future__ import annotations
+
+from itertools import count
+
+import pytest
+
+from ratemyunit_ops.cli import carrying, moves
+from ratemyunit_ops.engine import lease
+from tests.fakes.world import ProcessClock
+
+
+def own_the_time(patch: pytest.MonkeyPatch) -> None:
+    """Let leases beat by the fake clock.
+
+    Patched, because the product's thread waits by the wall clock on purpose (a frozen laptop must stop beating):
+    a bake of five fake minutes would pass without a beat, and a killed process would go on beating.
+    """
+
+    def start(self: lease.Lease) -> lease.Lease:
+        clock = self._o.clock
+        assert isinstance(clock, ProcessClock)
+        clock.every(lease.BEAT_EVERY.total_seconds(), self.tick)
+        return self
+
+    patch.setattr(lease.Lease, "start", start)
+
+
+def type_commands(patch: pytest.MonkeyPatch) -> None:
+    """Let commands run in one process: run ids sort by the wall clock's second, and signals are pytest's own."""
+    numbers = count(1)
+    patch.setattr(moves, "new_run_id", lambda: f"r-{next(numbers):03d}")
+    patch.setattr(carrying, "listen_for_interrupts", lambda w: w.screen.interrupted)

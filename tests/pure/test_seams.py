@@ -1,0 +1,335 @@
+"""kill -9 at every seam of every kind of run; then resume, the same command again, or abandon.
+
+Seams are not listed by hand: each scenario is run once, undisturbed, and every event of its journal gives a kill just
+before it is written, just after, and, where a change was started, one in the middle of the change (the first host has
+acted, the answer is lost). Whatever happens, no request may be lost and nothing may be left half-done without a name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import pytest
+
+from ratemyunit_ops.engine.journal import KINDS, ask_cancel
+from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.kinds import parse_plan
+from ratemyunit_ops.survey import holder
+from tests.fakes import FakeWorld, Killed
+from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
+from tests.fakes.patches import own_the_time, type_commands
+
+RUN = "r-001"
+When = Literal["before", "after", "cut off after"]
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """A command in a world, and how it ends when nobody kills it."""
+
+    name: str
+    world: Callable[[], FakeWorld]
+    command: Callable[[Operator], Ended]
+    code: int
+    begun: Callable[[FakeWorld], None] = lambda world: None
+    again: Callable[[Operator], Ended] | None = None
+
+
+@dataclass(frozen=True)
+class Seam:
+    """Where the process is killed."""
+
+    when: When
+    number: int
+    what: str
+    first: bool
+    """Whether the command had not written anything yet."""
+
+    @property
+    def leaves_work(self) -> bool:
+        """Tell whether there is something to go on with: a run that had begun, and was not closed."""
+        return not self.first and (self.when, self.what) != ("after", "closed")
+
+    def arm(self, world: FakeWorld) -> None:
+        arms = {
+            "before": world.kill_before_event,
+            "after": world.kill_after_event,
+            "cut off after": world.cut_off_after_event,
+        }
+        arms[self.when](self.number)
+
+
+# -- the worlds ------------------------------------------------------------------------------------------------------
+
+
+def nothing_live() -> FakeWorld:
+    world = FakeWorld()
+    world.push("v41")
+    world.push("v43", head="0002")
+    return world
+
+
+def v41_live() -> FakeWorld:
+    world = nothing_live()
+    world.push("v42", head="0002")
+    world.live("v41")
+    return world
+
+
+def v42_live(*, v41: Literal["warm", "stopped", "gone"]) -> FakeWorld:
+    world = FakeWorld()
+    world.push("v41")
+    world.push("v42")
+    world.push("v43")
+    world.live("v42")
+    world.beside("v41", running=v41 == "warm")
+    if v41 == "gone":
+        for host in world.hosts:
+            host.slots["green"] = None
+            host.images.discard(world.images["v41"].digest)
+    return world
+
+
+def never_ready() -> FakeWorld:
+    world = v41_live()
+    world.never_ready.add("v42")
+    return world
+
+
+def wrong_answers() -> FakeWorld:
+    world = v41_live()
+    world.smoke_fails.add("v42")
+    return world
+
+
+def record_fails() -> FakeWorld:
+    world = v41_live()
+    world.keep_fails.add("v42")
+    return world
+
+
+def first_record_fails() -> FakeWorld:
+    world = nothing_live()
+    world.keep_fails.add("v41")
+    return world
+
+
+def cancelled_in_the_bake() -> FakeWorld:
+    world = v41_live()
+    world.clock.later(20, lambda: ask_cancel(world.outside("bob@ci"), RUN, who="bob@ci", because="search is empty"))
+    return world
+
+
+def v42_prepared_before() -> FakeWorld:
+    """Make a world whose hosts hold v42 already: a resume finds `prepare` true without having started it."""
+    world = v41_live()
+    world.beside("v42", running=False)
+    return world
+
+
+def killed_after(number: int) -> Callable[[FakeWorld], None]:
+    def begin(world: FakeWorld) -> None:
+        world.kill_after_event(number)
+        assert Operator(world).deploy("v42").code == KILLED
+
+    return begin
+
+
+def interrupted(who: Operator) -> Ended:
+    """Press Ctrl-C during the bake."""
+    world = who.world
+    return Operator(world, who.who, interrupted=lambda: world.clock.seconds > 20).deploy("v42")
+
+
+def deploy(who: Operator) -> Ended:
+    return who.deploy("v42")
+
+
+SCENARIOS = (
+    Scenario("deploy", v41_live, deploy, 0),
+    Scenario("first deploy", nothing_live, lambda who: who.deploy("v41"), 0),
+    Scenario("warm rollback", lambda: v42_live(v41="warm"), lambda who: who.rollback(), 0),
+    Scenario("rollback to a stopped release", lambda: v42_live(v41="stopped"), lambda who: who.rollback(), 0),
+    Scenario("cold rollback", lambda: v42_live(v41="gone"), lambda who: who.rollback(), 0),
+    Scenario("never ready", never_ready, deploy, 5),
+    Scenario("wrong answers", wrong_answers, deploy, 5),
+    Scenario("record fails", record_fails, deploy, 5),
+    Scenario("first record fails", first_record_fails, lambda who: who.deploy("v41"), 5),
+    Scenario("cancelled in the bake", cancelled_in_the_bake, deploy, 5),
+    Scenario("resume that finds", v42_prepared_before, lambda who: who.resume(), 0, begun=killed_after(2)),
+    Scenario("resume of a flip", v41_live, lambda who: who.resume(), 0, begun=killed_after(15)),
+    Scenario("abandon", v41_live, lambda who: who.abandon(), 0, begun=killed_after(20)),
+    Scenario("interrupted", v41_live, interrupted, 130, again=deploy),
+)
+
+
+# -- the seams, from real journals -----------------------------------------------------------------------------------
+
+
+def undisturbed(scenario: Scenario) -> tuple[FakeWorld, int]:
+    """Run a scenario to its end; answer the world and the number of the command's first event."""
+    world = scenario.world()
+    scenario.begun(world)
+    first = len(journal(world)) if ("run", RUN) in world.table.items else 0
+    ended = scenario.command(Operator(world))
+    assert ended.code == scenario.code, (scenario.name, ended)
+    return world, first
+
+
+def seams_of(scenario: Scenario) -> Iterator[Seam]:
+    world, first = undisturbed(scenario)
+    events = journal(world)
+    steps = parse_plan(events[0].facts["plan"]).steps
+    for e in events[first:]:
+        what = e.kind if e.step is None else f"{e.kind} {steps[e.step].kind}"
+        yield Seam("before", e.number, what, first=e.number == first)
+        yield Seam("after", e.number, what, first=False)
+        if e.kind in {"started", "undo-started"} and e.step is not None and isinstance(steps[e.step], Change):
+            yield Seam("cut off after", e.number, what, first=False)
+
+
+def all_seams() -> list[Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        own_the_time(patch)
+        cases = []
+        for scenario in SCENARIOS:
+            type_commands(patch)
+            cases += [
+                pytest.param(scenario, seam, id=f"{scenario.name}: {seam.when} {seam.what} ({seam.number})")
+                for seam in seams_of(scenario)
+            ]
+        return cases
+
+
+SEAMS = all_seams()
+
+
+def killed(scenario: Scenario, seam: Seam) -> FakeWorld:
+    world = scenario.world()
+    scenario.begun(world)
+    seam.arm(world)
+    assert scenario.command(Operator(world)).code == KILLED, "the seam was not met"
+    return world
+
+
+def begun(world: FakeWorld) -> bool:
+    return ("run", RUN) in world.table.items
+
+
+def closed(world: FakeWorld) -> bool:
+    return begun(world) and outcome(world) is not None
+
+
+def converged(world: FakeWorld) -> None:
+    """Assert that nothing is half-done: one release serves everywhere and works, nothing else is owned or lost."""
+    assert world.lost == []
+    assert holder(world.outside()) is None
+    assert world.serving() == {world.pointer().release}
+    assert world.workers() == {world.pointer().release}
+    assert [h.behind() for h in world.hosts] == [None, None]
+
+
+def like(world: FakeWorld) -> dict[str, Any]:
+    """Tell what a run has led to, whoever finished it and when. How far one came that was undone does not matter."""
+    seen = world.footprint()
+    if outcome(world) == "rolled_back":
+        return {"serving": world.serving(), "running": world.running(), "pointer": world.pointer().release}
+    verdicts = {sk: world.record(sk.removeprefix("release#")).verdict for sk in seen["records"]}
+    return {"hosts": seen["hosts"], "pointer": seen["pointer"].release, "schema": seen["schema"], "verdicts": verdicts}
+
+
+@cache
+def as_if_undisturbed(scenario: Scenario) -> dict[str, Any]:
+    with pytest.MonkeyPatch.context() as patch:
+        type_commands(patch)
+        world, _ = undisturbed(scenario)
+        if not closed(world):
+            assert Operator(world).resume().code == 0
+    converged(world)
+    return like(world)
+
+
+# -- the cases -------------------------------------------------------------------------------------------------------
+
+
+def test_every_kind_of_event_is_a_seam_somewhere() -> None:
+    kinds = {case.values[1].what.split()[0] for case in SEAMS}
+
+    assert kinds == set(KINDS)
+
+
+@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+def test_resume_ends_a_killed_run_as_if_nobody_had_killed_it(scenario: Scenario, seam: Seam) -> None:
+    world = killed(scenario, seam)
+    was_closed, had_begun = closed(world), begun(world)
+
+    ended = Operator(world, "bob@ci").resume(RUN)
+
+    assert (ended.code == 3) == (was_closed or not had_begun)
+    assert not had_begun or closed(world)
+    assert world.lease_is_free()
+    assert world.lost == []
+    if had_begun and not seam.first:
+        converged(world)
+        assert like(world) == as_if_undisturbed(scenario)
+
+
+@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+def test_the_same_command_again_ends_a_killed_run(scenario: Scenario, seam: Seam) -> None:
+    world = killed(scenario, seam)
+    was_closed = closed(world)
+
+    ended = (scenario.again or scenario.command)(Operator(world, "bob@ci"))
+
+    assert ended.code in {0, 3, 5}
+    assert not begun(world) or closed(world)
+    converged(world)
+    if not was_closed and not seam.first:
+        assert like(world) == as_if_undisturbed(scenario)
+    assert Operator(world, "eve@laptop").deploy("v43").code == 0
+    converged(world)
+
+
+@pytest.mark.parametrize("further", range(4))
+@pytest.mark.parametrize(("scenario", "seam"), [case for case in SEAMS if case.values[1].leaves_work])
+def test_a_resume_that_is_killed_too_is_finished_by_the_next_one(scenario: Scenario, seam: Seam, further: int) -> None:
+    world = killed(scenario, seam)
+    number = len(journal(world)) + further // 2
+    (world.kill_after_event if further % 2 else world.cut_off_after_event)(number)
+
+    ended = Operator(world, "bob@ci").resume(RUN)
+    if ended.code == KILLED and not closed(world):
+        Operator(world, "eve@laptop").resume(RUN)
+
+    assert closed(world)
+    converged(world)
+    assert like(world) == as_if_undisturbed(scenario)
+
+
+@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+def test_abandon_unwinds_a_killed_run_or_says_that_it_is_too_late(scenario: Scenario, seam: Seam) -> None:
+    world = killed(scenario, seam)
+    before, was_closed, had_begun = scenario.world(), closed(world), begun(world)
+
+    ended = Operator(world, "bob@ci").abandon(RUN)
+
+    assert world.lost == []
+    assert world.lease_is_free()
+    if was_closed or not had_begun:
+        assert ended.code == 3
+        return
+    if outcome(world) == "half_way":
+        assert ended.code == 6
+        assert "past the point of no return" in ended.failure.state
+        assert world.serving() == {world.pointer().release} == {"v42"}
+    else:
+        assert (ended.code, outcome(world)) == (0, "rolled_back")
+        converged(world)
+        assert world.serving() == before.serving()
+        assert world.running() == before.running()
+    after_all = Operator(world, "eve@laptop").deploy("v43")
+    assert after_all.code == 0, after_all
+    converged(world)
