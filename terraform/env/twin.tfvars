@@ -1,0 +1,19 @@
+# The local AWS: the same stack, smaller, quicker to alarm, and free to be deleted.
+ami_id              = "ami-12c6146b"
+deletion_protection = false
+s3_path_style       = true
+
+host = {
+  instance_type = "t3.micro"
+}
+
+alarms = {
+  emails          = ["oncall@example.org"]
+  liveness_period = 10
+  period          = 10
+}
+
+# Nothing outside the machine can reach it; private ranges are all there is.
+edge = {
+  allowed_ranges = ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
+}

@@ -1,0 +1,119 @@
+# What a host may do, and no more: the containers on it cannot reach these
+# credentials, but whoever breaks out of one can.
+
+data "aws_iam_policy_document" "host_trust" {
+  statement {
+    actions = ["sts:AssumeRole"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["ec2.amazonaws.com"]
+    }
+  }
+}
+
+data "aws_iam_policy_document" "host" {
+  # The agent's own needs. AWS's AmazonSSMManagedInstanceCore would also let it
+  # read every parameter of the account.
+  statement {
+    sid = "Agent"
+    actions = [
+      "ec2messages:AcknowledgeMessage",
+      "ec2messages:DeleteMessage",
+      "ec2messages:FailMessage",
+      "ec2messages:GetEndpoint",
+      "ec2messages:GetMessages",
+      "ec2messages:SendReply",
+      "ssm:ListInstanceAssociations",
+      "ssm:UpdateInstanceInformation",
+      "ssmmessages:CreateControlChannel",
+      "ssmmessages:CreateDataChannel",
+      "ssmmessages:OpenControlChannel",
+      "ssmmessages:OpenDataChannel",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid     = "Secrets"
+    actions = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
+    resources = [
+      "${local._arn.secrets}/app",
+      "${local._arn.secrets}/app/*",
+      "${local._arn.secrets}/db",
+      "${local._arn.secrets}/db/*",
+    ]
+  }
+
+  statement {
+    sid       = "PointerAndReleases"
+    actions   = ["dynamodb:GetItem"]
+    resources = [local._arn.table]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["pointer", "release"]
+    }
+  }
+
+  statement {
+    sid       = "RegistryLogin"
+    actions   = ["ecr:GetAuthorizationToken"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Pull"
+    actions   = ["ecr:BatchCheckLayerAvailability", "ecr:BatchGetImage", "ecr:GetDownloadUrlForLayer"]
+    resources = [var.repository_arn]
+  }
+
+  statement {
+    sid       = "BootDone"
+    actions   = ["autoscaling:CompleteLifecycleAction", "autoscaling:RecordLifecycleActionHeartbeat"]
+    resources = [local._arn.asg]
+  }
+
+  # The metrics agent asks EC2 which group it belongs to.
+  statement {
+    sid       = "OwnTags"
+    actions   = ["ec2:DescribeTags", "ec2:DescribeVolumes"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid       = "Metrics"
+    actions   = ["cloudwatch:PutMetricData"]
+    resources = ["*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "cloudwatch:namespace"
+      values   = ["rmu/${var.environment}"]
+    }
+  }
+
+  statement {
+    sid       = "Logs"
+    actions   = ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"]
+    resources = ["${local._arn.logs}/*"]
+  }
+}
+
+resource "aws_iam_role" "host" {
+  name               = "${local._name}-host"
+  description        = "Hosts of ${local._name}"
+  assume_role_policy = data.aws_iam_policy_document.host_trust.json
+}
+
+resource "aws_iam_role_policy" "host" {
+  name   = "host"
+  role   = aws_iam_role.host.id
+  policy = data.aws_iam_policy_document.host.json
+}
+
+resource "aws_iam_instance_profile" "host" {
+  name = "${local._name}-host"
+  role = aws_iam_role.host.name
+}

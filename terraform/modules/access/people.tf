@@ -1,0 +1,277 @@
+# Two roles for those who work: CI may deploy, an operator may also touch machines
+# and databases. Neither may run Terraform: `rmu infra` is the account owner's.
+
+data "aws_iam_policy_document" "deploy" {
+  # Send-command wants a document and a machine, and a tag condition over both
+  # would fail for ever: documents of AWS carry no tags. Hence two statements.
+  statement {
+    sid       = "CommandDocuments"
+    actions   = ["ssm:SendCommand"]
+    resources = [aws_ssm_document.host.arn, aws_ssm_document.exec.arn]
+  }
+
+  statement {
+    sid       = "CommandHosts"
+    actions   = ["ssm:SendCommand"]
+    resources = [local._arn.instances]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/rmu:env"
+      values   = [var.environment]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ssm:resourceTag/rmu:role"
+      values   = ["host"]
+    }
+  }
+
+  # None of these can be narrowed: AWS takes only "*" for them.
+  statement {
+    sid = "Look"
+    actions = [
+      "autoscaling:DescribeAutoScalingGroups",
+      "autoscaling:DescribeAutoScalingInstances",
+      "autoscaling:DescribeLifecycleHooks",
+      "autoscaling:DescribeScalingActivities",
+      "cloudwatch:DescribeAlarms",
+      "cloudwatch:GetMetricData",
+      "cloudwatch:GetMetricStatistics",
+      "ec2:DescribeInstances",
+      "ecr:GetAuthorizationToken",
+      "elasticloadbalancing:DescribeLoadBalancers",
+      "elasticloadbalancing:DescribeTargetGroups",
+      "elasticloadbalancing:DescribeTargetHealth",
+      "rds:DescribeDBInstances",
+      "rds:DescribeDBSnapshots",
+      "ssm:CancelCommand",
+      "ssm:DescribeInstanceInformation",
+      "ssm:GetCommandInvocation",
+      "ssm:ListCommandInvocations",
+      "ssm:ListCommands",
+    ]
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "Ledger"
+    actions = [
+      "dynamodb:BatchGetItem",
+      "dynamodb:ConditionCheckItem",
+      "dynamodb:DescribeTable",
+      "dynamodb:GetItem",
+      "dynamodb:PutItem",
+      "dynamodb:Query",
+      "dynamodb:UpdateItem",
+    ]
+    resources = [local._arn.table]
+  }
+
+  # Only the lease is ever taken away; a run's events and releases stay.
+  statement {
+    sid       = "GiveBackTheLease"
+    actions   = ["dynamodb:DeleteItem"]
+    resources = [local._arn.table]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["lease"]
+    }
+  }
+
+  statement {
+    sid       = "LargePlans"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${local._arn.bucket}/*"]
+  }
+
+  statement {
+    sid       = "Places"
+    actions   = ["ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"]
+    resources = ["${local._arn.secrets}/places", "${local._arn.secrets}/places/*"]
+  }
+
+  # The names of the app's secrets, never their values.
+  statement {
+    sid       = "SecretNames"
+    actions   = ["ssm:DescribeParameters"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid = "Images"
+    actions = [
+      "ecr:BatchCheckLayerAvailability",
+      "ecr:BatchDeleteImage",
+      "ecr:BatchGetImage",
+      "ecr:CompleteLayerUpload",
+      "ecr:DescribeImageScanFindings",
+      "ecr:DescribeImages",
+      "ecr:DescribeRepositories",
+      "ecr:GetDownloadUrlForLayer",
+      "ecr:GetLifecyclePolicy",
+      "ecr:InitiateLayerUpload",
+      "ecr:ListImages",
+      "ecr:PutImage",
+      "ecr:UploadLayerPart",
+    ]
+    resources = [var.repository_arn]
+  }
+}
+
+data "aws_iam_policy_document" "operate" {
+  statement {
+    sid = "Hosts"
+    actions = [
+      "autoscaling:EnterStandby",
+      "autoscaling:ExitStandby",
+      "autoscaling:ResumeProcesses",
+      "autoscaling:SuspendProcesses",
+      "autoscaling:TerminateInstanceInAutoScalingGroup",
+      "autoscaling:UpdateAutoScalingGroup",
+    ]
+    resources = [local._arn.asg]
+  }
+
+  statement {
+    sid       = "Reboot"
+    actions   = ["ec2:RebootInstances"]
+    resources = [local._arn.instances]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:ResourceTag/rmu:env"
+      values   = [var.environment]
+    }
+  }
+
+  # A restore makes a new instance beside the old one and changes it; nothing here
+  # lets anyone delete one.
+  statement {
+    sid = "RestoreDatabases"
+    actions = [
+      "rds:AddTagsToResource",
+      "rds:DescribeDBInstanceAutomatedBackups",
+      "rds:DescribeDBLogFiles",
+      "rds:ListTagsForResource",
+      "rds:ModifyDBInstance",
+      "rds:RebootDBInstance",
+      "rds:RestoreDBInstanceToPointInTime",
+    ]
+    resources = [
+      local._arn.databases,
+      "${local._aws}:rds:${local._scope}:auto-backup:*",
+      "${local._aws}:rds:${local._scope}:og:default:*",
+      "${local._aws}:rds:${local._scope}:pg:${local._name}-*",
+      "${local._aws}:rds:${local._scope}:subgrp:${local._name}-*",
+    ]
+  }
+}
+
+resource "aws_iam_policy" "deploy" {
+  name        = "${local._name}-deploy"
+  description = "Deploy to and roll back ${local._name}"
+  policy      = data.aws_iam_policy_document.deploy.json
+}
+
+resource "aws_iam_policy" "operate" {
+  name        = "${local._name}-operate"
+  description = "Replace hosts and restore databases of ${local._name}"
+  policy      = data.aws_iam_policy_document.operate.json
+}
+
+# ---- operators
+
+data "aws_iam_policy_document" "operator_trust" {
+  count = length(var.operators) > 0 ? 1 : 0
+
+  statement {
+    actions = ["sts:AssumeRole", "sts:TagSession"]
+
+    principals {
+      type        = "AWS"
+      identifiers = var.operators
+    }
+  }
+}
+
+# A restore outlasts the usual hour, and a session that ends stops the heartbeat.
+resource "aws_iam_role" "operator" {
+  count = length(var.operators) > 0 ? 1 : 0
+
+  name                 = "${local._name}-operator"
+  description          = "Operators of ${local._name}"
+  assume_role_policy   = data.aws_iam_policy_document.operator_trust[0].json
+  max_session_duration = 43200
+}
+
+resource "aws_iam_role_policy_attachment" "operator" {
+  for_each = length(var.operators) > 0 ? {
+    deploy  = aws_iam_policy.deploy.arn
+    operate = aws_iam_policy.operate.arn
+  } : {}
+
+  role       = aws_iam_role.operator[0].name
+  policy_arn = each.value
+}
+
+# ---- CI
+
+# One provider per account is all AWS allows: a second environment in the same
+# account names the first one's.
+resource "aws_iam_openid_connect_provider" "github" {
+  count = var.github != null && try(var.github.provider_arn, "") == "" ? 1 : 0
+
+  url            = "https://token.actions.githubusercontent.com"
+  client_id_list = ["sts.amazonaws.com"]
+}
+
+# GitHub names a job by owner and repository, and, for repositories made or renamed
+# from July 2026 on, by their unchangeable ids too. Both forms, both exact, both
+# bound to one deployment environment: a fork or a branch passes neither.
+data "aws_iam_policy_document" "ci_trust" {
+  count = var.github != null ? 1 : 0
+
+  statement {
+    actions = ["sts:AssumeRoleWithWebIdentity"]
+
+    principals {
+      type        = "Federated"
+      identifiers = [var.github.provider_arn != "" ? var.github.provider_arn : aws_iam_openid_connect_provider.github[0].arn]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:aud"
+      values   = ["sts.amazonaws.com"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "token.actions.githubusercontent.com:sub"
+      values = [
+        "repo:${var.github.owner}/${var.github.repository}:environment:${var.github.environment}",
+        "repo:${var.github.owner}@${var.github.owner_id}/${var.github.repository}@${var.github.repository_id}:environment:${var.github.environment}",
+      ]
+    }
+  }
+}
+
+resource "aws_iam_role" "ci" {
+  count = var.github != null ? 1 : 0
+
+  name                 = "${local._name}-ci"
+  description          = "CI of ${local._name}"
+  assume_role_policy   = data.aws_iam_policy_document.ci_trust[0].json
+  max_session_duration = 7200
+}
+
+resource "aws_iam_role_policy_attachment" "ci" {
+  count = var.github != null ? 1 : 0
+
+  role       = aws_iam_role.ci[0].name
+  policy_arn = aws_iam_policy.deploy.arn
+}

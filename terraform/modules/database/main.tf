@@ -1,0 +1,106 @@
+locals {
+  _name = "rmu-${var.environment}"
+}
+
+# Opened for the length of one apply, never written to a plan or a state.
+ephemeral "aws_ssm_parameter" "master_password" {
+  arn             = var.master_password.parameter_arn
+  with_decryption = true
+}
+
+resource "aws_db_subnet_group" "this" {
+  name        = "${local._name}-db"
+  description = "Private subnets of ${local._name}"
+  subnet_ids  = var.subnet_ids
+}
+
+# A restored database is given this group by name, or it would come up with the
+# default one: no forced TLS and no commit timestamps to salvage by.
+resource "aws_db_parameter_group" "this" {
+  name        = "${local._name}-postgres17"
+  family      = "postgres17"
+  description = "PostgreSQL 17 of ${local._name}"
+
+  dynamic "parameter" {
+    for_each = {
+      "log_lock_waits"             = ["1", "immediate"]
+      "log_min_duration_statement" = ["1000", "immediate"]
+      "log_statement"              = ["ddl", "immediate"]
+      "rds.force_ssl"              = ["1", "immediate"]
+      "track_commit_timestamp"     = ["1", "pending-reboot"]
+    }
+    content {
+      name         = parameter.key
+      value        = parameter.value[0]
+      apply_method = parameter.value[1]
+    }
+  }
+}
+
+resource "aws_security_group" "this" {
+  name        = "${local._name}-db"
+  description = "Databases of ${local._name}"
+  vpc_id      = var.vpc_id
+
+  tags = { Name = "${local._name}-db" }
+}
+
+resource "aws_vpc_security_group_ingress_rule" "from_hosts" {
+  security_group_id            = aws_security_group.this.id
+  description                  = "PostgreSQL, from the hosts alone"
+  referenced_security_group_id = var.host_security_group_id
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_vpc_security_group_egress_rule" "hosts_out" {
+  security_group_id            = var.host_security_group_id
+  description                  = "To the databases"
+  referenced_security_group_id = aws_security_group.this.id
+  ip_protocol                  = "tcp"
+  from_port                    = 5432
+  to_port                      = 5432
+}
+
+resource "aws_db_instance" "this" {
+  identifier = var.identifier
+
+  engine                     = "postgres"
+  engine_version             = "17"
+  auto_minor_version_upgrade = true
+  instance_class             = var.size.instance_class
+  allocated_storage          = var.size.storage_gb
+  max_allocated_storage      = var.size.storage_max_gb
+  storage_type               = "gp3"
+  storage_encrypted          = true
+  multi_az                   = var.size.multi_az
+
+  db_name             = "ratemyunit"
+  username            = "rmu_master"
+  password_wo         = ephemeral.aws_ssm_parameter.master_password.value
+  password_wo_version = var.master_password.version
+
+  db_subnet_group_name   = aws_db_subnet_group.this.name
+  parameter_group_name   = aws_db_parameter_group.this.name
+  vpc_security_group_ids = [aws_security_group.this.id]
+  publicly_accessible    = false
+  port                   = 5432
+  ca_cert_identifier     = "rds-ca-rsa2048-g1"
+
+  # The windows must not overlap; retention 0 would end point-in-time restore.
+  backup_retention_period  = var.backup.retention_days
+  backup_window            = var.backup.window
+  maintenance_window       = var.backup.maintenance_window
+  copy_tags_to_snapshot    = true
+  delete_automated_backups = false
+
+  # A fixed name: one made from the clock would differ in every plan.
+  skip_final_snapshot       = false
+  final_snapshot_identifier = "${var.identifier}-final"
+  deletion_protection       = var.deletion_protection
+
+  enabled_cloudwatch_logs_exports       = ["postgresql", "upgrade"]
+  performance_insights_enabled          = true
+  performance_insights_retention_period = 7
+}
