@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import base64
 import json
 import urllib.error
 import urllib.request
@@ -112,12 +113,12 @@ class EcrRegistry:
         return found
 
     def _blob(self, digest: str) -> bytes:
-        token = self._account.ask("ecr", "GetAuthorizationToken")["authorizationData"][0]
-        base = f"http://{self._endpoint}" if self._endpoint else token["proxyEndpoint"]
+        ticket = _token(self._account)
+        base = f"http://{self._endpoint}" if self._endpoint else ticket["proxyEndpoint"]
         url = f"{base}/v2/{self._repository}/blobs/{digest}"
         request = urllib.request.Request(url)  # noqa: S310  (the scheme is ours or ECR's, see above)
         # ECR answers with a redirect to S3, which refuses a second kind of authorization beside its own.
-        request.add_unredirected_header("Authorization", f"Basic {token['authorizationToken']}")
+        request.add_unredirected_header("Authorization", f"Basic {ticket['authorizationToken']}")
         try:
             with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310
                 body: bytes = answer.read()
@@ -134,6 +135,18 @@ def login(account: Account) -> tuple[str, str, str]:
     token = account.ask("ecr", "GetAuthorizationToken")["authorizationData"][0]
     user, password = base64.b64decode(token["authorizationToken"]).decode().split(":", 1)
     return token["proxyEndpoint"], user, password
+
+
+def login(account: Account) -> tuple[str, str, str]:
+    """Fetch the registry's URL, user and password; the password lasts 12 hours and is kept nowhere."""
+    found = _token(account)
+    user, _, password = base64.b64decode(found["authorizationToken"]).decode().partition(":")
+    return found["proxyEndpoint"], user, password
+
+
+def _token(account: Account) -> dict[str, str]:
+    answer: dict[str, str] = account.ask("ecr", "GetAuthorizationToken")["authorizationData"][0]
+    return answer
 
 
 def _view(detail: Detail, scan: Scan) -> ImageView:
