@@ -53,7 +53,7 @@ class Database(Frozen):
 
 
 class RestorePoint(Frozen):
-    """A moment to which one database instance can be restored. Never a name alone: a restored instance has no history."""
+    """A moment to which a database instance can be restored. No name: a restored instance has no history."""
 
     resource_id: str
     at: datetime

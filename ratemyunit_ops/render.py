@@ -29,7 +29,7 @@ _PACKAGES = (
     *("ca-certificates", "curl", "xz-utils", "podman", "crun", "haproxy", "redis-server", "nftables"),
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
 )
-_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "survey", "probe"})
+_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "roles", "survey", "probe"})
 _FILES = {
     "haproxy": "/etc/haproxy/haproxy.cfg",
     "nftables": "/etc/nftables.conf",

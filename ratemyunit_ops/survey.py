@@ -48,7 +48,7 @@ def facts(o: Outside, names: Iterable[str]) -> Facts:
 
 
 def holder(o: Outside) -> LeaseView | None:
-    """Read who holds the environment; None when nobody does. A run that has ended holds nothing, whatever the item says."""
+    """Read who holds the environment; None when nobody does. A run that has ended holds nothing."""
     seen = read_lease(o.ledger)
     if seen is None or not held(seen):
         return None
@@ -65,7 +65,9 @@ def lease_age(o: Outside, world: World) -> float | None:
 
 def last_run(o: Outside) -> RunHeader | None:
     """Read the newest run that moved traffic or tried to."""
-    return next((r for r in reversed(read_headers(o.ledger)) if r.verb in {"deploy", "rollback"} and r.outcome == "done"), None)
+    return next(
+        (r for r in reversed(read_headers(o.ledger)) if r.verb in {"deploy", "rollback"} and r.outcome == "done"), None
+    )
 
 
 def warm_release(o: Outside) -> str | None:

@@ -9,7 +9,9 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
 Version = Annotated[str, typer.Argument(help="A version pushed with `rmu image push`.", metavar="VERSION")]
-Bake = Annotated[str | None, typer.Option("--bake", help="How long to watch before the old release is let go: 30s, 5m.")]
+Bake = Annotated[
+    str | None, typer.Option("--bake", help="How long to watch before the old release is let go: 30s, 5m.")
+]
 Base = Annotated[str | None, typer.Option("--base", help="Refuse unless this version is live now (CI).")]
 NoProbe = Annotated[bool, typer.Option("--no-probe", help="Do not measure dropped requests from the hosts.")]
 

@@ -6,7 +6,9 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
-app = typer.Typer(help="Make and change the places: Terraform, under the lease.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Make and change the places: Terraform, under the lease.", no_args_is_help=True, rich_markup_mode=None
+)
 
 
 @app.command()

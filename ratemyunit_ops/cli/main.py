@@ -13,7 +13,6 @@ from ratemyunit_ops.cli import deploy, host, image, infra, look, run, shell, twi
 from ratemyunit_ops.errors import Bug, RmuError
 
 app = typer.Typer(
-    help="Deploy RateMyUnit, look at it, and take it back.\n\nExample: rmu deploy v42 --env production --because 'new search'",
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -33,7 +32,7 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
     Example: rmu deploy v42 --env production --because "new search"
     """
     if show:
-        print(__version__)
+        typer.echo(__version__)
         raise typer.Exit
 
 
@@ -45,9 +44,9 @@ def main() -> None:
         _say(why)
         sys.exit(why.exit_code)
     except KeyboardInterrupt:
-        print("interrupted", file=sys.stderr)
+        typer.echo("interrupted", err=True)
         sys.exit(130)
-    except Exception:
+    except Exception:  # noqa: BLE001  (no traceback reaches an operator)
         bug = _as_bug()
         _say(bug)
         sys.exit(bug.exit_code)

@@ -127,7 +127,7 @@ def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked)
 
 
 def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
-    """During a deploy a rollback cancels it and waits until it has unwound itself, or unwinds it when its carrier is dead."""
+    """During a deploy a rollback cancels it and waits for it to unwind, or unwinds it when its carrier is dead."""
     seen = runs.unfinished(w.outside)
     if seen is None or read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "deploy":
         return False
@@ -151,6 +151,4 @@ class RmuErrorAfterCancel(RmuError):
     outcome = "refused"
 
     def __init__(self, run: str, outcome: str) -> None:
-        super().__init__(
-            f"run {run} had ended ({outcome}) before it could be cancelled", next="rmu rollback"
-        )
+        super().__init__(f"run {run} had ended ({outcome}) before it could be cancelled", next="rmu rollback")

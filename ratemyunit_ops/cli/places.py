@@ -92,5 +92,9 @@ def _summary(w: Wired) -> PlanSummary:
 
 def _lines(s: PlanSummary) -> list[str]:
     groups = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
-    named = [f"{len(names)} to {verb}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}" for verb, names in groups if names]
+    named = [
+        f"{len(names)} to {verb}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
+        for verb, names in groups
+        if names
+    ]
     return named or ["nothing to change"]

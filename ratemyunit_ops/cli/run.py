@@ -8,7 +8,9 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, Env, NoInput, RunId, Yes
 
-MaybeRun = Annotated[str | None, typer.Argument(help="The run; else the one that holds the environment.", metavar="[RUN]")]
+MaybeRun = Annotated[
+    str | None, typer.Argument(help="The run; else the one that holds the environment.", metavar="[RUN]")
+]
 
 
 def register(app: typer.Typer) -> None:

@@ -29,7 +29,7 @@ from ratemyunit_ops.ports import Clock, Outside
 from ratemyunit_ops.steps.base import Change, Check, Plan
 
 LookAt = Callable[[Outside, Iterable[str]], Facts]
-"""Reads named facts of the world (`live`, `hosts`, `database`, `serving`) to hold a plan's `expects` and `holds` against."""
+"""Reads named facts of the world (live, hosts, database, serving), to hold a plan's `expects` and `holds` against."""
 
 
 @dataclass(frozen=True)
@@ -82,7 +82,7 @@ def _carry_on(c: Carrier) -> None:
         raise
     except RmuError as why:
         _stop_or_unwind(c, why)
-    except Exception as why:  # a bug in a step is a failed step: journal, unwind, then 70
+    except Exception as why:  # noqa: BLE001  a bug in a step is a failed step: journal, unwind, then 70
         _stop_or_unwind(c, _as_failure(why), bug=why)
 
 
@@ -132,7 +132,7 @@ def _forward(c: Carrier) -> None:
 
 
 def _may_go_on(c: Carrier, n: int) -> None:
-    """Between two steps: has anyone cancelled, interrupted, or taken the lease?"""
+    """See between two steps whether anyone cancelled, interrupted, or took the lease."""
     title = c.journal.plan.steps[n].title()
     _end_if_cancelled(c)
     if c.interrupted():

@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Literal, get_args
 
+from pydantic import Field
+
 from ratemyunit_ops.errors import AlreadyThere
 from ratemyunit_ops.model import Facts, Frozen, RunHeader
 from ratemyunit_ops.ports import Entry, Ledger, Outside
@@ -41,7 +43,7 @@ class Event(Frozen):
     kind: EventKind
     at: datetime
     step: int | None = None
-    facts: Facts = {}
+    facts: Facts = Field(default_factory=dict)
 
 
 class Cancel(Frozen):

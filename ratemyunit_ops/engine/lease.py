@@ -1,4 +1,4 @@
-"""Who may act on an environment. One ledger item, a heartbeat, and take-over only by someone who watched it stand still.
+"""Who may act on an environment: one ledger item, a heartbeat, and take-over by someone who watched it stand still.
 
 A run that ends well frees the item. A run that stops resumably lets go: the item still names the run, its
 heartbeat says so, and only that run (or its end) may come next.
@@ -112,7 +112,8 @@ def acquire(o: Outside, run: str, owner: str) -> Lease:
 def take_over(o: Outside, run: str, owner: str, *, patience: Callable[[float], None] = lambda seconds: None) -> Lease:
     """Take the lease of a run that let go or whose heartbeat stood still for 30 s by our own clock.
 
-    `patience` is told the seconds still to watch. Raises Busy when the run is alive, LeaseLost when somebody was faster.
+    `patience` is told the seconds still to watch. Raises Busy when the run is alive, LeaseLost
+    when somebody was faster.
     """
     seen = read_lease(o.ledger)
     if seen is None or not held(seen):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -87,7 +88,7 @@ def abandon(o: Outside, run: str, s: Session) -> None:
 
 
 def cancel(o: Outside, run: str, s: Session, *, within: timedelta = timedelta(minutes=15)) -> str:
-    """Ask a running run to unwind and wait for it; unwind it ourselves when its carrier is dead. Answers its outcome."""
+    """Ask a run to unwind and wait for it; unwind it ourselves when its carrier is dead. Answers its outcome."""
     ask_cancel(o, run, who=s.who, because=s.because or "rolled back")
     until = o.clock.monotonic() + within.total_seconds()
     beat, since = None, o.clock.monotonic()
@@ -106,16 +107,14 @@ def cancel(o: Outside, run: str, s: Session, *, within: timedelta = timedelta(mi
 
 
 def _unwind_the_dead(o: Outside, run: str, s: Session) -> str:
-    try:
+    with suppress(RolledBack):
         abandon(o, run, s)
-    except RolledBack:
-        pass
     header = read_header(o.ledger, run)
     return header.outcome or "half_way" if header else "half_way"
 
 
 def unfinished(o: Outside) -> LeaseView | None:
-    """Show who holds the environment with a run that has begun and not ended; any other lease is cleared by who comes next."""
+    """Show who holds the environment with an unfinished run; any other lease is cleared by who comes next."""
     seen = read_lease(o.ledger)
     if seen is None or not held(seen):
         return None

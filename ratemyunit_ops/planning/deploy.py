@@ -30,7 +30,7 @@ class DeployRequest(Frozen):
     probe: bool = True
     allow_critical: bool = False
     warm_floor: int = Field(default=150 * 2**20, description="bytes")
-    config: dict[str, str] = {}
+    config: dict[str, str] = Field(default_factory=dict)
     secrets: tuple[str, ...] = ()
 
 
@@ -81,9 +81,7 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
         NoteRestorePoint(release=release, database=database.identifier),
         Migrate(release=ref, head=release.schema_head),
         *([StillWorks(release=old)] if old else []),
-        StartRelease(
-            release=ref, schema_head=release.schema_head, worker_before=old, deadline=request.ready_deadline
-        ),
+        StartRelease(release=ref, schema_head=release.schema_head, worker_before=old, deadline=request.ready_deadline),
         Ready(release=ref, schema_head=release.schema_head, deadline=request.ready_deadline),
         Serve(release=ref, instead_of=old, stand_by=old is not None, probe=request.probe),
         Proven(release=ref),
@@ -95,7 +93,7 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
 
 
 def _left_behind(world: World, request: DeployRequest) -> list[Step]:
-    """Take out of the backup role what a deploy that was given up past its fence left there: it would need both slots."""
+    """Take out of the backup role what a deploy given up past its fence left there: it would need both slots."""
     hosts: tuple[HostView, ...] = world.hosts.value if isinstance(world.hosts, Known) else ()
     behind = [s for h in hosts if h.backup_on for name, s in h.slots.items() if name != h.live_slot]
     refs = {ReleaseRef(version=s.release, digest=s.digest) for s in behind if s.release and s.digest}
@@ -120,7 +118,7 @@ def _base_is_live(request: DeployRequest, live: Release | None) -> None:
     version = live.version if live else None
     if request.base is not None and request.base != version:
         raise Refused(
-            f"this deploy was made for base {request.base}, but {version or 'nothing'} is live: a newer release came first",
+            f"this deploy was made for base {request.base}, but {version or 'nothing'} is live",
             next=f"rmu deploy {request.version} --dry-run",
         )
 

@@ -7,7 +7,14 @@ from ratemyunit_ops.ports import PlanSummary
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
 
-SECRETS = ("db/master_password", "db/ops_password", "db/migrate_password", "db/app_password", "app/secret_key", "app/admin_token")
+SECRETS = (
+    "db/master_password",
+    "db/ops_password",
+    "db/migrate_password",
+    "db/app_password",
+    "app/secret_key",
+    "app/admin_token",
+)
 """Names under /rmu/ENV/ that must exist before the first apply."""
 
 

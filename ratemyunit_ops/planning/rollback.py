@@ -33,7 +33,7 @@ def plan_rollback(world: World, request: RollbackRequest) -> Plan:
     """Plan to send traffic back to the newest good release older than the live one, or to VERSION.
 
     Raises:
-        Refused: nothing is live, no such release, straight after a rollback without VERSION, code too old for the schema.
+        Refused: nothing is live, no such release, a rollback straight after one, code too old for the schema.
         Unreachable: ledger or fleet could not be read. The database is not needed.
     """
     live = live_release(world)
@@ -77,9 +77,7 @@ def _steps(world: World, request: RollbackRequest, target: Release, live: Releas
         *([Prepare(release=target, database=database)] if way == "pull" else []),
         *(
             [
-                StartRelease(
-                    release=ref, schema_head=head, worker_before=live.ref, deadline=request.ready_deadline
-                ),
+                StartRelease(release=ref, schema_head=head, worker_before=live.ref, deadline=request.ready_deadline),
                 Ready(release=ref, schema_head=head, deadline=request.ready_deadline),
             ]
             if way != "flip"

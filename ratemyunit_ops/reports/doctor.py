@@ -29,7 +29,9 @@ PROVIDER_LOCK = (
 )
 
 
-def examine(o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str) -> tuple[Finding, ...]:
+def examine(
+    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str
+) -> tuple[Finding, ...]:
     """Look at tools, credentials, account, ledger, places, hosts and front door. Never raises for what it finds."""
     return (
         *(_tool(name, verb, mend, which) for name, (verb, mend) in TOOLS.items()),
@@ -38,7 +40,9 @@ def examine(o: Outside, *, account: str | None, which: Callable[[str], str | Non
         _account(o, account),
         _asked("ledger", lambda: "answers" if o.ledger.query("run") is not None else "", "rmu infra bootstrap"),
         _asked("places", lambda: f"{len(_some(o.places.all()))} names", "rmu infra apply"),
-        _asked("hosts", lambda: ", ".join(_some([f"{i.id} {i.state}" for i in o.fleet.instances()])), "rmu infra apply"),
+        _asked(
+            "hosts", lambda: ", ".join(_some([f"{i.id} {i.state}" for i in o.fleet.instances()])), "rmu infra apply"
+        ),
         _asked("front door", lambda: f"serves {o.traffic.look().version or 'nothing'}", "rmu status"),
     )
 
@@ -76,7 +80,7 @@ def _provider_lock(machine: str) -> Finding:
 def _account(o: Outside, account: str | None) -> Finding:
     if account is None:
         return Finding(
-            name="account", verdict="unknown", seen="rmu.toml names none", mend="add account = \"...\" to rmu.toml"
+            name="account", verdict="unknown", seen="rmu.toml names none", mend='add account = "..." to rmu.toml'
         )
     try:
         seen = o.identity.account()
@@ -84,7 +88,9 @@ def _account(o: Outside, account: str | None) -> Finding:
         return Finding(name="account", verdict="unknown", seen=why.what, mend=why.next)
     if seen == account:
         return Finding(name="account", verdict="ok", seen=seen)
-    return Finding(name="account", verdict="missing", seen=f"{seen} instead of {account}", mend="aws sso login --profile")
+    return Finding(
+        name="account", verdict="missing", seen=f"{seen} instead of {account}", mend="aws sso login --profile"
+    )
 
 
 def well(findings: Sequence[Finding]) -> bool:

@@ -110,7 +110,7 @@ class Screen:
         """Print the result: one JSON document, or lines for people (rich markup)."""
         self._spin(None)
         if self.as_json:
-            print(json.dumps(document, indent=2, default=_plain))
+            self._document(document)
             return
         for line in lines:
             self._out.print(line)
@@ -129,7 +129,7 @@ class Screen:
         self._spin(None)
         if self.as_json:
             said = {"outcome": why.outcome, "what": why.what, "state": why.state, "next": why.next}
-            print(json.dumps({**(document or {}), **said}, indent=2, default=_plain))
+            self._document({**(document or {}), **said})
         self._err.print(f"[red]{escape(why.what)}[/]")
         if why.state:
             self._err.print(escape(why.state))
@@ -153,7 +153,11 @@ class Screen:
             self._status.start()
 
     def _json_line(self, value: dict[str, Any]) -> None:
-        print(json.dumps(value), file=sys.stderr, flush=True)
+        sys.stderr.write(json.dumps(value) + "\n")
+        sys.stderr.flush()
+
+    def _document(self, value: dict[str, Any]) -> None:
+        sys.stdout.write(json.dumps(value, indent=2, default=_plain) + "\n")
 
 
 def in_words(seconds: float) -> str:

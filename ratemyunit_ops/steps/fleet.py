@@ -72,9 +72,7 @@ class StopRelease(Change):
         return o.fleet.stop(self.release, resume_worker=self.resume_worker)
 
     def undo(self) -> Change:
-        return StartRelease(
-            release=self.release, schema_head=self.schema_head, worker_before=self.resume_worker
-        )
+        return StartRelease(release=self.release, schema_head=self.schema_head, worker_before=self.resume_worker)
 
 
 class StartWorker(Change):

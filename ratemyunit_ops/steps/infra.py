@@ -45,7 +45,8 @@ class ApplyInfra(Change):
 
     def title(self) -> str:
         s = self.summary
-        counts = f"{len(s.create)} to make, {len(s.change)} to change, {len(s.replace)} to replace, {len(s.destroy)} to destroy"
+        kinds = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
+        counts = ", ".join(f"{len(names)} to {verb}" for verb, names in kinds)
         return f"terraform apply {self.root}: {counts}"
 
     def done(self, o: Outside) -> bool:

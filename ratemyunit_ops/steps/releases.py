@@ -37,7 +37,9 @@ class RecordRelease(Change):
             record = read_release(o.ledger, version)
             if record is None:
                 raise Failed(
-                    f"the record of {version} is gone from the ledger", state="Nothing was recorded.", next="rmu history"
+                    f"the record of {version} is gone from the ledger",
+                    state="Nothing was recorded.",
+                    next="rmu history",
                 )
             changed.append(record.model_copy(update={"verdict": verdict}).model_dump(mode="json"))
         if self.release is not None:
