@@ -286,25 +286,23 @@ def _run(
     argv: Sequence[str], on_line: OnLine, deadline: float, doing: str, *, error: type[Refused] = Refused
 ) -> list[str]:
     """Run a program, hand its lines on as they come; answer the last ones."""
-    process = subprocess.Popen(
-        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
-    )
-    timer = threading.Timer(deadline, process.kill)
-    timer.start()
     last: list[str] = []
-    try:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if line.strip():
-                last = [*last, line.rstrip()][-LAST_LINES:]
-                on_line(line.rstrip())
-        code = process.wait()
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    finally:
-        timer.cancel()
+    with subprocess.Popen(
+        argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace"
+    ) as process:
+        timer = threading.Timer(deadline, process.kill)
+        timer.start()
+        try:
+            assert process.stdout is not None
+            for line in filter(None, map(str.rstrip, process.stdout)):
+                last = [*last, line][-LAST_LINES:]
+                on_line(line)
+            code = process.wait()
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            timer.cancel()
     if code != 0:
         why = "\n".join(last) or f"{argv[0]} ended with {code} and said nothing"
         raise error(f"{doing} failed:\n{why}", state=NO_IMAGE, next=f"rmu doctor; then try {doing} again")
