@@ -10,7 +10,7 @@ from .answers import No
 from .cloud import Cloud
 from .log import log
 from .machine import Machine
-from .ready import wait_ready
+from .ready import state_of, wait_ready
 from .slots import prepare, run_slot, run_worker
 from .state import STATE, Live, adopt, locked, read_map, record, settings, slot_of, write_map
 from .traffic import flip, protect, send_to
@@ -72,13 +72,14 @@ def again(m: Machine, live: Live, log: Step) -> None:
     """Start what served before this reboot: the live slot first, what stood behind it, the worker."""
     assert live.slot is not None
     run_slot(m, live.slot)
-    log(step="start", slot=live.slot, **wait_ready(m, live.slot, READY))
     if live.backup and record(m, live.backup):
         run_slot(m, live.backup)
     held = record(m, "worker")
-    if held and held.get("started"):
+    if held and held.get("started") and state_of(m, "worker") != "active":
         run_worker(m, {"version": held["release"], "digest": held["digest"]})
     protect(m, live)
+    # Last: an outage of the database must not keep what was here from running.
+    log(step="start", **wait_ready(m, live.slot, READY))
 
 
 def newborn(m: Machine, cloud: Cloud, log: Step) -> None:

@@ -44,11 +44,12 @@ class Cloud:
         return body
 
     def image_size(self, image: str, digest: str) -> int:
-        """Return the compressed size of an image in bytes, as ECR records it."""
-        answer = self._client("ecr").describe_images(
+        """Return the compressed size of an image in bytes, by its manifest."""
+        answer = self._client("ecr").batch_get_image(
             repositoryName=image.split("/", 1)[1], imageIds=[{"imageDigest": digest}]
         )
-        return int(answer["imageDetails"][0].get("imageSizeInBytes", 0))
+        manifest = json.loads(answer["images"][0]["imageManifest"])
+        return sum(int(layer["size"]) for layer in manifest["layers"])
 
     def complete_hook(self, instance: str) -> bool:
         """Tell the ASG that this instance may serve; False where no hook waits for it (a reboot, an old hook)."""

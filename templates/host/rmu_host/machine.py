@@ -52,10 +52,18 @@ class Machine:
         """Return where an absolute path of the host really is."""
         return self.root / absolute.lstrip("/")
 
-    def run(self, argv: Sequence[str], timeout: float = 60, stdin: str = "") -> Ran:
+    def run(self, argv: Sequence[str], timeout: float = 60, stdin: str = "", env: dict[str, str] | None = None) -> Ran:
         """Run a command to its end; a command that is missing or too slow is a failed one."""
         try:
-            done = subprocess.run(argv, input=stdin, capture_output=True, text=True, timeout=timeout, check=False)
+            done = subprocess.run(
+                argv,
+                input=stdin,
+                env={**os.environ, **(env or {})},
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
         except subprocess.TimeoutExpired:
             return Ran(124, "", f"{argv[0]} did not end within {timeout:g} s")
         except OSError as why:

@@ -20,7 +20,7 @@ def main(argv: list[str]) -> int:
     os.environ.setdefault("HOME", "/root")  # SSM's agent and systemd give none; podman wants one
     m = Machine()
     match argv:
-        case ["request"]:
+        case [] | ["request"]:
             from .request import Host
 
             print(json.dumps(Host(m).answer(json.load(sys.stdin))), flush=True)
@@ -33,6 +33,6 @@ def main(argv: list[str]) -> int:
 
             run(m)
         case _:
-            print("usage: rmu_host.pyz request | boot | environment SLOT | probe", file=sys.stderr)
+            print("usage: rmu_host.pyz [request] | boot | environment SLOT | probe", file=sys.stderr)
             return 2
     return 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import oneoff, probe, ready, releases, serve, slots, survey
+from . import oneoff, probe, ready, releases, roles, serve, slots, survey
 from .answers import Answer, No, refused
 from .cloud import Cloud
 from .log import log
@@ -40,6 +40,7 @@ class Host:
         return {
             "prepare": lambda r: slots.prepare(m, r["release"], r["database"], self.cloud),
             "migrate": self.migrate,
+            "roles": self.roles,
             "start": lambda r: releases.start(m, r),
             "serve": lambda r: serve.serve(m, r),
             "worker": lambda r: releases.worker(m, r["release"]),
@@ -50,6 +51,10 @@ class Host:
     def migrate(self, request: dict[str, Any]) -> Answer:
         """Run migrations, or look at the database's head."""
         return oneoff.migrate(self.m, request, self.settings, self.instance, self.cloud)
+
+    def roles(self, request: dict[str, Any]) -> Answer:
+        """Make the database's roles, or look at them."""
+        return roles.roles(self.m, request, self.settings, self.cloud)
 
     def answer(self, request: dict[str, Any]) -> Answer:
         """Answer one request, and keep a line of it in the host's log."""
@@ -76,11 +81,11 @@ class Host:
         verb = request["verb"]
         if verb in self.looking():
             return self.looking()[verb](request)
-        if verb == "migrate" and request.get("look"):
-            return self.migrate(request)
         act = self.changing().get(verb)
         if act is None:
             raise refused("not_found", f"no verb {verb!r}")
+        if request.get("look"):
+            return act(request)
         with locked(self.m, float(request["not_after"])):
             return self.once(request, act)
 

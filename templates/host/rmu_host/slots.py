@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def install_program(m: Machine) -> None:
     """Make the caller's program the installed one: the units it writes call it, and no older one."""
     mine = Path(sys.argv[0])
     installed = m.path(PROGRAM)
-    if mine.suffix != ".pyz" or mine.resolve() == installed.resolve():
+    if not zipfile.is_zipfile(mine) or mine.resolve() == installed.resolve():
         return
     fresh = installed.with_suffix(".new")
     fresh.parent.mkdir(parents=True, exist_ok=True)

@@ -12,6 +12,7 @@ from .state import PORTS, WORKER_PORT, record, settings
 PROGRAM = "/usr/local/lib/rmu/rmu_host.pyz"
 REDIS = "redis://127.0.0.1:6379/0"
 TRUST = "/etc/rmu/rds-ca.pem"
+DATABASE = "ratemyunit"
 
 # A newcomer is the first to go when memory runs out; `traffic.protect` turns the scale for what serves.
 NEWCOMER = 500
@@ -105,7 +106,7 @@ def environment(slot: str, held: dict[str, Any], host: dict[str, Any], instance:
 
 def database_url(database: dict[str, Any], role: str, password: str) -> str:
     """Spell the libpq URL of a database; the server's certificate is checked against the RDS bundle."""
-    place = f"{database['address']}:{database['port']}/ratemyunit"
+    place = f"{database['address']}:{database['port']}/{DATABASE}"
     return f"postgresql://{role}:{quote(password, safe='')}@{place}?sslmode=verify-full&sslrootcert={TRUST}"
 
 

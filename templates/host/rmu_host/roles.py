@@ -1,0 +1,70 @@
+"""The database's roles, made by its master over psql: ops, migrations, application. Safe to repeat."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .answers import Answer, failed
+from .cloud import Cloud
+from .machine import Machine, Ran
+from .units import DATABASE, TRUST
+
+ROLES = ("ops", "migrate", "app")
+
+# Ops may close the others' doors (fence) and end their sessions, but reads and writes no row of theirs.
+# PostgreSQL 16 and later let a role alter another only where it holds ADMIN on it.
+SQL = """\
+grant rmu_migrate to current_user;
+grant rmu_app, rmu_migrate to rmu_ops with admin option;
+grant pg_signal_backend to rmu_ops;
+alter schema public owner to rmu_migrate;
+alter database {database} owner to rmu_migrate;
+revoke all on database {database} from public;
+grant connect on database {database} to rmu_app, rmu_ops;
+grant usage on schema public to rmu_app;
+alter default privileges for role rmu_migrate in schema public
+    grant select, insert, update, delete on tables to rmu_app;
+alter default privileges for role rmu_migrate in schema public
+    grant usage, select on sequences to rmu_app;
+"""
+
+
+def roles(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
+    """Make the roles with today's passwords; with `look`, only tell whether they are there and take them."""
+    base = f"/rmu/{host['env']}/db"
+    names = [f"{base}/{role}_password" for role in (*ROLES, "master")]
+    secrets = cloud.parameters(names)
+    passwords = {role: secrets[f"{base}/{role}_password"] for role in (*ROLES, "master")}
+    there = all(psql(m, request["database"], role, passwords[role], "select 1").code == 0 for role in ROLES)
+    if request.get("look"):
+        return {"outcome": "ok", "there": there}
+    done = psql(m, request["database"], "master", passwords["master"], script(passwords))
+    if done.code != 0:
+        raise failed("roles_failed", f"the database roles could not be made: {first(done.err)}")
+    return {"outcome": "already" if there else "changed", "there": True}
+
+
+def script(passwords: dict[str, str]) -> str:
+    """Spell the SQL; it goes to psql's stdin, so no password is an argument."""
+    lines = []
+    for role in ROLES:
+        # A role that exists is not an error, and `create role if not exists` does not exist.
+        make = f"create role rmu_{role}"
+        lines.append(f"do $$ begin {make}; exception when duplicate_object then null; end $$;")
+        more = " createrole" if role == "ops" else ""
+        lines.append(
+            f"alter role rmu_{role} with login{more} password '{passwords[role].replace(chr(39), chr(39) * 2)}';"
+        )
+    return "\n".join(lines) + "\n" + SQL.format(database=DATABASE)
+
+
+def psql(m: Machine, database: dict[str, Any], role: str, password: str, sql: str) -> Ran:
+    """Run SQL as a role, the server's certificate checked."""
+    env = {"PGPASSWORD": password, "PGSSLMODE": "verify-full", "PGSSLROOTCERT": TRUST, "PGCONNECT_TIMEOUT": "5"}
+    argv = ["psql", "-X", "-q", "-v", "ON_ERROR_STOP=1", "-h", database["address"], "-p", str(database["port"])]
+    return m.run([*argv, "-U", f"rmu_{role}", "-d", DATABASE, "-f", "-"], timeout=60, stdin=sql, env=env)
+
+
+def first(text: str) -> str:
+    """Return the first line of a command's errors: the lines after it may quote the SQL."""
+    return (text.strip().splitlines() or ["psql said nothing"])[0][:300]

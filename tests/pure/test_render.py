@@ -1,0 +1,129 @@
+"""Templates and the host program's archive: strict, reproducible, and small enough for EC2."""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from ratemyunit_ops import render
+
+VALUES = {
+    "env": "test",
+    "region": "eu-central-1",
+    "table": "rmu-test",
+    "asg": "rmu-test-hosts",
+    "hook": "rmu-test-boot",
+    "repository": "123456789012.dkr.ecr.eu-central-1.amazonaws.com/rmu-test/app",
+    "project": "rmu",
+    "trusted_hops": 1,
+}
+
+
+def script() -> str:
+    return gzip.decompress(render.user_data(VALUES)).decode()
+
+
+def test_user_data_fits_into_ec2s_limit_with_room_to_grow() -> None:
+    assert len(render.user_data(VALUES)) < render.USER_DATA_LIMIT - 1024
+
+
+def test_user_data_is_bash_without_faults(tmp_path: Path) -> None:
+    place = tmp_path / "user_data.sh"
+    place.write_text(script())
+
+    found = subprocess.run(
+        ["shellcheck", "--severity=style", "--exclude=SC2034", place], capture_output=True, text=True, check=False
+    )
+
+    assert found.stdout == ""
+
+
+def test_a_value_that_is_missing_is_an_error() -> None:
+    with pytest.raises(jinja2.UndefinedError, match="region"):
+        render.render("host/user_data.sh", {"files": [], "program": "", "packages": ""})
+
+
+def test_the_same_sources_make_the_same_program_and_the_same_user_data() -> None:
+    assert render.host_program() == render.host_program()
+    assert render.user_data(VALUES) == render.user_data(VALUES)
+
+
+def test_swap_comes_before_anything_is_installed() -> None:
+    text = script()
+
+    assert text.index("swapon /swapfile") < text.index("apt-get") < text.index("agent amazon-ssm-agent")
+
+
+def test_what_ssm_carries_is_a_program_that_runs(tmp_path: Path) -> None:
+    place = tmp_path / "rmu_host.pyz"
+    place.write_bytes(gzip.decompress(base64.b64decode(render.host_program_text())))
+
+    said = subprocess.run([sys.executable, "-I", place, "nonsense"], capture_output=True, text=True, check=False)
+
+    assert (said.returncode, said.stdout) == (2, "")
+    assert said.stderr.startswith("usage:")
+
+
+def test_the_boots_program_lacks_only_what_requests_need() -> None:
+    def names(program: bytes) -> set[str]:
+        return set(zipfile.ZipFile(io.BytesIO(program)).namelist())
+
+    missing = names(render.host_program()) - names(render.host_program(boot_only=True))
+
+    assert missing == {
+        f"rmu_host/{name}.py" for name in ("request", "serve", "releases", "oneoff", "roles", "survey", "probe")
+    }
+
+
+def test_the_boots_program_starts_without_them(tmp_path: Path) -> None:
+    place = tmp_path / "rmu_host.pyz"
+    place.write_bytes(render.host_program(boot_only=True))
+
+    said = subprocess.run([sys.executable, "-I", place, "nonsense"], capture_output=True, text=True, check=False)
+
+    assert said.stderr.startswith("usage:")
+
+
+def test_host_settings_and_registry_login_are_files_of_the_user_data() -> None:
+    text = script()
+
+    assert '"hook": "rmu-test-boot"' in text
+    helpers = {"credHelpers": {"123456789012.dkr.ecr.eu-central-1.amazonaws.com": "ecr-login"}}
+    assert json.dumps(helpers) in text
+
+
+def test_f02_the_proxys_configuration_is_rendered_whole_and_never_edited() -> None:
+    text = script()
+
+    assert "sed -i" not in text
+    assert "put /etc/haproxy/haproxy.cfg <<" in text
+
+
+def test_f11_timers_grow_from_the_balancer_inwards() -> None:
+    config = render.render("host/files/haproxy.cfg", {"trusted_hops": 1})
+
+    for line in ("timeout client 75s", "timeout http-keep-alive 75s", "retries 0", "pool-purge-delay 5s"):
+        assert line in config
+
+
+def test_f07_backends_are_fixed_loopback_ports_not_names_that_could_move() -> None:
+    config = render.render("host/files/haproxy.cfg", {"trusted_hops": 1})
+
+    servers = [line.split() for line in config.splitlines() if line.strip().startswith("server ")]
+    assert {s[2] for s in servers} == {"127.0.0.1:3001", "127.0.0.1:3002"}
+
+
+def test_f39_no_health_path_of_the_proxy_asks_the_database() -> None:
+    config = render.render("host/files/haproxy.cfg", {"trusted_hops": 1})
+
+    assert "httpchk GET /livez" in config
+    assert "readyz" not in config
