@@ -8,10 +8,9 @@ STAMP  := $(VENV)/.made
 # The twin boots machines, which needs root.
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
-OUT    := build
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo test check style pure app e2e sweep twin down fresh audit build lock \
+.PHONY: help tools test-tools demo test check style pure policy app e2e sweep twin down fresh audit build lock \
         bench-flip bench-deploy bench-cli bench-host
 
 help: ## list the targets
@@ -44,6 +43,15 @@ style: $(STAMP)
 pure: $(STAMP)
 	$(PYTEST) tests/pure -q
 
+build/checkov/.made: requirements/checkov.txt
+	@echo "making build/checkov from requirements/checkov.txt: its pins suit no other environment"
+	@test -x build/checkov/bin/python || $(PYTHON) -m venv build/checkov
+	@build/checkov/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/checkov.txt
+	@touch $@
+
+policy: build/checkov/.made ## checkov over terraform/; exceptions stand in terraform/checkov.yaml, with reasons
+	build/checkov/bin/checkov --config-file terraform/checkov.yaml --directory terraform
+
 app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 	@echo "making app/.venv from app/requirements-test.txt"
 	@test -x app/.venv/bin/python || $(PYTHON) -m venv app/.venv
@@ -53,10 +61,10 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
-test: test-tools style app ## what CI runs: check, app, Terraform, contract, and one shared twin
+test: test-tools style policy app ## what CI runs: check, app, Terraform, contract, and one shared twin
 	$(SUDO) $(PYTEST) tests -m "not destructive and not sweep and not live"
 
-e2e: test-tools style app ## everything, the tests that break the twin included
+e2e: test-tools style policy app ## everything, the tests that break the twin included
 	$(SUDO) $(PYTEST) tests -m "not sweep and not live"
 
 sweep: tools $(STAMP) ## hours: every seam of every verb, on the twin
