@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import base64
 import json
 import urllib.error
 import urllib.request
@@ -128,13 +127,6 @@ class EcrRegistry:
                 f"the registry at {base} does not hand out {digest[:19]}: {why}",
                 next=self._account.start_hint or "rmu doctor",
             ) from why
-
-
-def login(account: Account) -> tuple[str, str, str]:
-    """Get a fresh login for pushes: endpoint, user, password. It lasts 12 hours."""
-    token = account.ask("ecr", "GetAuthorizationToken")["authorizationData"][0]
-    user, password = base64.b64decode(token["authorizationToken"]).decode().split(":", 1)
-    return token["proxyEndpoint"], user, password
 
 
 def login(account: Account) -> tuple[str, str, str]:
