@@ -26,7 +26,8 @@ def bring_up(site: Site, progress: Callable[[str], None]) -> None:
     raise_ground(site)
     progress("starting the gate (AWS's API), the registry and the keepers")
     # An API without a record would make the keepers destroy what they find: they start last.
-    daemons.start(site, "gate", daemons.python("gate.server", *_listen(site)))
+    registry = {"RMU_TWIN_REGISTRY": site.registry_inside}
+    daemons.start(site, "gate", daemons.python("gate.server", *_listen(site)), env=registry)
     start_registry(site)
     _wait_for_gate(site)
     names = {"RMU_TWIN": site.name, "RMU_TWIN_PORT_BASE": str(site.port_base)}

@@ -11,7 +11,7 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling, rds
+from ratemyunit_ops.twin.gate import autoscaling, ecr, rds
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
@@ -29,6 +29,13 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return reply(start_response, wanted())
     if action == "seen":
         _see(body_of(environ))
+        return reply(start_response, None)
+    if action == "pushed":
+        ecr.pushed(body_of(environ))
+        return reply(start_response, None)
+    if action == "findings":
+        ecr.PLANTED.clear()
+        ecr.PLANTED.update(body_of(environ))
         return reply(start_response, None)
     if action == "ssm-latency":
         RUN.latency = float(body_of(environ))

@@ -15,9 +15,9 @@ from moto.moto_server.werkzeug_app import (  # noqa: E402  (moto reads its envir
 )
 from werkzeug.serving import run_simple  # noqa: E402
 
-from ratemyunit_ops.twin.gate import agent, autoscaling, ec2, elbv2, inside, rds, ssm  # noqa: E402
+from ratemyunit_ops.twin.gate import agent, autoscaling, ec2, ecr, elbv2, inside, rds, ssm  # noqa: E402
 
-MENDED = (autoscaling, ec2, elbv2, rds, ssm)
+MENDED = (autoscaling, ec2, ecr, elbv2, rds, ssm)
 
 
 class Gate:

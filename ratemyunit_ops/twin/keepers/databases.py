@@ -22,7 +22,7 @@ from ratemyunit_ops.twin.site import Site
 FIRST_ADDRESS = 200
 PLACES = 40
 PROBE_SECONDS = 3.0
-ARCHIVE_SECONDS = 20.0
+ARCHIVE_SECONDS = 30.0
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 

@@ -23,7 +23,6 @@ _OURS = {
     "archive_mode": "on",
     "archive_command": f"test ! -f {HERE}/wal/%f.gz && gzip -1 < %p > {HERE}/wal/%f.new && "
     f"mv {HERE}/wal/%f.new {HERE}/wal/%f.gz",
-    "archive_timeout": "30s",
     "wal_level": "replica",
     "max_wal_senders": "5",
     "shared_buffers": "128MB",
@@ -106,7 +105,7 @@ def archived_until(machine: Machine) -> float | None:
     """
     # RDS writes a heartbeat of its own; without one an idle database would archive nothing.
     sql = (
-        "SELECT pg_logical_emit_message(false, 'rds', 'heartbeat') \\g /dev/null\n"
+        "SELECT pg_logical_emit_message(false, 'rds', 'heartbeat'), pg_switch_wal() \\g /dev/null\n"
         "SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver;\n"
     )
     done = machine.run(_psql("-A", "-t", "-q"), input=sql.encode(), timeout=15)
