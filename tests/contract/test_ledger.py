@@ -157,6 +157,16 @@ def test_a_lease_somebody_else_took_and_freed_in_between_is_not_ours(ledger: Led
         ledger.put_lease(lease("ours", generation=2), seen=free)
 
 
+def test_a_beat_after_a_take_over_takes_nothing_back(ledger: Ledger) -> None:
+    ledger.put_lease(lease("ours"), seen=None)
+    ledger.put_lease(lease("theirs", generation=2), seen=lease("ours"))
+
+    with pytest.raises(LeaseLost):
+        ledger.put_lease(lease("ours", heartbeat=1), seen=lease("ours"))
+
+    assert read_lease(ledger).token == "theirs"
+
+
 def test_f38_a_beat_sent_twice_by_the_sdk_is_no_lost_lease(dynamo: DynamoLedger, aws: StandIn) -> None:
     dynamo.put_lease(lease("ours"), seen=None)
     aws.faults.lose["PutItem"] = 1
