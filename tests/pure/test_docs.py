@@ -1,0 +1,145 @@
+"""What the documents say is so: links lead somewhere, commands exist, named tests exist."""
+
+import ast
+import re
+import shlex
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from ratemyunit_ops.cli.main import app
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
+LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(#[^)\s]*)?\)")
+HINT = re.compile(r"next=f?\"(rmu [^\"{]+?)(?: {2,}[^\"]*)?\"")
+NAMED_TEST = re.compile(r"\b(tests/[\w/]+\.py)::(test_\w+)")
+
+
+def commands_in(text: str) -> Iterator[str]:
+    """Find the `rmu` commands in fenced blocks: what a reader copies."""
+    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+        for line in block.splitlines():
+            found = re.match(r"(?:\$ )?(?:\.venv/bin/)?(rmu .*)", line.strip())
+            if found:
+                yield found[1]
+
+
+def complaint(command: str) -> str | None:
+    """Say why the CLI would not take these words; None when it would."""
+    words = shlex.split(command, comments=True)[1:]
+    node = typer.main.get_command(app)
+    while getattr(node, "commands", None) and words and not words[0].startswith("-"):
+        if words[0] not in node.commands:
+            return f"there is no command {words[0]}"
+        node = node.commands[words.pop(0)]
+    options = {name: param for param in node.params for name in (*param.opts, *param.secondary_opts)}
+    room = sum(1 for param in node.params if param.param_type_name == "argument")
+    unlimited = any(param.nargs == -1 for param in node.params)
+    while words:
+        word = words.pop(0)
+        if word == "--":
+            break
+        if word.startswith("-") and word != "--help":
+            name = word.split("=")[0]
+            if name not in options:
+                return f"there is no option {name}"
+            if "=" not in word and not getattr(options[name], "is_flag", False):
+                words[:1] = []
+        elif not word.startswith("-"):
+            room -= 1
+            if room < 0 and not unlimited:
+                return f"{word} is one argument too many"
+    return None
+
+
+@cache
+def targets() -> set[str]:
+    return set(re.findall(r"^([a-z0-9-]+)(?: [a-z0-9 -]+)?:", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)) | set(
+        re.findall(r"bench-[a-z]+", (CHECKOUT / "Makefile").read_text())
+    )
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
+def test_every_link_leads_somewhere(document: Path) -> None:
+    broken = [link for link, _ in LINK.findall(document.read_text()) if not (document.parent / link).exists()]
+
+    assert broken == []
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
+def test_every_command_to_copy_is_taken_by_the_cli(document: Path) -> None:
+    wrong = {c: why for c in commands_in(document.read_text()) if (why := complaint(c))}
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
+def test_every_make_target_named_exists(document: Path) -> None:
+    named = set(re.findall(r"`make ([a-z][a-z0-9-]*)`", document.read_text()))
+
+    assert named <= targets()
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
+def test_every_test_named_exists(document: Path) -> None:
+    missing = [
+        f"{path}::{name}"
+        for path, name in NAMED_TEST.findall(document.read_text())
+        if not (CHECKOUT / path).is_file() or f"def {name}(" not in (CHECKOUT / path).read_text()
+    ]
+
+    assert missing == []
+
+
+def test_a_command_that_does_not_exist_is_noticed() -> None:
+    assert complaint("rmu deploy v1 --because x") is None
+    assert complaint("rmu deplooy v1") == "there is no command deplooy"
+    assert complaint("rmu deploy v1 --force") == "there is no option --force"
+    assert complaint("rmu deploy v1 v2") == "v2 is one argument too many"
+
+
+def test_every_hint_of_an_error_is_taken_by_the_cli() -> None:
+    hints = {
+        hint.strip()
+        for source in (CHECKOUT / "ratemyunit_ops").rglob("*.py")
+        for hint in HINT.findall(source.read_text())
+    }
+
+    assert len(hints) > 5
+    assert {hint: why for hint in hints if (why := complaint(hint))} == {}
+
+
+def stops(walk: Path) -> dict[Path, list[str]]:
+    """Read the walk: which functions or classes of which file."""
+    found = re.findall(r"^Read (.+?) in\s+\[[^]]+\]\(([^)]+)\)", walk.read_text(), re.MULTILINE | re.DOTALL)
+    return {(walk.parent / link).resolve(): re.findall(r"`(\w+)`", names) for names, link in found}
+
+
+def lengths(source: Path) -> dict[str, int]:
+    """Count the lines of every function and class of a file."""
+    nodes = ast.walk(ast.parse(source.read_text()))
+    named = [n for n in nodes if isinstance(n, ast.FunctionDef | ast.ClassDef)]
+    return {n.name: (n.end_lineno or n.lineno) - n.lineno + 1 for n in named}
+
+
+def test_one_deploy_is_a_walk_of_eight_files_and_six_hundred_lines_at_most() -> None:
+    walk = stops(CHECKOUT / "docs" / "one-deploy.md")
+
+    read = [lengths(source)[name] for source, names in walk.items() for name in names]
+
+    assert 4 < len(walk) <= 8
+    assert 200 < sum(read) <= 600
+
+
+def test_every_surprise_of_aws_names_the_test_that_remembers_it() -> None:
+    lines = (CHECKOUT / "docs" / "cursed.md").read_text().splitlines()
+    surprises = [line for line in lines if line.startswith("- ")]
+
+    assert surprises
+    assert [
+        line for line in surprises if not re.match(r"- \d{4}-\d\d-\d\d ", line) or not NAMED_TEST.search(line)
+    ] == []
