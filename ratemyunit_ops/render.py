@@ -26,7 +26,7 @@ HOST_SETTINGS = ("env", "region", "table", "asg", "hook", "repository", "project
 """What a host knows of its environment: the keys of `/etc/rmu/host.json`."""
 
 _PACKAGES = (
-    *("ca-certificates", "curl", "xz-utils", "podman", "crun", "haproxy", "redis-server", "nftables"),
+    *("ca-certificates", "curl", "podman", "crun", "haproxy", "redis-server", "nftables"),
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
 )
 _OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "roles", "survey", "probe"})

@@ -41,7 +41,8 @@ changed_{{ name }}=
 put {{ path }} <<'RMU-END' && changed_{{ name }}=yes
 {{ text }}RMU-END
 {% endfor %}
-base64 -d <<'RMU-END' | xz -d > /usr/local/lib/rmu/rmu_host.pyz.new
+unpack='import base64, lzma, sys; sys.stdout.buffer.write(lzma.decompress(base64.b64decode(sys.stdin.read())))'
+python3 -c "$unpack" > /usr/local/lib/rmu/rmu_host.pyz.new <<'RMU-END'
 {{ program }}
 RMU-END
 mv /usr/local/lib/rmu/rmu_host.pyz.new /usr/local/lib/rmu/rmu_host.pyz
