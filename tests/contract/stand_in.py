@@ -119,7 +119,7 @@ def host_program(answer: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable
     """Play the host program: one request in, its answer as the last line of some output."""
 
     def run(parameters: dict[str, str]) -> tuple[int, str]:
-        request = json.loads(base64.b64decode(parameters["Request"]))
+        request = json.loads(base64.b64decode(parameters["request"]))
         return 0, "a line that is not the answer\n" + json.dumps(answer(request)) + "\n"
 
     return run

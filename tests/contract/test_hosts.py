@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ratemyunit_ops.errors import Failed, Refused, RmuError, Unreachable
 from ratemyunit_ops.model import Database, Fence, Release, ReleaseRef
-from ratemyunit_ops.outside.aws.hosts import Hosts, SsmFleet, SsmOneOff
+from ratemyunit_ops.outside.aws.hosts import Hosts, Question, SsmFleet, SsmOneOff
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.aws.shell import SsmShell
 from ratemyunit_ops.outside.aws.ssm import Commands, Script
@@ -145,9 +147,24 @@ def test_a_command_carries_the_program_and_both_time_outs(fleet: SsmFleet, aws: 
     fleet.start_worker(V2)
 
     sent = aws.ssm.sent[0]
-    assert sent["Parameters"]["Program"] == ["UFJPR1JBTQ=="]
+    assert sent["Parameters"]["program"] == ["UFJPR1JBTQ=="]
     assert sent["TimeoutSeconds"] == 30
     assert int(sent["Parameters"]["executionTimeout"][0]) < 600
+
+
+@pytest.mark.parametrize("document", ["host", "exec"])
+def test_terraforms_documents_take_exactly_the_parameters_that_are_sent(
+    hosts: Hosts, account: Account, clock: FakeClock, played: Played, aws: StandIn, document: str
+) -> None:
+    if document == "host":
+        hosts.ask(Question("survey"), played.ids)
+    else:
+        aws.ssm.agents["i-1"] = Agent(lambda parameters: (0, ""))
+        SsmShell(Commands(account, clock), "d").run(["true"], hosts=["i-1"], deadline=timedelta(seconds=5))
+
+    text = (Path(__file__).parents[2] / "terraform/modules/access/documents.tf").read_text()
+    (block,) = re.findall(rf'"aws_ssm_document" "{document}".*?mainSteps', text, re.DOTALL)
+    assert set(re.findall(r"^      (\w+) = {", block, re.MULTILINE)) == set(aws.ssm.sent[0]["Parameters"])
 
 
 def test_the_survey_tells_what_each_host_holds(fleet: SsmFleet, played: Played) -> None:

@@ -141,7 +141,7 @@ class Hosts:
             request["fence"] = fence.model_dump()
         script = Script(
             self.document,
-            {"Program": self.program, "Request": base64.b64encode(json.dumps(request).encode()).decode()},
+            {"program": self.program, "request": base64.b64encode(json.dumps(request).encode()).decode()},
             question.verb,
         )
         results = Commands(self.account, self.clock).run(script, hosts, deadline=question.deadline + LATEST)
