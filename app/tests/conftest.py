@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import trustme
 
 APP = Path(__file__).resolve().parents[1]
 TOKEN = "token-of-the-tests"
@@ -42,6 +43,16 @@ class Cluster:
         """Make the URL of one database for one role."""
         return f"postgresql://{role}:{role}@127.0.0.1:{self.port}/{database}"
 
+    def verified_url(self, database: str, authority: Path, host: str = "localhost") -> str:
+        """Make a URL as an environment has it: the server's certificate and name are checked."""
+        url = f"postgresql://rmu_app:rmu_app@{host}:{self.port}/{database}"
+        return f"{url}?sslmode=verify-full&sslrootcert={authority}"
+
+    @property
+    def authority(self) -> Path:
+        """Say where the certificate authority of the cluster's certificate lies."""
+        return self.directory / "ca.pem"
+
     def sql(self, statement: str, database: str = "postgres") -> None:
         """Run one statement as the cluster's master."""
         with psycopg.connect(self.url(database, "master"), autocommit=True) as connection:
@@ -65,7 +76,10 @@ def cluster() -> Iterator[Cluster]:
     run = {"check": True, "stdout": subprocess.DEVNULL, "cwd": directory}
     init = ["--auth=scram-sha-256", "--username=master", f"--pwfile={password}", "--encoding=UTF8", "--no-sync"]
     subprocess.run([*as_owner, made.bin / "initdb", "-D", data, *init], **run)
-    options = f"-c listen_addresses=127.0.0.1 -p {made.port} -c fsync=off -k {directory}"
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(directory / "ca.pem")
+    _write_certificate(authority, data)
+    options = f"-c ssl=on -c listen_addresses=127.0.0.1 -p {made.port} -c fsync=off -k {directory}"
     control = [*as_owner, made.bin / "pg_ctl", "-D", data, "-w", "-l", directory / "log"]
     subprocess.run([*control, "-o", options, "start"], **run)
     try:
@@ -75,6 +89,15 @@ def cluster() -> Iterator[Cluster]:
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **run)
         shutil.rmtree(directory)
+
+
+def _write_certificate(authority: trustme.CA, data: Path) -> None:
+    issued = authority.issue_cert("localhost")
+    issued.cert_chain_pems[0].write_to_path(data / "server.crt")
+    issued.private_key_pem.write_to_path(data / "server.key")
+    (data / "server.key").chmod(0o600)
+    if os.getuid() == 0:
+        shutil.chown(data / "server.key", "postgres", "postgres")
 
 
 @pytest.fixture(scope="session")

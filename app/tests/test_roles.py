@@ -7,9 +7,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psycopg
 import pytest
+import trustme
 from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, wait_until
 
 Start = Callable[..., Role]
@@ -62,6 +64,22 @@ def test_an_unreachable_database_is_named_within_seconds(start: Start, cluster: 
     assert api.get("/livez")[0] == 200
 
 
+def test_the_databases_certificate_and_name_are_checked(
+    start: Start, cluster: Cluster, database: str, redis_url: str, tmp_path: Path
+) -> None:
+    stranger = tmp_path / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    urls = {
+        "right": cluster.verified_url(database, cluster.authority),
+        "strange authority": cluster.verified_url(database, stranger),
+        "another name": cluster.verified_url(database, cluster.authority, host="127.0.0.1"),
+    }
+
+    seen = {name: start("api", DATABASE_URL=url, REDIS_URL=redis_url).get("/readyz")[0] for name, url in urls.items()}
+
+    assert seen == {"right": 200, "strange authority": 503, "another name": 503}
+
+
 def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, database: str) -> None:
     with redis_server() as url:
         api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=url)
@@ -73,7 +91,7 @@ def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, dat
 @pytest.mark.parametrize(
     ("newer", "oldest_code", "ready"), [("0002", "0001", 200), ("0003", "0002", 503)], ids=["expanded", "contracted"]
 )
-def test_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
+def test_f32_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
     start: Start, cluster: Cluster, database: str, redis_url: str, newer: str, oldest_code: str, ready: int
 ) -> None:
     cluster.sql(f"update alembic_version set version_num = '{newer}'", database)
@@ -115,7 +133,7 @@ def test_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_0(
     assert [line["message"] for line in api.lines()][-2:] == ["pools closed", "stopped"]
 
 
-def test_idle_connections_are_kept_longer_than_the_proxys_pool(start: Start, cluster: Cluster) -> None:
+def test_f11_idle_connections_are_kept_longer_than_the_proxys_pool(start: Start, cluster: Cluster) -> None:
     from ratemyunit import serve
 
     api = start("api", DATABASE_URL=cluster.url("none"))
@@ -130,6 +148,20 @@ def test_idle_connections_are_kept_longer_than_the_proxys_pool(start: Start, clu
     assert connection.getresponse().status == 200
     assert connection.sock is first
     assert serve.KEEP_ALIVE >= 75
+
+
+def test_the_log_has_one_json_object_a_line_and_no_query_strings(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+
+    api.get("/api/units?search=my-own-name")
+    api.stop()
+
+    lines = api.lines()
+    assert [line["path"] for line in lines if line["logger"] == "ratemyunit.access"] == ["/api/units"]
+    assert "my-own-name" not in api.log.read_text()
+    assert "rmu_app" not in api.log.read_text()
 
 
 def test_a_missing_setting_ends_with_2_and_names_it(start: Start) -> None:
@@ -158,7 +190,7 @@ def test_a_scrape_asked_for_over_http_is_read_in_a_real_browser_and_found_by_sea
     assert worker.lines()[-1]["message"] == "stopped"
 
 
-def test_a_worker_told_to_stop_gives_its_job_back(
+def test_f13_a_worker_told_to_stop_gives_its_job_back(
     start: Start, cluster: Cluster, database: str, redis_url: str
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)

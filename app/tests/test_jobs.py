@@ -1,0 +1,148 @@
+"""Jobs as rows: run once, survive a lost Redis and a dead worker, come back later and later."""
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from conftest import Cluster
+from redis import Redis
+from sqlalchemy import Engine, text
+
+from ratemyunit import database as pool
+from ratemyunit import health, jobs
+
+
+@pytest.fixture
+def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
+    """Open a pool on a migrated database."""
+    made = pool.engine(cluster.url(database))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> "Iterator[Redis[Any]]":
+    """Open an empty Redis."""
+    made = health.open_redis(redis_url)
+    made.flushall()
+    yield made
+    made.close()
+
+
+def add(engine: Engine) -> UUID:
+    """Put one job down."""
+    with engine.begin() as connection:
+        return jobs.add(connection, "http://127.0.0.1:1/", "U")
+
+
+def take(engine: Engine, job: UUID) -> jobs.Job | None:
+    """Claim a job."""
+    with engine.begin() as connection:
+        return jobs.claim(connection, job)
+
+
+def row(engine: Engine, job: UUID) -> dict[str, Any]:
+    """Read a job's row."""
+    with engine.connect() as connection:
+        found = jobs.one(connection, job)
+    assert found is not None
+    return dict(found)
+
+
+def change(engine: Engine, what: str) -> None:
+    """Change every row, as time would."""
+    with engine.begin() as connection:
+        connection.execute(text(f"update jobs set {what}"))
+
+
+def test_a_lost_redis_loses_no_job(engine: Engine, redis: "Redis[Any]") -> None:
+    first, second = add(engine), add(engine)
+    redis.flushall()
+
+    with engine.connect() as connection:
+        jobs.refill(connection, redis)
+        jobs.refill(connection, redis)
+
+    assert [job for job, _ in redis.zpopmin(jobs.QUEUE, 10)] == [str(first), str(second)]
+
+
+def test_a_job_is_claimed_once(engine: Engine) -> None:
+    job = add(engine)
+
+    assert take(engine, job) is not None
+    assert take(engine, job) is None
+
+
+def test_a_claim_passes_by_a_row_that_another_worker_is_claiming(engine: Engine) -> None:
+    job = add(engine)
+    with engine.begin() as other:
+        assert jobs.claim(other, job) is not None
+
+        assert take(engine, job) is None  # at once: a wait would end in the statement's timeout
+
+
+def test_a_dead_workers_job_is_due_again_when_its_lease_runs_out(engine: Engine, redis: "Redis[Any]") -> None:
+    job = add(engine)
+    dead = take(engine, job)
+    change(engine, "lease_until = now() - interval '1 s'")
+
+    again = take(engine, job)
+
+    assert dead and again
+    assert (dead.attempts, again.attempts) == (1, 2)
+
+
+def test_a_worker_that_lost_its_lease_cannot_write_over_the_next_one(engine: Engine) -> None:
+    job = add(engine)
+    late = take(engine, job)
+    change(engine, "lease_until = now() - interval '1 s'")
+    assert late and take(engine, job)
+
+    with engine.begin() as connection:
+        jobs.fail(connection, late, "too late")
+
+    assert (row(engine, job)["state"], row(engine, job)["error"]) == ("running", None)
+
+
+def test_a_failed_job_comes_back_later_each_time_and_at_last_no_more(engine: Engine) -> None:
+    job = add(engine)
+    pauses = []
+    for _ in range(jobs.MOST_ATTEMPTS):
+        change(engine, "not_before = now()")
+        claimed = take(engine, job)
+        assert claimed
+        with engine.begin() as connection:
+            jobs.fail(connection, claimed, "the page answered 500")
+            now = connection.scalar(text("select now()"))
+        pauses.append((row(engine, job)["not_before"] - now).total_seconds())
+
+    assert 2 < pauses[0] < 8
+    assert pauses[0] < pauses[1] < pauses[2] < pauses[3]
+    assert row(engine, job)["state"] == "failed"
+    assert row(engine, job)["error"] == "the page answered 500"
+    assert take(engine, job) is None
+
+
+def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: "Redis[Any]") -> None:
+    job = add(engine)
+    change(engine, "not_before = now() + interval '1 h'")
+
+    with engine.connect() as connection:
+        jobs.refill(connection, redis)
+
+    assert redis.zcard(jobs.QUEUE) == 0
+    assert take(engine, job) is None
+
+
+def test_a_job_given_back_is_due_at_once_and_lost_no_attempt(engine: Engine) -> None:
+    job = add(engine)
+    claimed = take(engine, job)
+    assert claimed
+
+    with engine.begin() as connection:
+        jobs.give_back(connection, claimed)
+
+    again = take(engine, job)
+    assert again
+    assert again.attempts == 1
