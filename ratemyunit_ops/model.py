@@ -229,6 +229,20 @@ class Probe(Frozen):
     fell_back: bool = False
 
 
+class PlanSummary(Frozen):
+    """What Terraform would do, as counts and names."""
+
+    create: tuple[str, ...] = ()
+    change: tuple[str, ...] = ()
+    replace: tuple[str, ...] = ()
+    destroy: tuple[str, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing would change."""
+        return not (self.create or self.change or self.replace or self.destroy)
+
+
 class Fence(Frozen):
     """The right to change a host: the lease's generation, then the sequence number of the journal's event."""
 

@@ -22,6 +22,7 @@ from ratemyunit_ops.model import (
     ImageView,
     Instance,
     LeaseView,
+    PlanSummary,
     Probe,
     Release,
     ReleaseRef,
@@ -265,20 +266,6 @@ class Identity(Protocol):
     def account(self) -> str:
         """Name the account we reach."""
         ...
-
-
-class PlanSummary(Frozen):
-    """What Terraform would do, as counts and names."""
-
-    create: tuple[str, ...] = ()
-    change: tuple[str, ...] = ()
-    replace: tuple[str, ...] = ()
-    destroy: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        """Tell whether nothing would change."""
-        return not (self.create or self.change or self.replace or self.destroy)
 
 
 class LockHolder(Frozen):

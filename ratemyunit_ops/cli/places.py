@@ -11,9 +11,9 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.model import PlanSummary
 from ratemyunit_ops.planning.infra import SECRETS, InfraRequest, database_identifier, plan_apply
-from ratemyunit_ops.ports import PlanSummary
-from ratemyunit_ops.records import held, read_lease, read_pointer
+from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.survey import survey
 
 
@@ -44,11 +44,13 @@ def show_drift(w: Wired) -> None:
 
 def apply_it(w: Wired, *, because: str | None, dry_run: bool, yes: bool) -> None:
     """Plan an apply and carry it; go on with a dead apply."""
-    seen = read_lease(w.outside.ledger)
-    if seen is not None and held(seen):
-        events = read_events(w.outside.ledger, seen.run)
-        if not events or events[0].facts["plan"]["verb"] != "infra apply":
+    seen = runs.unfinished(w.outside)
+    if seen is not None:
+        if read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "infra apply":
             raise busy(seen)
+        w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+        if dry_run:
+            return
         session = session_of(w, agreed(w, because, yes, f"resume {seen.run}?"))
         finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
         return
@@ -69,8 +71,8 @@ def apply_it(w: Wired, *, because: str | None, dry_run: bool, yes: bool) -> None
 
 def destroy_it(w: Wired, *, yes: bool) -> None:
     """Destroy the stack. Raises Refused while the live database is protected, or a run is open."""
-    seen = read_lease(w.outside.ledger)
-    if seen is not None and held(seen):
+    seen = runs.unfinished(w.outside)
+    if seen is not None:
         raise busy(seen)
     name = database_identifier(w.settings.environment, read_pointer(w.outside.ledger))
     if w.outside.databases.view(name).protected:

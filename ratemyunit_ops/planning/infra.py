@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from ratemyunit_ops.model import Frozen, Pointer, World
-from ratemyunit_ops.ports import PlanSummary
+from ratemyunit_ops.model import Frozen, PlanSummary, Pointer, World
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
 

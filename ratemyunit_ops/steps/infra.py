@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed, RmuError
-from ratemyunit_ops.model import Database, Facts
-from ratemyunit_ops.ports import Outside, PlanSummary
+from ratemyunit_ops.model import Database, Facts, PlanSummary
+from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check
 
 

@@ -64,7 +64,7 @@ class FakeClock:
         self._due = [d for d in self._due if d.owner is not owner]
 
     def together(self, *actors: Callable[[], object]) -> list[object]:
-        """Run several people at once, one moving at a time; who sleeps lets the others go on. Answers results or errors."""
+        """Run several people at once, one moving at a time; who sleeps lets the others go on."""
         self._actors = Actors(self, actors)
         try:
             return self._actors.run()

@@ -1,4 +1,4 @@
-"""Hosts that behave: two slots, a worker, a proxy with a backup, memory, a fence; and requests that must not be lost."""
+"""Hosts that behave: two slots, a worker, a proxy with a backup, memory, a fence; requests that must not be lost."""
 
 from __future__ import annotations
 

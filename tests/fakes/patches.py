@@ -1,4 +1,4 @@
-"""The two places of the product that tests must hold still: lease threads and run ids. Everything else runs as it is."""
+"""The two places of the product that tests must hold still, lease threads and run ids. All else runs as it is."""
 
 from __future__ import annotations
 

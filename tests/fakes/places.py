@@ -7,8 +7,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ratemyunit_ops.errors import Failed, Unreachable
-from ratemyunit_ops.model import DatabaseView, Facts, FrontDoor, ImageView
-from ratemyunit_ops.ports import LockHolder, PlanSummary
+from ratemyunit_ops.model import DatabaseView, Facts, FrontDoor, ImageView, PlanSummary
+from ratemyunit_ops.ports import LockHolder
 from tests.fakes.line import Line
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from itertools import count
 
 import pytest
 
-from ratemyunit_ops.model import Facts, Fence
-from ratemyunit_ops.ports import Outside, PlanSummary
+from ratemyunit_ops.model import Facts, Fence, PlanSummary
+from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
@@ -84,7 +84,7 @@ def replaced() -> FakeWorld:
 
 SAMPLES: dict[str, Callable[[], Sample]] = {
     "apply_infra": lambda: (
-        w := terraform(),
+        terraform(),
         ApplyInfra(
             root="stack",
             variables={},
@@ -111,7 +111,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "ready": lambda: (w := old_and_new(), Ready(release=w.record("v42").ref, schema_head="0001")),
     "reboot_host": lambda: (standing_by(), RebootHost(host="i-1", booted=1000.0)),
     "record_release": lambda: (
-        w := flipped(backed=False),
+        flipped(backed=False),
         RecordRelease(release="v42", instead_of="v41", database=DATABASE),
     ),
     "rejoin": lambda: (standing_by(), Rejoin(host="i-1")),

@@ -18,7 +18,7 @@ from ratemyunit_ops.engine.journal import KINDS, ask_cancel
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import holder
-from tests.fakes import FakeWorld, Killed
+from tests.fakes import FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
 
