@@ -2,13 +2,13 @@
 
 import sys
 import time
-import urllib.request
 from collections.abc import Callable
 
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.twin import daemons
 from ratemyunit_ops.twin.base import ensure_base
 from ratemyunit_ops.twin.ground import raise_ground
+from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers.registry import start_registry
 from ratemyunit_ops.twin.site import Site
 
@@ -38,10 +38,10 @@ def bring_up(site: Site, progress: Callable[[str], None]) -> None:
 def is_up(site: Site) -> bool:
     """Answer whether the API of this twin answers."""
     try:
-        with urllib.request.urlopen(f"{site.endpoint}/twin/alive", timeout=10):
-            return True
+        call(site, "alive")
     except OSError:
         return False
+    return True
 
 
 def _listen(site: Site) -> list[str]:

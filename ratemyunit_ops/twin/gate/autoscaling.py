@@ -96,7 +96,7 @@ def _drain_seconds(group: FakeAutoScalingGroup, state: InstanceState) -> float:
         target_group = group.autoscaling_backend.elbv2_backend.target_groups.get(arn)
         # A target that takes no traffic has nothing to drain.
         if target_group and SEEN.targets.get(arn, {}).get(state.instance.id) == "healthy":
-            delays.append(float(target_group.attributes["deregistration_delay.timeout_seconds"]))
+            delays.append(float(str(target_group.attributes["deregistration_delay.timeout_seconds"])))
     return max(delays)
 
 
@@ -284,7 +284,7 @@ def describe_instance_refreshes(self: Any) -> ActionResult:
     """List a group's refreshes, newest first."""
     advance()
     ids = self._get_param("InstanceRefreshIds", [])
-    rows = [one for one in REFRESHES.get(self._get_param("AutoScalingGroupName"), [])]
+    rows = REFRESHES.get(self._get_param("AutoScalingGroupName"), [])
     return ActionResult({"InstanceRefreshes": [one for one in rows if not ids or one["InstanceRefreshId"] in ids]})
 
 

@@ -34,7 +34,7 @@ def deregister(self: FakeTargetGroup, targets: list[dict[str, Any]]) -> None:
 
 def draining(group: FakeTargetGroup) -> list[str]:
     """Answer the targets whose deregistration delay still runs."""
-    delay = float(group.attributes["deregistration_delay.timeout_seconds"])
+    delay = float(str(group.attributes["deregistration_delay.timeout_seconds"]))
     since: dict[str, float] = group.__dict__.get("draining", {})
     return [id for id, when in since.items() if id not in group.targets and time.time() - when < delay]
 

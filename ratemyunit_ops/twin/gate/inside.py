@@ -57,6 +57,7 @@ def wanted() -> dict[str, Any]:
 def _see(report: dict[str, Any]) -> None:
     SEEN.machines.update(report.get("machines", {}))
     SEEN.databases.update(report.get("databases", {}))
+    SEEN.database_addresses.update(report.get("database_addresses", {}))
     SEEN.archived.update(report.get("archived", {}))
     SEEN.balancers.update(report.get("balancers", {}))
     for arn, states in report.get("targets", {}).items():
@@ -66,11 +67,11 @@ def _see(report: dict[str, Any]) -> None:
 
 
 def _instances() -> list[dict[str, Any]]:
-    rows = []
-    for region, backend in ec2_backends[ACCOUNT].items():
-        for one in list(backend.all_instances()):
-            rows.append(_instance(region, one))
-    return rows
+    return [
+        _instance(region, one)
+        for region, backend in ec2_backends[ACCOUNT].items()
+        for one in list(backend.all_instances())
+    ]
 
 
 def _instance(region: str, one: Any) -> dict[str, Any]:

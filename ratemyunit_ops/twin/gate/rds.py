@@ -17,12 +17,12 @@ _describe = RDSResponse.describe_db_instances
 _overlap = moto.rds.utils.get_overlap_between_two_date_ranges
 
 
-def overlap_of_more_than_nothing(*ranges: Any) -> int:
+def overlap_of_more_than_nothing(start_1: datetime, end_1: datetime, start_2: datetime, end_2: datetime) -> int:
     """Count windows that merely touch as apart; moto calls 03:00-04:00 beside 04:00-05:00 an overlap."""
-    return _overlap(*ranges) - 1
+    return _overlap(start_1, end_1, start_2, end_2) - 1
 
 
-moto.rds.utils.get_overlap_between_two_date_ranges = overlap_of_more_than_nothing
+setattr(moto.rds.utils, "get_overlap_between_two_date_ranges", overlap_of_more_than_nothing)  # noqa: B010
 
 
 @mend(RDSBackend)
@@ -93,6 +93,7 @@ def wanted() -> list[dict[str, Any]]:
             "password": getattr(one, "_master_user_password", None) or "",
             "parameters": _parameters(one),
             "reboots": getattr(one, "reboots", 0),
+            "machine_address": SEEN.database_addresses.get(one.db_instance_identifier),
         }
         for one in databases()
     ]

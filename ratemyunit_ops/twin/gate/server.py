@@ -6,16 +6,17 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
+# moto reads its environment when imported.
 os.environ.setdefault("MOTO_IAM_LOAD_MANAGED_POLICIES", "true")
 
-from moto.moto_server.werkzeug_app import (  # noqa: E402  (moto reads its environment when imported)
+from moto.moto_server.werkzeug_app import (
     DomainDispatcherApplication,
     MotoRequestHandler,
     create_backend_app,
 )
-from werkzeug.serving import run_simple  # noqa: E402
+from werkzeug.serving import run_simple
 
-from ratemyunit_ops.twin.gate import agent, autoscaling, ec2, ecr, elbv2, inside, rds, ssm  # noqa: E402
+from ratemyunit_ops.twin.gate import agent, autoscaling, ec2, ecr, elbv2, inside, rds, ssm
 
 MENDED = (autoscaling, ec2, ecr, elbv2, rds, ssm)
 

@@ -13,6 +13,8 @@ class Seen:
     """Target group ARN -> target id -> `initial`, `healthy` or `unhealthy`."""
     databases: dict[str, str] = field(default_factory=dict)
     """Database identifier -> `creating`, `available`, `rebooting` or `stopped`."""
+    database_addresses: dict[str, str] = field(default_factory=dict)
+    """Database identifier -> the address of its machine."""
     archived: dict[str, float] = field(default_factory=dict)
     """Database identifier -> unix time up to which its WAL is archived."""
     balancers: dict[str, str] = field(default_factory=dict)

@@ -72,7 +72,7 @@ class Balancer:
         self.dns_name: str = row["dns"].lower()
         self.address = address
         self.front_port: int | None = None
-        self.directory = site.state_dir / "balancers" / self.name
+        self.directory: Path = site.state_dir / "balancers" / self.name
         self.directory.mkdir(parents=True, exist_ok=True)
         # Target group -> slot number -> target; kept on disk, so that a new keeper finds the slots as they are.
         self._slots: dict[str, dict[str, dict[str, Any]]] = read_json(self.directory / "slots.json", {})
@@ -159,7 +159,7 @@ class Balancer:
         )
 
     def _check(self) -> None:
-        done = subprocess.run(["haproxy", "-c", "-f", str(self._config)], capture_output=True, text=True)
+        done = subprocess.run(["haproxy", "-c", "-f", str(self._config)], capture_output=True, text=True, check=False)
         if done.returncode != 0:
             raise Failed(
                 f"HAProxy refuses the configuration of {self.name}: {done.stderr.strip()[-400:]}",

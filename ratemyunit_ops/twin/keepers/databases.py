@@ -76,7 +76,10 @@ class Database:
         if time.monotonic() - self._probed > PROBE_SECONDS or self._state != "available":
             self._probed = time.monotonic()
             self._state = "available" if self._answers() else self._state
-        report: dict[str, Any] = {"databases": {self.id: self._state}}
+        report: dict[str, Any] = {
+            "databases": {self.id: self._state},
+            "database_addresses": {self.id: self.address},
+        }
         if self._state == "available" and time.monotonic() - self._archived > ARCHIVE_SECONDS:
             self._archived = time.monotonic()
             archived = postgres.archived_until(self.machine)

@@ -31,7 +31,7 @@ def keep(organ: Organ, record: Record) -> None:
         try:
             organ.step(record.wanted())
             last = ""
-        except Exception as why:  # an organ that stops is worse than one that stumbles
+        except Exception as why:  # noqa: BLE001  (an organ that stops is worse than one that stumbles)
             if repr(why) != last:
                 last = repr(why)
                 print(f"{organ.name}: {traceback.format_exc()}", flush=True)

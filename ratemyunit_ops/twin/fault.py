@@ -1,0 +1,183 @@
+"""Break something in the twin on purpose, and mend it again."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ratemyunit_ops.errors import Failed, Mistyped, Refused
+from ratemyunit_ops.twin.inner import call
+from ratemyunit_ops.twin.machine import Machine
+from ratemyunit_ops.twin.site import Site
+
+AGENT = "amazon-ssm-agent.service"
+FILL = "/var/lib/containers/twin-fill"
+Act = Callable[[Site, str | None], str]
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One way to break the twin; `mend` is None where the twin or time mends it."""
+
+    says: str
+    make: Act
+    mend: Act | None = None
+
+
+def faults() -> dict[str, Fault]:
+    """Answer every fault by name."""
+    return {
+        "kill-host": Fault("cut a host's power; its group replaces it", _kill_host),
+        "freeze-host": Fault("stop a host where it is: it is reached, and never answers", _freeze, _thaw),
+        "agent-kill": Fault("kill a host's SSM agent: commands are not delivered", _agent_off, _agent_on),
+        "disk-full": Fault("fill a host's disk", _fill, _empty),
+        "postgres-kill": Fault("kill PostgreSQL; it is started again after 3 s, as RDS does", _postgres_kill),
+        "partition": Fault("take a host off the network", _partition, _join),
+        "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
+        "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
+    }
+
+
+def make(site: Site, name: str, target: str | None) -> str:
+    """Break something; answer what was broken.
+
+    Raises Mistyped for an unknown name, Refused when there is nothing to break.
+    """
+    return _named(name).make(site, target)
+
+
+def clear(site: Site, name: str, target: str | None) -> str:
+    """Mend what `make` broke.
+
+    Raises Refused where the twin mends it by itself.
+    """
+    mend = _named(name).mend
+    if mend is None:
+        raise Refused(f"{name} is not undone by hand: {_named(name).says}", next="rmu twin status")
+    return mend(site, target)
+
+
+def _named(name: str) -> Fault:
+    known = faults()
+    if name not in known:
+        raise Mistyped(f"there is no fault {name!r}; known: {', '.join(known)}", next="rmu twin fault --list")
+    return known[name]
+
+
+def _host(site: Site, target: str | None) -> Machine:
+    """Find the host that is meant: the named one, else the first that serves, else the first that runs."""
+    wanted = call(site, "wanted")
+    members = {one["id"]: one["lifecycle"] for group in wanted["groups"] for one in group["instances"]}
+    rows = [one for one in wanted["instances"] if one["machine"] == "running" and one["state"] == "running"]
+    rows.sort(key=lambda one: members.get(one["id"]) != "InService")
+    chosen = next((one["id"] for one in rows if target in (None, one["id"])), None)
+    if chosen is None:
+        raise Refused(f"no host {target or ''} runs in the twin", next="rmu twin status")
+    return Machine(site, chosen)
+
+
+def _database(site: Site, target: str | None) -> Machine:
+    ids = [one["id"] for one in call(site, "wanted")["databases"]]
+    chosen = next((one for one in ids if target in (None, one)), None)
+    if chosen is None:
+        raise Refused(f"no database {target or ''} runs in the twin", next="rmu twin status")
+    return Machine(site, chosen)
+
+
+def _inside(machine: Machine, script: str) -> None:
+    done = machine.run(["sh", "-c", script], timeout=30)
+    if done.returncode != 0:
+        raise Failed(
+            f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}",
+            state="The fault may be half made.",
+            next="rmu twin status",
+        )
+
+
+def _kill_host(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    machine.kill()
+    return f"{machine.name} has no power"
+
+
+def _freeze(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    machine.freeze()
+    return f"{machine.name} is frozen"
+
+
+def _thaw(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    machine.thaw()
+    return f"{machine.name} goes on"
+
+
+def _agent_off(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    # Masked, so that nothing starts it again; what it runs is spared, as on AWS.
+    _inside(machine, f"systemctl mask --runtime {AGENT} && systemctl kill --kill-whom=main -s KILL {AGENT}")
+    return f"the agent of {machine.name} is dead"
+
+
+def _agent_on(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    _inside(machine, f"systemctl unmask --runtime {AGENT} && systemctl restart {AGENT}")
+    return f"the agent of {machine.name} lives"
+
+
+def _fill(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    _inside(machine, f'fallocate -l "$(df --output=avail -B1 {FILL.rpartition("/")[0]} | tail -n 1)" {FILL}')
+    return f"the disk of {machine.name} is full"
+
+
+def _empty(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    _inside(machine, f"rm -f {FILL}")
+    return f"the disk of {machine.name} has room again"
+
+
+def _postgres_kill(site: Site, target: str | None) -> str:
+    machine = _database(site, target)
+    _inside(machine, "systemctl kill -s KILL postgresql@17-main.service")
+    return f"PostgreSQL of {machine.name} is dead"
+
+
+def _partition(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    _inside(machine, "ip link set host0 down")
+    return f"{machine.name} is off the network"
+
+
+def _join(site: Site, target: str | None) -> str:
+    machine = _host(site, target)
+    _inside(machine, "ip link set host0 up && networkctl reconfigure host0")
+    return f"{machine.name} is on the network"
+
+
+def _slow(site: Site, target: str | None) -> str:
+    seconds = _seconds(target or "5")
+    call(site, "ssm-latency", seconds)
+    return f"SSM takes {seconds:g} s each way"
+
+
+def _fast(site: Site, target: str | None) -> str:
+    call(site, "ssm-latency", 1.0)
+    return "SSM takes 1 s each way"
+
+
+def _seconds(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError as why:
+        raise Mistyped(f"{text!r} is no number of seconds", next="rmu twin fault ssm-latency 5") from why
+
+
+def _plant(site: Site, target: str | None) -> str:
+    planted: dict[str, Any] = {target or "*": {"CRITICAL": 1}}
+    call(site, "findings", planted)
+    return f"scans of {target or 'every image'} find one CRITICAL"
+
+
+def _unplant(site: Site, target: str | None) -> str:
+    call(site, "findings", {})
+    return "scans find nothing"
