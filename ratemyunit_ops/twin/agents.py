@@ -42,7 +42,7 @@ def _package(site: Site, agent: str) -> Path:
         path.chmod(0o755 if path.is_dir() or path.read_bytes().startswith(b"#!") else 0o644)
     package = root.with_suffix(".deb")
     command = ["dpkg-deb", "--root-owner-group", "-Znone", "--build", str(root), str(package)]
-    done = subprocess.run(command, capture_output=True, text=True)
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(f"dpkg-deb: {done.stderr.strip()[-300:]}", state="The twin is half up.", next="rmu twin down")
     return package

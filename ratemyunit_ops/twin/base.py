@@ -7,6 +7,7 @@ comes from user data, as on AWS.
 
 import fcntl
 import hashlib
+import inspect
 import shutil
 import subprocess
 from collections.abc import Callable
@@ -18,24 +19,65 @@ from ratemyunit_ops.twin import certs
 from ratemyunit_ops.twin.site import Site
 
 PACKAGES = (
-    "systemd systemd-sysv dbus udev podman crun netavark haproxy redis-server nftables python3-boto3 "
-    "amazon-ecr-credential-helper postgresql-client postgresql-17 cloud-init openssh-server sudo iproute2 iputils-ping "
-    "curl ca-certificates socat jq procps gzip less"
-).split()
+    "systemd",
+    "systemd-sysv",
+    "dbus",
+    "udev",
+    "podman",
+    "crun",
+    "netavark",
+    "haproxy",
+    "redis-server",
+    "nftables",
+    "python3-boto3",
+    "amazon-ecr-credential-helper",
+    "postgresql-client",
+    "postgresql-17",
+    "cloud-init",
+    "openssh-server",
+    "sudo",
+    "iproute2",
+    "iputils-ping",
+    "curl",
+    "ca-certificates",
+    "socat",
+    "jq",
+    "procps",
+    "gzip",
+    "less",
+)
 
 # Installed by the packages, started by nobody but user data or the database keeper.
 OFF = (
-    "haproxy.service redis-server.service postgresql.service nftables.service podman-auto-update.timer "
-    "podman-restart.service podman-auto-update.service podman-clean-transient.service netavark-dhcp-proxy.socket "
-    "netavark-dhcp-proxy.service netavark-firewalld-reload.service"
-).split()
+    "haproxy.service",
+    "redis-server.service",
+    "postgresql.service",
+    "nftables.service",
+    "podman-auto-update.timer",
+    "podman-restart.service",
+    "podman-auto-update.service",
+    "podman-clean-transient.service",
+    "netavark-dhcp-proxy.socket",
+    "netavark-dhcp-proxy.service",
+    "netavark-firewalld-reload.service",
+)
 
 # Of no use in a machine without a disk, a screen or a network card of its own; each costs memory or boot time.
 MASKED = (
-    "apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer fstrim.timer e2scrub_all.timer e2scrub_reap.service "
-    "systemd-pstore.service systemd-timesyncd.service getty@tty1.service console-getty.service "
-    "cloud-init-hotplugd.socket sys-kernel-debug.mount sys-kernel-tracing.mount"
-).split()
+    "apt-daily.timer",
+    "apt-daily-upgrade.timer",
+    "dpkg-db-backup.timer",
+    "fstrim.timer",
+    "e2scrub_all.timer",
+    "e2scrub_reap.service",
+    "systemd-pstore.service",
+    "systemd-timesyncd.service",
+    "getty@tty1.service",
+    "console-getty.service",
+    "cloud-init-hotplugd.socket",
+    "sys-kernel-debug.mount",
+    "sys-kernel-tracing.mount",
+)
 
 
 def ensure_base(site: Site, progress: Callable[[str], None]) -> Path:
@@ -60,7 +102,7 @@ def _make(base: Path, ca: Path, progress: Callable[[str], None]) -> None:
     log = base.with_name(f"{base.name}.log")
     command = ["mmdebstrap", "--variant=minbase", f"--include={','.join(PACKAGES)}", "trixie", str(new)]
     with log.open("w") as out:
-        code = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
+        code = subprocess.run(command, check=False, stdin=subprocess.DEVNULL, stdout=out, stderr=out).returncode
     if code != 0:
         shutil.rmtree(new, ignore_errors=True)
         last = log.read_text().strip().splitlines()[-1:] or ["no output"]
@@ -93,7 +135,7 @@ def _set_up(root: Path, ca: Path) -> None:
 
 
 def _chroot(root: Path, *argv: str) -> None:
-    done = subprocess.run(["chroot", str(root), *argv], capture_output=True, text=True)
+    done = subprocess.run(["chroot", str(root), *argv], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(
             f"{' '.join(argv)[:80]} ended with {done.returncode} in the new base: {done.stderr.strip()[-300:]}",
@@ -104,7 +146,7 @@ def _chroot(root: Path, *argv: str) -> None:
 
 def _key(ca: Path) -> str:
     """Name the base by all that goes into it."""
-    parts = [" ".join(PACKAGES), " ".join(OFF), " ".join(MASKED), ca.read_text(), Path(__file__).read_text()]
+    parts = [" ".join(PACKAGES), " ".join(OFF), " ".join(MASKED), ca.read_text(), inspect.getsource(_set_up)]
     for source in _overlay_files():
         parts += [str(source.relative_to(_overlay())), source.read_text()]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

@@ -67,7 +67,7 @@ def _raise_bridge(site: Site) -> None:
 
 
 def _ip(*arguments: str, check: bool = True) -> int:
-    done = subprocess.run(["ip", *arguments], capture_output=True, text=True)
+    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
     if check and done.returncode != 0:
         raise Failed(
             f"ip {' '.join(arguments)}: {done.stderr.strip()}", state="The twin is half up.", next="rmu twin down"

@@ -15,7 +15,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, Union
+from typing import Any, ClassVar, Union
 from urllib.parse import unquote
 
 from ratemyunit_ops.twin import daemons
@@ -189,7 +189,7 @@ class _Metadata(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     directory: Path
-    tokens: dict[str, tuple[str, float]] = {}  # token -> caller, expiry
+    tokens: ClassVar[dict[str, tuple[str, float]]] = {}  # token -> caller, expiry
 
     def do_PUT(self) -> None:
         ttl = self.headers.get("X-aws-ec2-metadata-token-ttl-seconds", "")

@@ -35,13 +35,14 @@ from ratemyunit_ops.twin.site import Site
 DISK = 8 << 30
 
 # $1 the machine's unified cgroup, $2 how many cgroup.procs files follow, then those, then the command. 133 is nspawn's
-# word for "it rebooted". Whatever else ends nspawn, its PID 1 may be left alive, so the rest is killed by cgroup.
+# word for "it rebooted". Whatever else ends nspawn, its PID 1 may be left alive, so what is left is killed: one by one,
+# for after a write to cgroup.kill the kernel (6.18) also kills what the next boot clones into cgroups below.
 _LOOP = r"""
 cgroup=$1; n=$2; shift 2
 while :; do
     sh -c 'n=$1; shift; while [ "$n" -gt 0 ]; do echo $$ > "$1"; shift; n=$((n-1)); done; exec "$@"' sh "$n" "$@"
     code=$?
-    echo 1 > "$cgroup/cgroup.kill"
+    while left=$(find "$cgroup" -name cgroup.procs -exec cat {} +) && [ -n "$left" ]; do kill -9 $left; sleep 0.05; done
     [ "$code" = 133 ] || exit "$code"
 done
 """
@@ -180,7 +181,8 @@ class Machine:
         inside = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "-p", f"RuntimeMaxSec={timeout}"]
         inside += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
         enter = ["nsenter", "--all", f"--target={leader}", "--"]
-        return subprocess.run([*enter, *inside, "--", *argv], input=input, capture_output=True, timeout=timeout + 2)
+        whole = [*enter, *inside, "--", *argv]
+        return subprocess.run(whole, check=False, input=input, capture_output=True, timeout=timeout + 2)
 
     def image(self, to: Path) -> None:
         """Copy its disk to a file that another machine may `start(image=...)` from."""

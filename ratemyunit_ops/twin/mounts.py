@@ -9,7 +9,7 @@ from ratemyunit_ops.errors import Failed
 
 def mount(arguments: list[str]) -> None:
     """Mount something. Raises Failed with mount's own words."""
-    done = subprocess.run(["mount", *arguments], capture_output=True, text=True)
+    done = subprocess.run(["mount", *arguments], check=False, capture_output=True, text=True)
     if done.returncode != 0:
         raise Failed(
             f"mount {' '.join(arguments)[:120]}: {done.stderr.strip()}",
@@ -28,7 +28,7 @@ def below(where: Path) -> list[Path]:
 def unmount_below(where: Path) -> None:
     """Unmount everything at or below a path; what is busy is detached now and ends with its last user."""
     for point in below(where):
-        if subprocess.run(["umount", str(point)], capture_output=True).returncode != 0:
+        if subprocess.run(["umount", str(point)], check=False, capture_output=True).returncode != 0:
             subprocess.run(["umount", "--lazy", str(point)], capture_output=True, check=True)
 
 
