@@ -1,7 +1,6 @@
 """Is this process fit to serve? Asks the database, its schema and Redis, each within seconds, and says which failed."""
 
 from dataclasses import dataclass
-from typing import Any
 
 from redis import Redis, RedisError
 from sqlalchemy import Engine
@@ -25,18 +24,17 @@ class Readiness:
         return all(answer == OK for answer in self.checks.values())
 
 
-def look(engine: Engine, redis: "Redis[Any]") -> Readiness:
+def look(engine: Engine, redis: Redis) -> Readiness:
     """Run every check once."""
     database, fits, head = _database(engine)
     return Readiness({"database": database, "redis": _redis(redis), "schema": fits}, head)
 
 
-def open_redis(url: str) -> "Redis[Any]":
+def open_redis(url: str) -> Redis:
     """Open a client that gives up in seconds."""
-    opened: Redis[Any] = Redis.from_url(
+    return Redis.from_url(
         url, decode_responses=True, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30
     )
-    return opened
 
 
 def _database(engine: Engine) -> tuple[str, str, str | None]:
@@ -48,7 +46,7 @@ def _database(engine: Engine) -> tuple[str, str, str | None]:
     return OK, fit.why_not or OK, fit.head
 
 
-def _redis(redis: "Redis[Any]") -> str:
+def _redis(redis: Redis) -> str:
     try:
         redis.ping()
     except (RedisError, OSError) as why:

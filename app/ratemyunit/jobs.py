@@ -7,7 +7,6 @@ A lost Redis loses nothing: `refill` puts every due row back. A job taken twice 
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 from uuid import UUID
 
 from redis import Redis
@@ -43,14 +42,14 @@ def one(connection: Connection, job: UUID) -> RowMapping | None:
     return connection.execute(select(jobs).where(jobs.c.id == job)).mappings().first()
 
 
-def push(redis: "Redis[Any]", ids: Iterable[UUID]) -> None:
+def push(redis: Redis, ids: Iterable[UUID]) -> None:
     """Offer ids to the workers; offering one twice changes nothing."""
     offers = {str(job): rank for rank, job in enumerate(ids)}
     if offers:
         redis.zadd(QUEUE, offers, nx=True)
 
 
-def refill(connection: Connection, redis: "Redis[Any]", *, most: int = 100) -> None:
+def refill(connection: Connection, redis: Redis, *, most: int = 100) -> None:
     """Offer every due row again, oldest first."""
     due = select(jobs.c.id).where(_due()).order_by(jobs.c.not_before).limit(most)
     push(redis, connection.execute(due).scalars().all())

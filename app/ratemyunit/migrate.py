@@ -20,7 +20,7 @@ def run(*, head_only: bool) -> int:
         return 0
     logs.start("INFO")
     try:
-        answer = upgrade(settings.read().database_url)
+        answer = upgrade(settings.database_url())
     except settings.SettingsWrong as why:
         log.error("settings are wrong: %s", why)
         return 2

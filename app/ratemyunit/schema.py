@@ -12,6 +12,7 @@ from importlib.resources import files
 from sqlalchemy import (
     CheckConstraint,
     Column,
+    ColumnElement,
     DateTime,
     ForeignKey,
     Index,
@@ -62,7 +63,9 @@ units = Table(
 )
 
 # An expression index instead of a stored column: old code that inserts rows need not know of it.
-SEARCHABLE = literal_column("to_tsvector('simple', units.code || ' ' || units.title || ' ' || units.description)")
+SEARCHABLE: ColumnElement[str] = literal_column(
+    "to_tsvector('simple', units.code || ' ' || units.title || ' ' || units.description)"
+)
 Index("units_searchable", SEARCHABLE, _table=units, postgresql_using="gin")
 
 jobs = Table(

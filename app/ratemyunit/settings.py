@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+LOCAL_REDIS = "redis://127.0.0.1:6379/0"
 BROWSERS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
 
 
@@ -36,8 +37,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
     """
     env = os.environ if environ is None else environ
     return Settings(
-        database_url=_database_url(env),
-        redis_url=env.get("REDIS_URL", "redis://127.0.0.1:6379/0"),
+        database_url=database_url(env),
+        redis_url=_url({"REDIS_URL": LOCAL_REDIS, **env}, "REDIS_URL", ("redis://", "rediss://")),
         http_host=env.get("HTTP_HOST", "127.0.0.1"),
         http_port=_port(env),
         version=env.get("RELEASE_VERSION", "unknown"),
@@ -45,15 +46,30 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         host=env.get("HOST_ID", "unknown"),
         admin_token=env.get("ADMIN_TOKEN", ""),
         fixture_catalogue=env.get("FIXTURE_CATALOGUE", "0") == "1",
-        chromium=env.get("CHROMIUM_PATH") or _browser(),
+        chromium=env.get("CHROMIUM_PATH") or browser(),
         log_level=env.get("LOG_LEVEL", "INFO").upper(),
     )
 
 
-def _database_url(env: Mapping[str, str]) -> str:
-    url = env.get("DATABASE_URL", "")
-    if not url.startswith(("postgresql://", "postgres://")):
-        raise SettingsWrong("DATABASE_URL is missing or is no postgresql:// URL")
+def database_url(environ: Mapping[str, str] | None = None) -> str:
+    """Read the one setting that a migration needs.
+
+    Raises:
+        SettingsWrong: it is missing or malformed.
+    """
+    return _url(os.environ if environ is None else environ, "DATABASE_URL", ("postgresql://", "postgres://"))
+
+
+def browser() -> str:
+    """Find the system's Chromium; the image has the headless one, a developer's machine perhaps the other."""
+    return next((path for path in BROWSERS if os.path.exists(path)), BROWSERS[0])
+
+
+def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
+    url = env.get(name, "")
+    # The value stays out of the message: it holds a password.
+    if not url.startswith(schemes):
+        raise SettingsWrong(f"{name} is missing or does not begin with {' or '.join(schemes)}")
     return url
 
 
@@ -62,7 +78,3 @@ def _port(env: Mapping[str, str]) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise SettingsWrong("HTTP_PORT is no port number")
     return int(text)
-
-
-def _browser() -> str:
-    return next((path for path in BROWSERS if os.path.exists(path)), BROWSERS[0])

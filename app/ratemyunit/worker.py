@@ -63,7 +63,7 @@ async def _work(asked: settings.Settings) -> None:
 class Worker:
     """One job at a time."""
 
-    def __init__(self, engine: Engine, redis: "Redis[Any]", catalogues: Catalogues, stop: asyncio.Event) -> None:
+    def __init__(self, engine: Engine, redis: Redis, catalogues: Catalogues, stop: asyncio.Event) -> None:
         self._engine = engine
         self._redis = redis
         self._catalogues = catalogues
@@ -91,7 +91,7 @@ class Worker:
         if not offered:
             return None
         with self._engine.begin() as connection:
-            return jobs.claim(connection, UUID(offered[0][0]))
+            return jobs.claim(connection, UUID(str(offered[0][0])))
 
     async def _one(self, job: jobs.Job) -> None:
         reading = asyncio.create_task(self._read(job))

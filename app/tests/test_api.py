@@ -193,13 +193,15 @@ def test_a_mistake_of_ours_is_a_500_that_tells_nothing_of_our_insides(
     ("wrong", "named"),
     [
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
+        ({"REDIS_URL": "nonsense"}, "REDIS_URL"),
+        ({"REDIS_URL": ""}, "REDIS_URL"),
         ({"HTTP_PORT": "70000"}, "HTTP_PORT"),
         ({"HTTP_PORT": "x"}, "HTTP_PORT"),
     ],
 )
 def test_a_wrong_setting_is_named(wrong: dict[str, str], named: str) -> None:
     with pytest.raises(settings.SettingsWrong, match=named):
-        settings.read({"DATABASE_URL": "postgresql://x/y", **wrong})
+        settings.read({"DATABASE_URL": "postgresql://x/y", "REDIS_URL": "redis://x", **wrong})
 
 
 def jobs_stored(client: TestClient) -> int:

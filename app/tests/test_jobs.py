@@ -22,7 +22,7 @@ def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
 
 
 @pytest.fixture
-def redis(redis_url: str) -> "Iterator[Redis[Any]]":
+def redis(redis_url: str) -> Iterator[Redis]:
     """Open an empty Redis."""
     made = health.open_redis(redis_url)
     made.flushall()
@@ -56,7 +56,7 @@ def change(engine: Engine, what: str) -> None:
         connection.execute(text(f"update jobs set {what}"))
 
 
-def test_a_lost_redis_loses_no_job(engine: Engine, redis: "Redis[Any]") -> None:
+def test_a_lost_redis_loses_no_job(engine: Engine, redis: Redis) -> None:
     first, second = add(engine), add(engine)
     redis.flushall()
 
@@ -82,7 +82,7 @@ def test_a_claim_passes_by_a_row_that_another_worker_is_claiming(engine: Engine)
         assert take(engine, job) is None  # at once: a wait would end in the statement's timeout
 
 
-def test_a_dead_workers_job_is_due_again_when_its_lease_runs_out(engine: Engine, redis: "Redis[Any]") -> None:
+def test_a_dead_workers_job_is_due_again_when_its_lease_runs_out(engine: Engine, redis: Redis) -> None:
     job = add(engine)
     dead = take(engine, job)
     change(engine, "lease_until = now() - interval '1 s'")
@@ -124,7 +124,7 @@ def test_a_failed_job_comes_back_later_each_time_and_at_last_no_more(engine: Eng
     assert take(engine, job) is None
 
 
-def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: "Redis[Any]") -> None:
+def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: Redis) -> None:
     job = add(engine)
     change(engine, "not_before = now() + interval '1 h'")
 

@@ -146,7 +146,7 @@ def with_browser(reading: Reading) -> None:
 
     async def all_of_it() -> None:
         with site() as url:
-            async with Catalogues(settings.read({"DATABASE_URL": "postgresql://x/y"}).chromium) as catalogues:
+            async with Catalogues(settings.browser()) as catalogues:
                 await reading(catalogues, url)
 
     asyncio.run(asyncio.wait_for(all_of_it(), 30))
