@@ -63,11 +63,15 @@ def carry(c: Carrier) -> None:
         _carry_on(c)
         c.journal.close("done")
         c.lease.free()
+    except LeaseLost:
+        c.lease.let_go()
+        raise
     except LedgerDown as why:
         raise _stopped_without_ledger(c, why) from why
 
 
 def _stopped_without_ledger(c: Carrier, why: LedgerDown) -> HalfWay:
+    c.lease.let_go()
     run = c.journal.plan.run
     return HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}")
 
