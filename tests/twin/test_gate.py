@@ -338,3 +338,112 @@ def test_two_pollers_of_two_instances_do_not_take_each_others_work(gate: Gate, i
         one.join()
 
     assert got[instance]["command_id"] == first and got[other]["command_id"] == second
+
+
+def test_a_lifecycle_policy_is_kept_changed_tagged_and_forgotten(gate: Gate) -> None:
+    dlm = gate.client("dlm")
+    details = {
+        "PolicyType": "IMAGE_MANAGEMENT",
+        "ResourceTypes": ["INSTANCE"],
+        "TargetTags": [{"Key": "Name", "Value": "host"}],
+        "Schedules": [
+            {"Name": "daily", "CreateRule": {"Interval": 24, "IntervalUnit": "HOURS"}, "RetainRule": {"Count": 7}}
+        ],
+    }
+    role = "arn:aws:iam::123456789012:role/images"
+    id = dlm.create_lifecycle_policy(
+        ExecutionRoleArn=role, Description="daily", State="ENABLED", PolicyDetails=details, Tags={"a": "1"}
+    )["PolicyId"]
+
+    dlm.update_lifecycle_policy(PolicyId=id, State="DISABLED")
+    policy = dlm.get_lifecycle_policy(PolicyId=id)["Policy"]
+    dlm.tag_resource(ResourceArn=policy["PolicyArn"], Tags={"b": "2"})
+    dlm.untag_resource(ResourceArn=policy["PolicyArn"], TagKeys=["a"])
+    listed = dlm.get_lifecycle_policies()["Policies"]
+    dlm.delete_lifecycle_policy(PolicyId=id)
+
+    assert policy["State"] == "DISABLED" and policy["PolicyDetails"]["Schedules"][0]["RetainRule"] == {"Count": 7}
+    assert [(one["PolicyId"], one["Tags"]) for one in listed] == [(id, {"b": "2"})]
+    with pytest.raises(dlm.exceptions.ResourceNotFoundException):
+        dlm.get_lifecycle_policy(PolicyId=id)
+
+
+def test_an_alarm_knows_nothing_at_first_and_remembers_its_changes(gate: Gate) -> None:
+    watch = gate.client("cloudwatch")
+    watch.put_metric_alarm(
+        AlarmName="busy",
+        Namespace="AWS/EC2",
+        MetricName="CPUUtilization",
+        Statistic="Average",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=80,
+        ComparisonOperator="GreaterThanThreshold",
+    )
+    watch.put_composite_alarm(AlarmName="all", AlarmRule="ALARM(busy)")
+    born = watch.describe_alarms(AlarmNames=["busy"])["MetricAlarms"][0]["StateValue"]
+
+    watch.set_alarm_state(AlarmName="busy", StateValue="ALARM", StateReason="a test")
+    history = watch.describe_alarm_history(AlarmName="busy")["AlarmHistoryItems"]
+    both = watch.describe_alarms(AlarmTypes=["CompositeAlarm", "MetricAlarm"])
+
+    assert born == "INSUFFICIENT_DATA"
+    assert [one["HistorySummary"] for one in history] == ["Alarm updated from INSUFFICIENT_DATA to ALARM"]
+    assert [one["AlarmRule"] for one in both["CompositeAlarms"]] == ["ALARM(busy)"]
+
+
+def test_windows_that_only_touch_do_not_overlap(gate: Gate) -> None:
+    made = gate.client("rds").create_db_instance(
+        DBInstanceIdentifier="touching",
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        EngineVersion="17.5",
+        AllocatedStorage=20,
+        MasterUsername="rmu_master",
+        MasterUserPassword="not-so-secret",
+        PreferredBackupWindow="03:00-04:00",
+        PreferredMaintenanceWindow="sun:04:00-sun:05:00",
+    )
+
+    assert made["DBInstance"]["DBInstanceStatus"] == "creating"
+
+
+def test_a_database_is_available_only_when_its_keeper_says_so(gate: Gate) -> None:
+    rds = gate.client("rds")
+    gate.seen(databases={"touching": "available"}, archived={"touching": 1_700_000_000.0})
+
+    row = rds.describe_db_instances(DBInstanceIdentifier="touching")["DBInstances"][0]
+
+    assert row["DBInstanceStatus"] == "available"
+    assert row["LatestRestorableTime"].timestamp() == 1_700_000_000
+
+
+def test_an_instance_connect_endpoint_is_kept_and_forgotten(gate: Gate, subnet: str) -> None:
+    ec2 = gate.client("ec2")
+    made = ec2.create_instance_connect_endpoint(SubnetId=subnet)["InstanceConnectEndpoint"]
+    id = made["InstanceConnectEndpointId"]
+
+    listed = ec2.describe_instance_connect_endpoints(InstanceConnectEndpointIds=[id])["InstanceConnectEndpoints"]
+    ec2.delete_instance_connect_endpoint(InstanceConnectEndpointId=id)
+
+    assert [one["State"] for one in listed] == ["create-complete"] and listed[0]["SubnetId"] == subnet
+    with pytest.raises(ClientError):
+        ec2.describe_instance_connect_endpoints(InstanceConnectEndpointIds=[id])
+
+
+def test_a_refresh_replaces_the_instances_of_a_group(gate: Gate, subnet: str) -> None:
+    asg = group_of_one(gate, subnet, "refreshed", hook=False)
+    [(old, _)] = members(asg, "refreshed")
+    gate.seen(machines={old: "running"})
+
+    asg.start_instance_refresh(AutoScalingGroupName="refreshed")
+    with pytest.raises(ClientError) as refused:
+        asg.start_instance_refresh(AutoScalingGroupName="refreshed")
+    gate.call("/twin/wanted")
+    [new] = [id for id, state in members(asg, "refreshed") if state == "Pending"]
+    gate.seen(machines={old: "gone", new: "running"})
+    gate.call("/twin/wanted")
+    [last] = asg.describe_instance_refreshes(AutoScalingGroupName="refreshed")["InstanceRefreshes"]
+
+    assert refused.value.response["Error"]["Code"] == "InstanceRefreshInProgress"
+    assert new != old and last["Status"] == "Successful"

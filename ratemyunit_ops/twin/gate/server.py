@@ -16,9 +16,9 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import run_simple
 
-from ratemyunit_ops.twin.gate import agent, autoscaling, ec2, ecr, elbv2, inside, rds, ssm
+from ratemyunit_ops.twin.gate import agent, autoscaling, cloudwatch, dlm, ec2, ecr, elbv2, inside, rds, ssm
 
-MENDED = (autoscaling, ec2, ecr, elbv2, rds, ssm)
+MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, ssm)
 
 
 class Gate:
@@ -33,6 +33,8 @@ class Gate:
             return agent.answer(environ, start_response)
         if path.startswith("/twin/"):
             return inside.answer(environ, start_response)
+        if dlm.is_asked(environ):
+            return dlm.answer(environ, start_response)
         answered: Iterable[bytes] = self.moto(environ, start_response)
         return answered
 
