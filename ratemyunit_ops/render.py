@@ -19,6 +19,8 @@ from typing import Any
 
 import jinja2
 
+from ratemyunit_ops.shipped import shipped
+
 USER_DATA_LIMIT = 16 * 1024
 """EC2's limit for user data, before base64."""
 
@@ -39,20 +41,13 @@ _FILES = {
 }
 
 
-def templates() -> Path:
-    """Return the directory of templates: beside the package in a checkout, inside it in a wheel."""
-    package = Path(__file__).parent
-    inside = package / "_data" / "templates"
-    return inside if inside.is_dir() else package.parent / "templates"
-
-
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Render a template to text.
 
     Raises jinja2.UndefinedError naming a value that is missing.
     """
     house = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(templates()),
+        loader=jinja2.FileSystemLoader(shipped("templates")),
         undefined=jinja2.StrictUndefined,
         autoescape=False,  # noqa: S701  (configuration files, not HTML)
         keep_trailing_newline=True,
@@ -67,7 +62,7 @@ def host_program(*, boot_only: bool = False) -> bytes:
 
     What only a request needs is left out for the boot: user data is small, and every request brings the whole program.
     """
-    package = templates() / "host" / "rmu_host"
+    package = shipped("templates") / "host" / "rmu_host"
     names = [f for f in package.glob("*.py") if not (boot_only and f.stem in _OF_REQUESTS)]
     sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names}
     sources["__main__.py"] = "import sys\nfrom rmu_host.main import main\nsys.exit(main(sys.argv[1:]))\n"

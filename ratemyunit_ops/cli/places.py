@@ -21,7 +21,7 @@ def bootstrap_it(w: Wired, *, yes: bool) -> None:
     """Apply the bootstrap root, then make the secrets that are missing."""
     agreed(w, "bootstrap", yes, f"bootstrap {w.settings.environment}?")
     with w.screen.working("terraform apply bootstrap"):
-        done = w.outside.infra.apply("bootstrap", w.variables(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
+        done = w.outside.infra.apply("bootstrap", w.names(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
     made = w.outside.secrets.ensure(SECRETS)
     document = {"created": done.create, "secrets": made}
     w.screen.result(document, [f"{len(done.create)} places made, {len(made)} secrets made"])

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Outside
+from ratemyunit_ops.ports import Builder, Infra, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -48,8 +48,12 @@ class Wired:
         cache = settings_file.cache_dir() / "images"
         return Podman(base=self.settings.env.image_base, cache=cache, target=self._target)
 
+    def names(self) -> dict[str, str]:
+        """Make the variables that every root gets."""
+        return {"environment": self.settings.environment, "region": self.settings.env.region}
+
     def variables(self) -> dict[str, str]:
-        """Make the variables that Terraform gets from rmu, user data among them."""
+        """Make the variables that the stack gets from rmu, user data among them."""
         import base64
 
         from ratemyunit_ops.planning.infra import database_identifier
@@ -68,8 +72,7 @@ class Wired:
             "trusted_hops": self.settings.env.trusted_hops,
         }
         return {
-            "environment": env,
-            "region": region,
+            **self.names(),
             "user_data_base64": base64.b64encode(user_data(values)).decode(),
             "database_identifier": database_identifier(env, read_pointer(self.outside.ledger)),
         }
@@ -156,8 +159,22 @@ def compose(settings: Settings) -> Outside:
         secrets=SsmSecrets(account, settings.environment),
         places=places,
         identity=StsIdentity(account),
-        infra=_infra(settings),
+        infra=_infra(settings, account),
     )
+
+
+def _infra(settings: Settings, account: Account) -> Infra:
+    from ratemyunit_ops.outside.aws.identity import StsIdentity
+    from ratemyunit_ops.outside.terraform import Folders, Terraform
+    from ratemyunit_ops.shipped import shipped
+
+    tfvars = settings.env.tfvars
+    folders = Folders(
+        sources=shipped("terraform"),
+        work=settings_file.cache_dir() / "terraform",
+        tfvars=settings.root / tfvars if tfvars else None,
+    )
+    return Terraform(settings.environment, account, StsIdentity(account), folders)
 
 
 PROBE_FOR = timedelta(seconds=8)

@@ -1,5 +1,6 @@
 # The local AWS: the same stack, smaller, quicker to alarm, and free to be deleted.
 ami_id              = "ami-12c6146b"
+cidr                = "10.77.0.0/16"
 deletion_protection = false
 s3_path_style       = true
 
