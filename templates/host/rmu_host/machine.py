@@ -150,10 +150,11 @@ class Machine:
 
     def booted(self) -> int:
         """Return when this machine booted, in unix seconds."""
-        for line in self.path("/proc/stat").read_text().splitlines():
-            if line.startswith("btime "):
-                return int(line.split()[1])
-        return 0
+        # The kernel may have booted long before this machine: its first process tells.
+        ticks = int(self.path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
+        lines = self.path("/proc/stat").read_text().splitlines()
+        kernel = next(int(line.split()[1]) for line in lines if line.startswith("btime "))
+        return kernel + ticks // os.sysconf("SC_CLK_TCK")
 
     def read(self, absolute: str) -> str | None:
         """Return a file's text, None where there is none."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 from .answers import failed
 from .machine import Heard, Machine
 from .state import FRONT_PORT, MAP, SLOTS, Live, other, read_map, record, write_map
@@ -106,9 +108,8 @@ def protect(m: Machine, live: Live) -> None:
     for slot in SLOTS:
         score = SERVING if slot == live.slot else NEWCOMER
         for process in processes(m, slot):
-            place = m.path(f"/proc/{process}/oom_score_adj")
-            if place.exists():
-                place.write_text(f"{score}\n")
+            with suppress(OSError):  # it may have ended meanwhile
+                m.path(f"/proc/{process}/oom_score_adj").write_text(f"{score}\n")
 
 
 def processes(m: Machine, slot: str) -> list[str]:

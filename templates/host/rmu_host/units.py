@@ -16,7 +16,7 @@ DATABASE = "ratemyunit"
 
 # A newcomer is the first to go when memory runs out; `traffic.protect` turns the scale for what serves.
 NEWCOMER = 500
-SERVING = -500
+SERVING = 0
 
 SLOT = """\
 # Written whole by rmu for release {version}; edits are lost.

@@ -1,0 +1,1 @@
+"""The smallest app that keeps `docs/contract-app.md`, and its image."""
