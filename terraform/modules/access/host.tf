@@ -90,7 +90,7 @@ data "aws_iam_policy_document" "host" {
     condition {
       test     = "StringEquals"
       variable = "cloudwatch:namespace"
-      values   = ["rmu/${var.environment}"]
+      values   = ["CWAgent"]
     }
   }
 

@@ -86,7 +86,6 @@ resource "aws_db_instance" "this" {
   vpc_security_group_ids = [aws_security_group.this.id]
   publicly_accessible    = false
   port                   = 5432
-  ca_cert_identifier     = "rds-ca-rsa2048-g1"
 
   # The windows must not overlap; retention 0 would end point-in-time restore.
   backup_retention_period  = var.backup.retention_days

@@ -8,7 +8,7 @@ locals {
   _hosts    = { AutoScalingGroupName = var.asg }
   _targets  = { LoadBalancer = var.balancer_suffix, TargetGroup = var.target_group_suffix }
   _database = { DBInstanceIdentifier = var.database }
-  _agent    = "rmu/${var.environment}"
+  _agent    = "CWAgent"
 
   # Each line: what is measured, when it speaks, to whom. Where the absence of a
   # number is itself the news, missing data is breaching.

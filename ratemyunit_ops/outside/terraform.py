@@ -1,0 +1,457 @@
+"""Terraform as the port `Infra`: commands built by python-terraform, run here, read as JSON.
+
+The sources may be read-only (they travel in the wheel), so each use works on a copy of its own. Nothing is passed as an
+argument that could be a secret: credentials go by environment, values by a file.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from python_terraform import IsFlagged
+from python_terraform import Terraform as CommandLine
+
+from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Refused
+from ratemyunit_ops.model import PlanSummary
+from ratemyunit_ops.outside.aws.session import Account, Said
+from ratemyunit_ops.ports import Identity, LockHolder
+
+OnEvent = Callable[[str, str, float], None]
+Variables = Mapping[str, str]
+
+MIRROR = "/opt/*/registry.terraform.io"
+"""Where a machine may keep providers, so that no registry is asked."""
+PATIENCE_S = 30 * 60.0
+"""How long to wait for a Terraform of an earlier rmu that still works; one database may take that long."""
+POLL_S = 0.2
+LAST_LINES = 15
+NOT_ADOPTED = frozenset({"404", "NoSuchBucket", "NoSuchKey", "ResourceNotFoundException"})
+OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_REATTACH")
+"""Variables that would change what Terraform does behind our back; TF_LOG would even write passwords down."""
+
+# The bootstrap root names no backend of its own: its bucket is what it makes.
+BOOTSTRAP_BACKENDS = {
+    "s3": 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n',
+    "local": 'terraform {\n  backend "local" {}\n}\n',
+}
+WORDS = {
+    "apply_start": "started",
+    "apply_progress": "running",
+    "apply_complete": "done",
+    "apply_errored": "failed",
+}
+
+
+class TerraformFailed(Failed):
+    """Terraform stopped after it may have changed something. `log_tail` holds its last lines."""
+
+    def __init__(self, what: str, *, state: str, next: str, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(what, state=state, next=next)
+        self.log_tail = log_tail
+
+
+class TerraformRefused(Refused):
+    """Terraform refused before it changed anything. `log_tail` holds its last lines."""
+
+    def __init__(self, what: str, *, next: str, log_tail: tuple[str, ...] = ()) -> None:
+        super().__init__(what, next=next)
+        self.log_tail = log_tail
+
+
+@dataclass(frozen=True)
+class Folders:
+    """Where Terraform's sources lie, where it may write, and the environment's own values (None: it has none)."""
+
+    sources: Path
+    work: Path
+    tfvars: Path | None = None
+    mirror: Path | None = None
+
+
+class Terraform:
+    """Terraform's roots `bootstrap` and `stack` of one environment."""
+
+    def __init__(self, environment: str, account: Account, identity: Identity, folders: Folders) -> None:
+        self._environment = environment
+        self._account = account
+        self._identity = identity
+        self._folders = folders
+        self._lock_fd = -1
+
+    def plan(self, root: str, variables: Variables) -> PlanSummary:
+        """Plan without changing anything.
+
+        Raises:
+            Refused: Terraform cannot plan; its own words say why.
+            Busy: someone else holds the state.
+        """
+        with self._alone():
+            return self._plan(root, variables)
+
+    def apply(self, root: str, variables: Variables, on_event: OnEvent) -> PlanSummary:
+        """Plan and apply that very plan; answer what was done.
+
+        Raises:
+            Refused: Terraform cannot plan; nothing was changed.
+            Busy: someone else holds the state.
+            TerraformFailed: it stopped half-way; what it made is in its state.
+        """
+        with self._alone():
+            summary = self._plan(root, variables)
+            if not summary.empty or root == "bootstrap":
+                self._change(root, "apply", self._plan_file(root), on_event=on_event)
+            if root == "bootstrap":
+                self._move_state_in(root)
+            return summary
+
+    def destroy(self, root: str, variables: Variables, on_event: OnEvent) -> None:
+        """Destroy everything of the root. Raises what `apply` raises."""
+        with self._alone():
+            self._init(root)
+            options = {"auto_approve": IsFlagged, "var_file": self._value_files(root, variables)}
+            self._change(root, "destroy", on_event=on_event, **options)
+
+    def output(self, root: str) -> Mapping[str, str]:
+        """Read the root's outputs; those of a map are named `output.key`. Raises Refused."""
+        with self._alone():
+            self._init(root)
+            found = json.loads(self._read(root, "output", json=IsFlagged))
+        flat: dict[str, str] = {}
+        for name, output in found.items():
+            value = output["value"]
+            inner = value if isinstance(value, dict) else {"": value}
+            flat.update({f"{name}.{key}".rstrip("."): _text(v) for key, v in inner.items()})
+        return flat
+
+    def lock_holder(self, root: str) -> LockHolder | None:
+        """Tell who holds the state lock; None when nobody does."""
+        try:
+            answer = self._account.ask("s3", "GetObject", Bucket=self._bucket, Key=f"{_key(root)}.tflock")
+        except Said as why:
+            if why.code in NOT_ADOPTED:
+                return None
+            raise
+        lock = json.loads(answer["Body"].read())
+        return LockHolder(id=lock["ID"], who=lock["Who"], created=_time(lock["Created"]))
+
+    def unlock(self, root: str, lock_id: str) -> None:
+        """Release a state lock by its id, once no Terraform of ours works any more. Raises Refused, Busy."""
+        with self._alone():
+            holder = self.lock_holder(root)
+            if holder is None or holder.id != lock_id:
+                return  # the Terraform we waited for ended well and gave the lock back
+            self._init(root)
+            self._read(root, "force-unlock", lock_id, force=IsFlagged)
+
+    # ---- the working copy
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Hold this machine's lock of the environment. A Terraform that outlived its rmu holds it too.
+
+        Terraform inherits the open file, so the lock is free only when the last of its processes is gone: a state lock
+        whose holder still works is never taken for one that was left behind.
+        """
+        self._home.mkdir(parents=True, exist_ok=True)
+        with (self._home / "lock").open("w") as lock:
+            until = time.monotonic() + PATIENCE_S
+            while not _locked(lock):
+                if time.monotonic() > until:
+                    raise Busy(
+                        f"a Terraform of {self._environment} still works on this machine", next=f"fuser {lock.name}"
+                    )
+                time.sleep(POLL_S)
+            os.set_inheritable(lock.fileno(), True)
+            self._lock_fd = lock.fileno()
+            yield
+
+    def _init(self, root: str) -> None:
+        """Copy the sources and make them ready, on the state in the bucket where there is one."""
+        _copy(self._folders.sources, self._home / "src")
+        remote = root != "bootstrap" or self._exists("s3", "HeadBucket", Bucket=self._bucket)
+        if root == "bootstrap":
+            self._write_bootstrap(remote)
+        backend = {"backend_config": self._backend(root)} if remote else {}
+        self._read(root, "init", input=False, reconfigure=IsFlagged, **backend)
+
+    def _write_bootstrap(self, remote: bool) -> None:
+        """Name the backend, and take over what an earlier try made before its state could be saved."""
+        folder = self._folder("bootstrap")
+        (folder / "rmu_backend.tf").write_text(BOOTSTRAP_BACKENDS["s3" if remote else "local"])
+        table = f"rmu-{self._environment}"
+        there = {"aws_s3_bucket.state": self._bucket} if remote else {}
+        if self._exists("dynamodb", "DescribeTable", TableName=table):
+            there["aws_dynamodb_table.ledger"] = table
+        blocks = [f'import {{\n  to = {address}\n  id = "{name}"\n}}\n' for address, name in there.items()]
+        (folder / "rmu_import.tf").write_text("\n".join(blocks))
+
+    def _move_state_in(self, root: str) -> None:
+        """Put the state of a first bootstrap into the bucket that it made."""
+        made_here = self._folder(root) / "terraform.tfstate"
+        if not made_here.exists():
+            return
+        kept = self._home / "bootstrap.tfstate"
+        kept.write_bytes(made_here.read_bytes())
+        made_here.unlink()
+        self._init(root)
+        self._read(root, "state push", str(kept))
+        kept.unlink()
+
+    def _plan(self, root: str, variables: Variables) -> PlanSummary:
+        self._init(root)
+        out = self._plan_file(root)
+        log = self._run(root, "plan", json=IsFlagged, input=False, out=out, var_file=self._value_files(root, variables))
+        if log.code != 0:
+            raise self._refusal(root, log)
+        return _summary(json.loads(self._read(root, "show", out, json=IsFlagged)))
+
+    def _value_files(self, root: str, variables: Variables) -> list[str]:
+        """Write rmu's own values and name every file of values, the environment's first."""
+        own = self._home / f"{root}.tfvars.json"
+        declared = (self._folder(root) / "variables.tf").read_text()
+        own.write_text(json.dumps({k: v for k, v in variables.items() if f'variable "{k}"' in declared}))
+        return [str(f.resolve()) for f in (self._folders.tfvars, own) if f is not None]
+
+    # ---- running it
+
+    def _change(self, root: str, verb: str, *arguments: str, on_event: OnEvent, **options: Any) -> None:
+        log = self._run(root, verb, *arguments, on_event=on_event, json=IsFlagged, input=False, **options)
+        if log.code != 0:
+            raise TerraformFailed(
+                f"terraform {verb} {root} failed: {log.errors[0] if log.errors else f'it ended with {log.code}'}",
+                state=f"What it changed until then is in its state; the log: {log.path}",
+                next=f"mend it, then: rmu infra {verb} --env {self._environment}",
+                log_tail=log.tail,
+            )
+
+    def _read(self, root: str, verb: str, *arguments: str, **options: Any) -> str:
+        """Run a command that changes nothing in the cloud; answer its output. Raises Refused."""
+        log = self._run(root, verb, *arguments, **options)
+        if log.code != 0:
+            raise self._refusal(root, log)
+        return log.path.read_text()
+
+    def _run(self, root: str, verb: str, *arguments: str, on_event: OnEvent | None = None, **options: Any) -> Log:
+        """Run Terraform to its end, its output in a file.
+
+        A pipe would end with us, and Terraform with the pipe, its state unsaved. With a file, and in a session of its
+        own that no Ctrl-C reaches, it finishes what it began even if rmu is killed.
+        """
+        argv = CommandLine(terraform_bin_path="terraform").generate_cmd_string(verb, *arguments, **options)
+        log = Log(self._home / f"{root}-{verb.replace(' ', '-')}.log")
+        errors = log.path.with_suffix(".err")
+        with log.path.open("wb") as out, errors.open("wb") as err:
+            try:
+                child = subprocess.Popen(
+                    argv,
+                    cwd=self._folder(root),
+                    env=self._child_environment(root),
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,
+                    pass_fds=(self._lock_fd,),
+                )
+            except FileNotFoundError as why:
+                raise Refused("terraform is not on PATH", next="rmu doctor") from why
+            log.follow(child, on_event)
+        log.stderr = errors.read_text(errors="replace")
+        return log
+
+    def _refusal(self, root: str, log: Log) -> Refused | Busy:
+        """Say why nothing was changed: by who holds the state, else in Terraform's words."""
+        holder = self.lock_holder(root)
+        if holder is not None:
+            return Busy(
+                f"{holder.who} holds Terraform's state since {holder.created:%Y-%m-%d %H:%M:%S} UTC (lock {holder.id})",
+                state=NOTHING_CHANGED,
+                next=f"rmu status --env {self._environment}",
+            )
+        said = log.errors[0] if log.errors else "\n".join(log.tail) or f"it ended with {log.code}"
+        return TerraformRefused(f"terraform ({root}): {said}", next=f"less {log.path}", log_tail=log.tail)
+
+    def _child_environment(self, root: str) -> dict[str, str]:
+        """Hand our environment on, without what would change Terraform's doings and with the account we reach."""
+        env = {k: v for k, v in os.environ.items() if not k.startswith(OURS_ALONE)}
+        account = self._account
+        env |= {
+            "AWS_REGION": account.region,
+            "AWS_DEFAULT_REGION": account.region,
+            "CHECKPOINT_DISABLE": "1",
+            "TF_CLI_CONFIG_FILE": str(self._cli_config(env)),
+            "TF_DATA_DIR": str(self._home / f"{root}.data"),
+            "TF_IN_AUTOMATION": "1",
+        }
+        if account.endpoint:
+            env["AWS_ENDPOINT_URL"] = account.endpoint
+        if account.profile:
+            env["AWS_PROFILE"] = account.profile
+        if account.access_key and account.secret:
+            for other in ("AWS_PROFILE", "AWS_SESSION_TOKEN"):
+                env.pop(other, None)
+            env |= {"AWS_ACCESS_KEY_ID": account.access_key, "AWS_SECRET_ACCESS_KEY": account.secret}
+        return env
+
+    def _cli_config(self, env: Mapping[str, str]) -> Path:
+        """Write Terraform's own configuration: a provider mirror where this machine has one, else a shared cache."""
+        mirror = self._folders.mirror or find_mirror(env.get("RMU_TF_PLUGIN_MIRROR"))
+        cache = self._folders.work / "plugins"
+        cache.mkdir(parents=True, exist_ok=True)
+        lines = ["disable_checkpoint = true", f"plugin_cache_dir = {json.dumps(str(cache))}"]
+        if mirror is not None:
+            path = json.dumps(str(mirror))
+            lines = [lines[0], f"provider_installation {{\n  filesystem_mirror {{\n    path = {path}\n  }}\n}}"]
+        config = self._home / "terraform.rc"
+        config.write_text("\n".join(lines) + "\n")
+        return config
+
+    # ---- names
+
+    @property
+    def _home(self) -> Path:
+        return self._folders.work.resolve() / self._environment
+
+    @property
+    def _bucket(self) -> str:
+        return f"rmu-{self._environment}-state-{self._identity.account()}"
+
+    def _folder(self, root: str) -> Path:
+        return self._home / "src" / "live" / root
+
+    def _plan_file(self, root: str) -> str:
+        return str(self._home / f"{root}.plan")
+
+    def _backend(self, root: str) -> dict[str, str]:
+        values = {"bucket": self._bucket, "key": _key(root), "region": self._account.region}
+        # An endpoint that is an address has no host name to put the bucket in front of.
+        return {**values, "use_path_style": "true"} if self._account.endpoint else values
+
+    def _exists(self, service: str, operation: str, **arguments: str) -> bool:
+        try:
+            self._account.ask(service, operation, **arguments)
+        except Said as why:
+            if why.code in NOT_ADOPTED:
+                return False
+            raise
+        return True
+
+
+class Log:
+    """What one Terraform said: a file of lines, JSON where it was asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.code = 0
+        self.errors: list[str] = []
+        self.stderr = ""
+
+    @property
+    def tail(self) -> tuple[str, ...]:
+        """Return its last lines, as a person would read them."""
+        lines = [_said(line) for line in self.path.read_text(errors="replace").splitlines()]
+        return tuple([line for line in lines + self.stderr.splitlines() if line.strip()][-LAST_LINES:])
+
+    def follow(self, child: subprocess.Popen[bytes], on_event: OnEvent | None) -> None:
+        """Read the file while the child writes it, to the child's end."""
+        with self.path.open(errors="replace") as lines:
+            rest = ""
+            while True:
+                ended = child.poll() is not None
+                *whole, rest = (rest + lines.read()).split("\n")
+                for line in whole:
+                    self._take(line, on_event)
+                if ended:
+                    break
+                time.sleep(POLL_S)
+        self.code = child.wait()
+
+    def _take(self, line: str, on_event: OnEvent | None) -> None:
+        event = _event(line)
+        hook = event.get("hook", {})
+        if event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
+            self.errors.append(_diagnosis(event["diagnostic"]))
+        elif on_event is not None and event.get("type") in WORDS:
+            word = f"{hook.get('action', '')} {WORDS[event['type']]}"
+            on_event(hook["resource"]["addr"], word, float(hook.get("elapsed_seconds", 0)))
+
+
+def find_mirror(named: str | None) -> Path | None:
+    """Find a folder of providers on this machine: the named one, else one under /opt; None asks the registry."""
+    if named:
+        return Path(named)
+    found = sorted(Path("/").glob(MIRROR.lstrip("/")))
+    return found[0].parent if found else None
+
+
+def _copy(source: Path, to: Path) -> None:
+    """Copy the sources, whole, over an older copy. Modes are not copied: the wheel's may be read-only."""
+    wanted = {f.relative_to(source) for f in source.rglob("*") if f.is_file() and ".terraform" not in f.parts}
+    wanted = {f for f in wanted if not f.name.startswith("terraform.tfstate")}
+    for old in [f for f in to.rglob("*") if f.is_file() and f.relative_to(to) not in wanted]:
+        old.unlink()
+    for name in wanted:
+        (to / name).parent.mkdir(parents=True, exist_ok=True)
+        (to / name).write_bytes((source / name).read_bytes())
+
+
+def _locked(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _key(root: str) -> str:
+    return f"{root}.tfstate"
+
+
+def _summary(plan: Mapping[str, Any]) -> PlanSummary:
+    """Sort what a plan changes by kind. A replacement is one thing, not a destruction and a creation."""
+    found: dict[str, list[str]] = {"create": [], "change": [], "replace": [], "destroy": []}
+    kinds = {("create",): "create", ("update",): "change", ("delete",): "destroy"}
+    for change in plan.get("resource_changes", []):
+        actions = tuple(change["change"]["actions"])
+        kind = "replace" if len(actions) == 2 else kinds.get(actions)
+        if kind is not None:
+            found[kind].append(change["address"])
+    return PlanSummary(**{kind: tuple(names) for kind, names in found.items()})
+
+
+def _event(line: str) -> dict[str, Any]:
+    """Read one line as an event; what is none (a crash of a provider, say) reads as an empty one."""
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return {}
+    return event if isinstance(event, dict) else {}
+
+
+def _said(line: str) -> str:
+    return str(_event(line).get("@message", line))
+
+
+def _diagnosis(diagnostic: Mapping[str, Any]) -> str:
+    where = f" ({diagnostic['address']})" if diagnostic.get("address") else ""
+    detail = " ".join(str(diagnostic.get("detail", "")).split())
+    return f"{diagnostic['summary']}{where}{f': {detail}' if detail else ''}"
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _time(text: str) -> datetime:
+    """Read Go's time, whose nanoseconds Python does not."""
+    whole, _, fraction = text.rstrip("Z").partition(".")
+    return datetime.fromisoformat(f"{whole}.{(fraction + '000000')[:6]}+00:00")
