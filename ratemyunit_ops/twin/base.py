@@ -92,7 +92,18 @@ def ensure_base(site: Site, progress: Callable[[str], None]) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not base.exists():
             _make(base, ca, progress)
+            _drop_unused(site, base)
     return base
+
+
+def _drop_unused(site: Site, base: Path) -> None:
+    """Remove the bases of older versions (a gigabyte each), unless a machine of some twin still stands on one."""
+    used = {base, *(Path(file.read_text()) for file in site.state_root.glob("*/machines/*/base"))}
+    mounted = Path("/proc/self/mountinfo").read_text()
+    for old in base.parent.iterdir():
+        if old.is_dir() and old not in used and str(old) not in mounted:
+            shutil.rmtree(old)
+            old.with_name(f"{old.name}.log").unlink(missing_ok=True)
 
 
 def _make(base: Path, ca: Path, progress: Callable[[str], None]) -> None:

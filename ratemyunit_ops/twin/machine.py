@@ -224,9 +224,16 @@ class Machine:
         for name in ("upper", "work", "containers"):
             (self._disk / name).mkdir(exist_ok=True)
         if not self._root.is_mount():
-            base = ensure_base(self.site, print)
+            base = self._base()
             layers = f"lowerdir={base},upperdir={self._disk / 'upper'},workdir={self._disk / 'work'}"
             mounts.mount(["-t", "overlay", "-o", layers, f"rmu-{self.name}", str(self._root)])
+
+    def _base(self) -> Path:
+        """Answer the base it was born on; a newer rmu must not slip another one under its disk."""
+        noted = self.directory / "base"
+        if not noted.exists():
+            write_whole(noted, str(ensure_base(self.site, print)))
+        return Path(noted.read_text())
 
     def _write_settings(self, address: str, cloud_init: bool) -> None:
         etc = self._root / "etc"

@@ -13,11 +13,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.twin import daemons, dns, door, imds
 from ratemyunit_ops.twin.base import ensure_base
+from ratemyunit_ops.twin.cgroups import Cgroup
 from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing, raise_ground
 from ratemyunit_ops.twin.machine import Machine
@@ -117,7 +119,7 @@ def leavings(site: Site) -> list[str]:
     loops = subprocess.run(["losetup", "--list", "--noheadings"], capture_output=True, text=True, check=True).stdout
     found += [f"loop {line}" for line in loops.splitlines() if f"/{site.name}/" in line]
     links = json.loads(subprocess.run(["ip", "-j", "link"], capture_output=True, check=True).stdout)
-    found += [f"link {link['ifname']}" for link in links if link.get("link_netnsid") is not None]
+    found += [f"link {link['ifname']}" for link in links if link["ifname"].startswith(f"vb-{site.name}"[:11])]
     return found
 
 
@@ -300,6 +302,25 @@ def test_a_killed_machine_leaves_no_process_and_keeps_its_disk(site: Site, host:
     assert out(host, "cat /root/kept /root/user-data-runs") == "kept\nran"
 
 
+def test_a_machine_that_is_stopped_ends_its_services_in_order(host: Machine) -> None:
+    polite = "systemd-run --unit=polite -p ExecStop='touch /root/ended-in-order' sleep 1000"
+    assert sh(host, polite).returncode == 0
+
+    host.stop()
+
+    assert not host.running()
+    host.start(ADDRESS, memory_bytes=1 << 30)
+    host.wait_up()
+    assert sh(host, "test -e /root/ended-in-order").returncode == 0
+
+
+def test_swap_is_refused_since_it_would_be_the_outer_machine_s(host: Machine) -> None:
+    made = sh(host, "fallocate -l 16M /swap && chmod 600 /swap && mkswap /swap")
+
+    assert made.returncode == 0, made.stderr
+    assert sh(host, "swapon /swap").returncode != 0
+
+
 def test_a_copy_of_a_disk_boots_as_a_new_instance_and_runs_user_data_again(site: Site, host: Machine) -> None:
     image = site.state_dir / "image.img"
     host.image(image)
@@ -345,10 +366,9 @@ def test_a_port_that_someone_else_holds_is_refused_by_name(site: Site) -> None:
 
 
 def test_nothing_listens_off_loopback(site: Site, host: Machine) -> None:
-    ours = [daemons.pid(site, name) for name in ("imds", "dns", "front", "static", "door", "gate")]
+    ours = Cgroup(site.cgroup).processes()
     listening = subprocess.run(["ss", "-Hltnup"], capture_output=True, text=True, check=True).stdout.splitlines()
 
-    assert None not in ours
     lines = [line.split() for line in listening if any(f"pid={number}," in line for number in ours)]
     assert lines
     assert all(line[4].startswith("127.0.0.1:") for line in lines), lines
@@ -380,6 +400,43 @@ def test_two_twins_live_side_by_side_and_one_going_down_spares_the_other(site: S
 
     assert leavings(other) == []
     assert host.run(["true"]).returncode == 0
+
+
+CLOUDWATCH = """
+set -e
+curl -fsS -o /tmp/cw.deb \
+    https://amazoncloudwatch-agent-us-east-1.s3.us-east-1.amazonaws.com/debian/amd64/latest/amazon-cloudwatch-agent.deb
+dpkg -i /tmp/cw.deb
+echo '{"metrics": {"namespace": "Rmu", "append_dimensions": {"InstanceId": "${aws:InstanceId}"},
+  "metrics_collected": {"mem": {"measurement": ["mem_used_percent"]}, "disk": {"resources": ["/"]}}}}' > /tmp/cw.json
+/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -c file:/tmp/cw.json -s
+"""
+
+
+def test_the_cloudwatch_agent_puts_memory_and_disk_as_its_configuration_says() -> None:
+    watched = Site(name="t-watched", port_base=5180)
+    lower_ground(watched)
+    raise_ground(watched)
+    try:
+        server = ["gate.server", "--host", watched.inner, "--port", str(watched.gate_port)]
+        daemons.start(watched, "gate", daemons.python(*server))
+        machine = boot(watched, "i-0000000000watch01", "10.77.9.8")
+        said = sh(machine, CLOUDWATCH)
+        assert said.returncode == 0, said.stderr
+        keys: dict[str, Any] = {
+            "aws_access_key_id": "twin",
+            "aws_secret_access_key": "twin",
+            "region_name": "us-east-1",
+        }
+        cloudwatch = boto3.client("cloudwatch", endpoint_url=watched.endpoint, **keys)
+
+        metrics = wait_for(lambda: cloudwatch.list_metrics(Namespace="Rmu")["Metrics"])
+
+        found = {m["MetricName"]: {d["Name"]: d["Value"] for d in m["Dimensions"]} for m in metrics}
+        assert found["mem_used_percent"] == {"InstanceId": "i-0000000000watch01"}
+        assert found["disk_used_percent"] == {"InstanceId": "i-0000000000watch01", "path": "/"}
+    finally:
+        lower_ground(watched)
 
 
 def test_down_leaves_nothing_even_after_everything_was_killed() -> None:
