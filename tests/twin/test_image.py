@@ -26,7 +26,8 @@ pytestmark = pytest.mark.twin
 APP = Path(__file__).resolve().parents[2] / "app"
 CACHE = Path.home() / ".cache/rmu/images"
 REPOSITORY = "rmu-test/app"
-AS_ON_A_HOST = ["--network=host", "--read-only", "--tmpfs=/tmp", "--user=10001", "--ulimit=nofile=4096:4096"]
+AS_ON_A_HOST = ["--network=host", "--read-only", "--tmpfs=/tmp:rw,size=256m,mode=1777", "--user=10001"]
+AS_ON_A_HOST += ["--cap-drop=all", "--security-opt=no-new-privileges", "--ulimit=nofile=4096:4096"]
 AS_ON_A_HOST += ["--ulimit=nproc=4096:4096"]
 
 
@@ -69,7 +70,8 @@ def pushed(registry: str) -> Iterator[Pushed]:
     made = Pushed(image, registry)
     run("podman", "pull", "--quiet", "--tls-verify=false", made.reference)
     yield made
-    run("podman", "rmi", "--force", made.reference)
+    # Without --force only this name goes: the layers are the next build's cache.
+    run("podman", "rmi", made.reference)
 
 
 def test_a_version_pushed_is_the_built_digest_and_two_versions_of_a_tree_share_it(pushed: Pushed) -> None:
