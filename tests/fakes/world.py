@@ -169,6 +169,13 @@ class FakeWorld:
         )
         return release
 
+    def put_release(self, release: Release) -> None:
+        self.put(release_entry(release))
+
+    def record_of(self, version: str, *, verdict: Any, age: int) -> None:
+        """Let a pushed version have been deployed so many days ago; no host holds it any more."""
+        self.put_release(self.release(version, run=f"r-{version}", verdict=verdict, age=age))
+
     def put(self, *entries: Any) -> None:
         """Put items into the ledger, as history."""
         for e in entries:
