@@ -32,6 +32,8 @@ class Faults:
 
     waiting: list[Fault] = field(default_factory=list)
     calls: list[str] = field(default_factory=list)
+    heard: list[tuple[str, int, Callable[[], object]]] = field(default_factory=list)
+    """What happens in the world after the nth call of a name."""
 
     def add(self, call: str, when: When, raises: BaseException, *, nth: int = 1) -> None:
         self.waiting.append(Fault(call, when, raises, nth))
@@ -42,6 +44,12 @@ class Faults:
         for fault in self.waiting:
             if fault.call in names:
                 fault.nth -= 1
+
+    def hear(self, name: str) -> None:
+        """A call has ended: let happen what was to come after it."""
+        for entry in [h for h in self.heard if (h[0], h[1]) == (name, self.calls.count(name))]:
+            self.heard.remove(entry)
+            entry[2]()
 
     def take(self, names: tuple[str, ...], when: When) -> BaseException | None:
         due = next((f for f in self.waiting if f.call in names and f.nth <= 0 and f.when == when), None)
@@ -69,6 +77,7 @@ class Line:
         if changes:
             self._break(names, "between")
         self._break(names, "after")
+        self._faults.hear(name)
         return answer
 
     def between(self, name: str) -> None:

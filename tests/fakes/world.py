@@ -68,6 +68,9 @@ class FakeWorld:
     keep_fails: set[str] = field(default_factory=set)
     migration_fails: set[str] = field(default_factory=set)
     probing: bool = False
+    probe_sees_nothing: bool = False
+    front_door_takes: float = 0.0
+    front_door_down: bool = False
     requests: int = 0
     lost: list[str] = field(default_factory=list)
     asked: int = 0
@@ -122,6 +125,14 @@ class FakeWorld:
         """Let the change that follows this event reach its first host only; then kill the process, or raise."""
         self.table.cut_after[f"event#{number:05d}"] = why or Killed()
 
+    def kill_in_the_middle_of(self, call: str) -> None:
+        """Kill the process between two hosts of a call, or in the middle of its work."""
+        self.faults.add(call, "between", Killed())
+
+    def on_call(self, call: str, do: Callable[[], object], *, nth: int = 1) -> None:
+        """Let something happen in the world right after the nth call from now."""
+        self.faults.heard.append((call, self.faults.calls.count(call) + nth, do))
+
     # -- what is there -------------------------------------------------------------------------------------------
 
     def push(self, version: str, *, head: str = "0001", oldest: str = "0001", **more: Any) -> ImageView:
@@ -153,7 +164,7 @@ class FakeWorld:
 
     def live(self, version: str) -> Release:
         """Let a pushed version be live as a good deploy leaves it: serving everywhere, with its worker and records."""
-        release = self.release(version, run=f"r-{version}", verdict="good")
+        release = self.release(version, run=f"r-000-{version}", verdict="good")
         release = release.model_copy(update={"restore_point": RestorePoint(resource_id="db-RESOURCE1", at=BEGIN)})
         self.schema_head = max(self.schema_head, release.schema_head)
         for host in self.hosts:
@@ -256,6 +267,9 @@ class FakeWorld:
                 self.lost.append(f"{host.id} after {host.log[-1] if host.log else 'nothing'}")
 
     def ask_front_door(self) -> FrontDoor:
+        self.clock.sleep(self.front_door_takes)
+        if self.front_door_down:
+            raise Unreachable("the front door does not answer", next="rmu doctor")
         if not self.in_service():
             raise Unreachable("the front door answered 503: no host", next="rmu host list")
         self.asked += 1
@@ -274,7 +288,7 @@ class FakeWorld:
             failed=failed,
             p99_ms=4.0,
             added_p99_ms=0.5,
-            verdict="inconclusive" if not self.probing else "fail" if failed else "pass",
+            verdict="inconclusive" if not self.probing or self.probe_sees_nothing else "fail" if failed else "pass",
             fell_back=fell_back,
         )
 

@@ -230,11 +230,11 @@ def test_f32_old_code_that_cannot_run_on_the_new_schema_is_refused_and_the_resto
     with pytest.raises(Refused, match="v41 cannot run on the schema that v42 brought") as told:
         plan_rollback(seen(deployed, needs=ROLLBACK), rollback())
 
-    assert told.value.next == "rmu db restore --before r-v42"
+    assert told.value.next == "rmu db restore --before r-000-v42"
 
 
 def test_f40_a_rollback_straight_after_a_rollback_never_toggles(deployed: FakeWorld) -> None:
-    last = RunHeader(run="r-z9", verb="rollback", who="ann@laptop", started=BEGIN, outcome="done")
+    last = RunHeader(run="r-9", verb="rollback", who="ann@laptop", started=BEGIN, outcome="done")
     deployed.put(header_entry(last))
 
     with pytest.raises(Refused, match="the last run was a rollback already") as told:
