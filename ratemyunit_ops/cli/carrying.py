@@ -51,7 +51,8 @@ def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bo
         w.screen.end()
         raise typer.Exit(why.exit_code) from why
     report = report_run(w.outside.ledger, run)
-    w.screen.result(_document(w, run), [f"[green]{report.release}[/] serves. {in_words(report.seconds)}, run {run}."])
+    served = f"[green]{report.release}[/] serves. " if report.verb in {"deploy", "rollback"} else "Done. "
+    w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}."])
     w.screen.end()
 
 

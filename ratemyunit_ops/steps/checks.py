@@ -153,7 +153,7 @@ class Bake(Check):
                 state="Traffic had been moved.",
                 next="rmu logs",
             )
-        return {"probe": seen.model_dump(mode="json") if self.probe else None}
+        return {"probe": seen.model_dump(mode="json") if self.probe else None, "commands": 1}
 
     def _still_serving(self, o: Outside) -> None:
         try:
