@@ -67,7 +67,8 @@ class Cgroup:
         for root in hierarchies():
             for directory in _below(root / self.path):
                 with suppress(FileNotFoundError, OSError):
-                    found.update(int(n) for n in (directory / "cgroup.procs").read_text().split())
+                    # 0 stands for a process outside our process namespace; to kill 0 would be to kill ourselves.
+                    found.update(int(n) for n in (directory / "cgroup.procs").read_text().split() if n != "0")
         return sorted(found)
 
     def freeze(self, frozen: bool) -> None:

@@ -17,11 +17,12 @@ from ratemyunit_ops.twin.site import Site
 
 _Entries = dict[str, dict[str, str]]
 
-# Root stays root: joining a namespace at each connect needs it. Everything binds loopback.
+# Root stays root: joining a namespace at each connect needs it. Everything binds loopback. After a reload the old
+# worker serves the connections it has: cutting them soon would drop requests of a client that keeps them alive.
 _HEAD = """
 global
     maxconn 4000
-    hard-stop-after 90s
+    hard-stop-after 2h
 defaults
     timeout connect 5s
     timeout client 1h

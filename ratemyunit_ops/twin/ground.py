@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from pathlib import Path
 
 from ratemyunit_ops.errors import Failed, Refused
 from ratemyunit_ops.twin.dns import start_dns
@@ -30,6 +31,7 @@ def raise_ground(site: Site) -> None:
     Raises Refused when something that it needs is missing on this machine, or a port is taken.
     """
     _check_needs()
+    _have_machine_id()
     site.state_dir.mkdir(parents=True, exist_ok=True)
     if not site.netns_file.exists():
         _ip("netns", "add", site.netns)
@@ -52,6 +54,13 @@ def _check_needs() -> None:
     if lacking:
         packages = " ".join(sorted(set(lacking.values())))
         raise Refused(f"missing on this machine: {', '.join(lacking)}", next=f"apt-get install {packages}")
+
+
+def _have_machine_id() -> None:
+    """Give this machine an id if it never booted (a chroot, a container); nspawn derives MAC addresses from it."""
+    file = Path("/etc/machine-id")
+    if not file.exists() or file.read_text().strip() in ("", "uninitialized"):
+        subprocess.run(["systemd-machine-id-setup"], check=True, capture_output=True)
 
 
 def _raise_bridge(site: Site) -> None:

@@ -180,7 +180,8 @@ class Machine:
         # What merely enters the namespaces stays in our cgroup and escapes the machine's memory limit: ask its systemd.
         inside = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "-p", f"RuntimeMaxSec={timeout}"]
         inside += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
-        enter = ["nsenter", "--all", f"--target={leader}", "--"]
+        # Where we are in a chroot ourselves, the root of its mount namespace is not yet the machine's own.
+        enter = ["nsenter", "--all", "--root", "--wd", f"--target={leader}", "--"]
         whole = [*enter, *inside, "--", *argv]
         return subprocess.run(whole, check=False, input=input, capture_output=True, timeout=timeout + 2)
 
