@@ -33,7 +33,7 @@ pytestmark = [
     ),
 ]
 
-SITE = Site(name="t-ground", port_base=4880)
+SITE = Site(name="t-ground", port_base=14880)
 ADDRESS = "10.77.9.5"
 ID = "i-0000000000ground1"
 USER_DATA = b"#!/bin/sh\necho ran >> /root/user-data-runs\n"
@@ -389,10 +389,10 @@ def test_raising_again_changes_nothing_and_mends_what_was_killed(site: Site) -> 
 
 
 def test_two_twins_live_side_by_side_and_one_going_down_spares_the_other(site: Site, host: Machine) -> None:
-    other = Site(name="t-ground-2", port_base=4980)
+    other = Site(name="t-ground-2", port_base=14980)
     lower_ground(other)
-    raise_ground(other)
     try:
+        raise_ground(other)
         twin = boot(other, ID, ADDRESS)  # the same name and address as its neighbour
         assert out(twin, "cat /root/user-data-runs") == "ran"
     finally:
@@ -414,10 +414,10 @@ echo '{"metrics": {"namespace": "Rmu", "append_dimensions": {"InstanceId": "${aw
 
 
 def test_the_cloudwatch_agent_puts_memory_and_disk_as_its_configuration_says() -> None:
-    watched = Site(name="t-watched", port_base=5180)
+    watched = Site(name="t-watched", port_base=15180)
     lower_ground(watched)
-    raise_ground(watched)
     try:
+        raise_ground(watched)
         server = ["gate.server", "--host", watched.inner, "--port", str(watched.gate_port)]
         daemons.start(watched, "gate", daemons.python(*server))
         machine = boot(watched, "i-0000000000watch01", "10.77.9.8")
@@ -440,7 +440,7 @@ def test_the_cloudwatch_agent_puts_memory_and_disk_as_its_configuration_says() -
 
 
 def test_down_leaves_nothing_even_after_everything_was_killed() -> None:
-    doomed = Site(name="t-doomed", port_base=5080)
+    doomed = Site(name="t-doomed", port_base=15080)
     lower_ground(doomed)
     raise_ground(doomed)
     machine = boot(doomed, "i-0000000000doomed1", "10.77.9.9")
