@@ -1,5 +1,5 @@
 output "places" {
-  description = "SSM parameter names by key."
+  description = "What rmu finds under the SSM parameters, by key."
   value       = module.ledger.places
 }
 

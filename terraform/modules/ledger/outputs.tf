@@ -4,6 +4,6 @@ output "bucket" {
 }
 
 output "places" {
-  description = "SSM parameter names by key."
-  value       = { for key, parameter in aws_ssm_parameter.place : key => parameter.name }
+  description = "What rmu finds under the SSM parameters, by key."
+  value       = var.places
 }

