@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 import tarfile
 from pathlib import Path
@@ -47,16 +46,14 @@ def push(tar: Path, registry: str, version: str) -> str:
     """Import the tar as the image of a version, push it, return its digest."""
     name = f"{registry}/rmu-twin/app:{version}"
     entry = 'ENTRYPOINT ["/usr/bin/python3.13", "-I", "/app/app.py"]'
-    quiet = {"check": True, "capture_output": True}
     # A label of its own gives each version a digest of its own.
-    changes = ["--change", entry, "--change", f"LABEL release={version}"]
-    subprocess.run(["podman", "import", "--quiet", *changes, tar, name], **quiet)  # type: ignore[call-overload]
+    podman("import", "--quiet", "--change", entry, "--change", f"LABEL release={version}", str(tar), name)
     digest = tar.with_name(f"{version}.digest")
-    subprocess.run(["podman", "push", "--quiet", "--tls-verify=false", "--digestfile", digest, name], **quiet)  # type: ignore[call-overload]
-    subprocess.run(["podman", "rmi", name], **quiet)  # type: ignore[call-overload]
+    podman("push", "--quiet", "--tls-verify=false", "--digestfile", str(digest), name)
+    podman("rmi", name)
     return digest.read_text().strip()
 
 
-def podman_is_here() -> bool:
-    """Tell whether images can be made on this machine."""
-    return shutil.which("podman") is not None
+def podman(*argv: str) -> None:
+    """Run podman."""
+    subprocess.run(["podman", *argv], check=True, capture_output=True)

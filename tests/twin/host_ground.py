@@ -87,8 +87,14 @@ class HostGround:
         if name:
             self.machine = Machine(self.site, name)
         values = {
-            **{"env": "twin", "region": self.site.region, "table": "rmu-twin", "asg": "rmu-twin-hosts"},
-            **{"hook": "rmu-twin-boot", "repository": self.repository, "project": "rmu", "trusted_hops": 1},
+            "env": "twin",
+            "region": self.site.region,
+            "table": "rmu-twin",
+            "asg": "rmu-twin-hosts",
+            "hook": "rmu-twin-boot",
+            "repository": self.repository,
+            "project": "rmu",
+            "trusted_hops": 1,
         }
         role = imds.Role("host", "AKIAHOST", "secret", "token", "2035-01-01T00:00:00Z")
         facts = imds.Facts(self.machine.name, self.address, user_data=render.user_data(values), role=role)
@@ -169,6 +175,11 @@ class HostGround:
         except (ValueError, LookupError):
             return None
         return found
+
+    def unit(self, version: str) -> str:
+        """Name the unit of the slot that holds a release."""
+        slots = self.ask("survey")["slots"]
+        return "rmu-" + next(name for name, slot in slots.items() if slot["release"] == version)
 
     def inside(self, *argv: str) -> list[str]:
         """Prefix a command so that it runs in the ground's network, beside the host."""

@@ -1,0 +1,275 @@
+"""A real host: born by the user data, flipped under load, rebooted, starved of memory. The app is the smallest one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratemyunit_ops.twin.site import Site
+from tests.twin.host_ground import MIB, HostGround
+
+pytestmark = pytest.mark.twin
+
+CLIENT = Path(__file__).parents[1] / "clients" / "keepalive.py"
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[HostGround]:
+    ground = HostGround(Site(name="test-host", port_base=4860), tmp_path_factory.mktemp("host"))
+    try:
+        ground.raise_up()
+        ground.publish("v1", "v2", "v3")
+        ground.born()
+        yield ground
+    finally:
+        ground.lower()
+
+
+class Load:
+    """The keep-alive client, running beside a test."""
+
+    def __init__(self, host: HostGround, result: Path, connections: int = 30) -> None:
+        argv = [sys.executable, str(CLIENT), f"http://{host.address}:8080/version", "--seconds", "120"]
+        argv += ["--connections", str(connections), "--json", str(result)]
+        self.result, self.process = result, subprocess.Popen(host.inside(*argv))
+        time.sleep(3)
+
+    def end(self) -> dict[str, Any]:
+        self.process.terminate()
+        assert self.process.wait(20) == 0
+        told: dict[str, Any] = json.loads(self.result.read_text())
+        return told
+
+
+def both(host: HostGround) -> None:
+    """Have v1 serve and v2 stand ready beside it."""
+    for version in ("v1", "v2"):
+        for answer in (host.prepare(version), host.start(version)):
+            assert answer["outcome"] in ("changed", "already"), answer
+        if version == "v1":
+            assert host.serve("v1")["outcome"] in ("changed", "already")
+
+
+def test_a_host_before_its_first_release_is_healthy_and_answers_503(host: HostGround) -> None:
+    health = host.shell("curl -s -o /dev/null -w '%{http_code}' localhost:8080/rmu-health")
+    answer = host.shell("curl -s -o /dev/null -w '%{http_code}' localhost:8080/version")
+
+    assert (health, answer) == ("200", "503")
+
+
+def test_user_data_says_that_the_kernel_refused_swap_and_went_on(host: HostGround) -> None:
+    log = host.shell("cat /var/log/rmu/user-data.log")
+
+    assert "this kernel refuses a swap file; going on without" in log
+    assert log.strip().endswith("done")
+
+
+def test_user_data_run_again_changes_nothing_that_serves(host: HostGround) -> None:
+    both(host)
+
+    said = host.shell("bash /var/lib/cloud/instance/scripts/part-001; echo code $?", timeout=120)
+
+    assert said.strip().endswith("code 0")
+    assert host.served() == "v1"
+
+
+def test_f09_f14_no_request_is_lost_through_flips_of_a_client_that_never_retries(
+    host: HostGround, tmp_path: Path
+) -> None:
+    both(host)
+    load = Load(host, tmp_path / "load.json")
+
+    for _ in range(5):
+        for version in ("v2", "v1"):
+            assert host.serve(version)["outcome"] == "changed"
+            time.sleep(0.5)
+
+    seen = load.end()
+    assert seen["failed"] == 0, seen
+    assert set(seen["releases"]) == {"v1", "v2"}
+
+
+def test_the_same_client_counts_drops_when_a_release_is_stopped_and_then_started(
+    host: HostGround, tmp_path: Path
+) -> None:
+    both(host)
+    load = Load(host, tmp_path / "load.json")
+
+    unit = host.unit("v1")
+    host.shell(f"systemctl stop {unit}; sleep 1; systemctl start {unit}; sleep 3")
+
+    assert load.end()["failed"] > 0
+
+
+def test_f05_a_reload_of_the_proxy_keeps_the_flip_and_loses_no_request(host: HostGround, tmp_path: Path) -> None:
+    both(host)
+    assert host.serve("v2", backup="v1")["outcome"] == "changed"
+    load = Load(host, tmp_path / "load.json")
+
+    host.shell("systemctl reload haproxy; sleep 3; systemctl reload haproxy; sleep 3")
+
+    assert load.end()["failed"] == 0
+    seen = host.ask("survey")
+    assert (host.served(), seen["backup_on"]) == ("v2", True)
+    assert host.serve("v1")["outcome"] == "changed"
+
+
+def test_a_release_that_dies_in_the_bake_is_replaced_by_the_one_behind_it(host: HostGround) -> None:
+    both(host)
+    host.serve("v2", backup="v1")
+
+    host.shell(f"systemctl stop {host.unit('v2')}; sleep 3")
+
+    assert host.served() == "v1"
+    assert host.ask("survey")["fell_back"] is True
+    assert host.shell("curl -s -o /dev/null -w '%{http_code}' localhost:8080/rmu-health") == "200"
+    host.serve("v1")
+
+
+def test_f39_health_is_about_what_serves_not_about_the_database(host: HostGround) -> None:
+    both(host)
+    health = "curl -s -o /dev/null -w '%{http_code}' localhost:8080/rmu-health"
+
+    up = host.shell(health)
+    unit = host.unit("v1")
+    down = host.shell(f"systemctl stop {unit}; sleep 3; {health}; systemctl start {unit}; sleep 3")
+
+    assert (up, down) == ("200", "503")
+
+
+@pytest.mark.parametrize("role", ["slot", "worker"])
+def test_containers_cannot_reach_the_credentials_of_the_host(host: HostGround, role: str) -> None:
+    host.deploy("v1")
+    name = host.unit("v1") if role == "slot" else "rmu-worker"
+    ask = (
+        "import socket; s = socket.socket(); s.settimeout(3);"
+        "print('reached' if s.connect_ex(('169.254.169.254', 80)) == 0 else 'cut')"
+    )
+
+    from_container = host.shell(f'podman exec {name} /usr/bin/python3.13 -c "{ask}"')
+    from_host = host.shell(f'python3 -c "{ask}"')
+
+    assert (from_container.strip(), from_host.strip()) == ("cut", "reached")
+
+
+def test_credentials_are_private_to_root_and_go_with_the_slot(host: HostGround) -> None:
+    host.deploy("v1")
+    host.prepare("v2")
+    host.start("v2")
+
+    place = f"/run/rmu/{host.unit('v2').removeprefix('rmu-')}.env"
+    mode = host.shell(f"stat -c '%a %U' {place}")
+    host.ask("stop", release=host.ref("v2"))
+
+    assert mode.strip() == "600 root"
+    assert "No such file" in host.shell(f"cat {place}")
+
+
+def test_f15_a_release_that_never_gets_ready_moves_nothing(host: HostGround) -> None:
+    host.deploy("v1")
+    host.prepare("v3", NEVER_READY="1")
+
+    answer = host.start("v3", deadline_s=5)
+
+    assert (answer["outcome"], answer["why"]) == ("failed", "not_ready")
+    assert "database: not yet" in answer["probes"][-1]["said"]
+    assert any('"event": "started"' in line for line in answer["log"])
+    assert host.served() == "v1"
+    host.ask("stop", release=host.ref("v3"))
+
+
+def test_out_of_memory_kills_the_newcomer_and_not_what_serves(host: HostGround, tmp_path: Path) -> None:
+    host.deploy("v1")
+    load = Load(host, tmp_path / "load.json")
+    restarts = "systemctl show -p NRestarts --value "
+    before = host.shell(restarts + host.unit("v1"))
+
+    host.prepare("v3", EAT_MIB="1200")
+    assert host.start("v3")["outcome"] == "changed"
+    time.sleep(15)
+
+    newcomer = host.shell(restarts + host.unit("v3"))
+    host.ask("stop", release=host.ref("v3"))
+    assert int(newcomer) > 0
+    assert host.shell(restarts + host.unit("v1")) == before
+    assert load.end()["failed"] == 0
+
+
+def test_both_slots_the_proxy_redis_and_agents_fit_into_one_gib(host: HostGround) -> None:
+    host.deploy("v1")
+    host.prepare("v2")
+    host.start("v2")
+
+    assert host.machine.memory() < 700 * MIB
+    host.ask("stop", release=host.ref("v2"))
+
+
+def test_the_drop_probe_passes_a_clean_flip_and_fails_a_broken_one(host: HostGround) -> None:
+    host.deploy("v1")
+    for version in ("v2", "v3"):
+        host.prepare(version)
+        host.start(version)
+        if version == "v2":
+            assert host.serve("v2", probe={"url": "http://localhost:8080", "seconds": 4})["outcome"] == "changed"
+            clean = host.ask("probe", wait_s=10)
+    assert host.serve("v3", probe={"url": "http://localhost:8080", "seconds": 6})["outcome"] == "changed"
+    host.shell(f"systemctl kill -s KILL {host.unit('v3')}; sleep 1")
+    broken = host.ask("probe", wait_s=10)
+
+    assert (clean["verdict"], clean["failed"]) == ("pass", 0)
+    assert clean["sent"] > 50
+    assert broken["verdict"] == "fail"
+
+
+def test_a_front_door_that_does_not_answer_is_inconclusive_and_holds_up_no_flip(host: HostGround) -> None:
+    both(host)
+
+    flipped = host.serve("v2", probe={"url": "http://10.77.99.99:1", "seconds": 1})
+    seen = host.ask("probe", wait_s=20)
+
+    assert flipped["outcome"] == "changed"
+    assert seen["verdict"] == "inconclusive"
+
+
+def test_f26_a_request_cut_off_from_its_caller_runs_to_its_own_end(host: HostGround) -> None:
+    both(host)
+    host.serve("v1")
+
+    host.shell("systemctl stop amazon-ssm-agent")
+    answer = host.serve("v2")
+
+    assert answer["outcome"] == "changed"
+    assert host.served() == "v2"
+    host.shell("systemctl start amazon-ssm-agent")
+
+
+def test_f05_a_reboot_comes_back_serving_what_it_served(host: HostGround) -> None:
+    both(host)
+    host.serve("v2", backup="v1")
+    host.point("v1")  # the pointer is not asked by a host that knows itself
+
+    host.machine.reboot()
+    time.sleep(2)
+    host.machine.wait_up(90)
+
+    seen = host.ask("survey")
+    assert host.served() == "v2"
+    assert seen["backup_on"] is True
+    assert {s["release"]: s["state"] for s in seen["slots"].values()} == {"v1": "warm", "v2": "serving"}
+
+
+def test_f29_a_new_host_comes_up_serving_the_live_release_by_itself(host: HostGround) -> None:
+    host.point("v2")
+    host.machine.destroy()
+
+    host.born(name="i-0000000000000new")
+
+    assert host.served() == "v2"
+    assert host.ask("survey")["worker"] == {"release": "v2", "state": "running"}
