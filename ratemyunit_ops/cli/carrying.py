@@ -74,7 +74,7 @@ def session_of(w: Wired, because: str) -> runs.Session:
         parse=parse_plan,
         interrupted=listen_for_interrupts(w),
         on_event=tell,
-        patience=lambda left: w.screen.note(f"watching whether the run still beats, {left:.0f} s more"),
+        patience=lambda left: w.screen.waiting("watching whether that run still beats", left),
     )
 
 

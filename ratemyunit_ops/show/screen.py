@@ -93,6 +93,14 @@ class Screen:
         elif self._status is not None:
             self._status.update(escape(f"{self._doing} · {text.strip()[:60]}"))
 
+    def waiting(self, text: str, left: float) -> None:
+        """Count a wait down on a terminal; elsewhere say once that it has begun."""
+        if not self.as_json and self._err.is_terminal:
+            self._spin(f"{text}, {left:.0f} s more")
+        elif text != self._doing:
+            self.note(f"{text}, {left:.0f} s")
+        self._doing = text
+
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         """Show that something takes its time."""
@@ -118,8 +126,8 @@ class Screen:
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table for people."""
         table = Table(title=title or None, title_justify="left", box=None, pad_edge=False)
-        for column in columns:
-            table.add_column(column, overflow="fold")
+        for number, column in enumerate(columns):
+            table.add_column(column, overflow="fold", no_wrap=number == 0)
         for row in rows:
             table.add_row(*(escape(cell) for cell in row))
         Console(highlight=False).print(table)
@@ -173,8 +181,8 @@ def in_words(seconds: float) -> str:
 
 
 def at(moment: datetime) -> str:
-    """Print a time in UTC with its zone."""
-    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+    """Print a time in UTC with its zone, short enough for a column."""
+    return moment.strftime("%m-%d %H:%M UTC")
 
 
 def _plain(value: Any) -> Any:
