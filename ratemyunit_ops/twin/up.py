@@ -9,6 +9,7 @@ from ratemyunit_ops.twin import daemons
 from ratemyunit_ops.twin.base import ensure_base
 from ratemyunit_ops.twin.ground import raise_ground
 from ratemyunit_ops.twin.inner import call
+from ratemyunit_ops.twin.keepers.places import open_doors
 from ratemyunit_ops.twin.keepers.registry import start_registry
 from ratemyunit_ops.twin.site import Site
 
@@ -25,6 +26,7 @@ def bring_up(site: Site, progress: Callable[[str], None]) -> None:
     progress("raising the ground: namespace, DNS, metadata, TLS, the loopback door")
     raise_ground(site)
     progress("starting the gate (AWS's API), the registry and the keepers")
+    open_doors(site)
     # An API without a record would make the keepers destroy what they find: they start last.
     registry = {"RMU_TWIN_REGISTRY": site.registry_inside}
     daemons.start(site, "gate", daemons.python("gate.server", *_listen(site)), env=registry)

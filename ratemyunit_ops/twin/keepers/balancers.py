@@ -16,10 +16,9 @@ from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.twin import certs, daemons, dns, door
 from ratemyunit_ops.twin.files import read_json, write_json, write_whole
 from ratemyunit_ops.twin.keepers.balancer_config import SLOTS, backend_of, render
+from ratemyunit_ops.twin.keepers.places import balancer_addresses
 from ratemyunit_ops.twin.keepers.record import Record
 from ratemyunit_ops.twin.site import Site
-
-FIRST_ADDRESS = 240
 
 
 class Balancers:
@@ -35,11 +34,12 @@ class Balancers:
     def step(self, wanted: dict[str, Any]) -> None:
         """Make, follow and remove balancers."""
         rows = {row["arn"]: row for row in wanted["balancers"]}
+        names = {row["name"] for row in rows.values()}
         for arn in [one for one in self.kept if one not in rows]:
             self.kept.pop(arn).remove()
         for arn, row in rows.items():
             if arn not in self.kept:
-                self.kept[arn] = Balancer(self.site, row, self._address(row["name"]))
+                self.kept[arn] = Balancer(self.site, row, self._address(row["name"], names))
             health = self.kept[arn].follow(row)
             if health:
                 self.record.seen(targets=health, balancers={arn: self.kept[arn].address})
@@ -52,12 +52,11 @@ class Balancers:
             if door.published(self.site).get(self.site.front_door_port) != address:
                 door.publish(self.site, self.site.front_door_port, address, tcp=True)
 
-    def _address(self, name: str) -> str:
+    def _address(self, name: str, names: set[str]) -> str:
         file = self.site.state_dir / "balancers" / "addresses.json"
-        known: dict[str, str] = read_json(file, {})
+        known: dict[str, str] = {one: at for one, at in read_json(file, {}).items() if one in names}
         if name not in known:
-            net = self.site.network.rpartition(".")[0]
-            known[name] = next(one for n in range(FIRST_ADDRESS, 255) if (one := f"{net}.{n}") not in known.values())
+            known[name] = next(one for one in balancer_addresses(self.site) if one not in known.values())
             file.parent.mkdir(parents=True, exist_ok=True)
             write_json(file, known)
         return known[name]

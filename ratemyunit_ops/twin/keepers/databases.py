@@ -15,12 +15,11 @@ from ratemyunit_ops.twin import certs, dns, door
 from ratemyunit_ops.twin.files import read_json, write_json
 from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.keepers.hosts import memory_of
+from ratemyunit_ops.twin.keepers.places import DATABASES, database_address, database_port
 from ratemyunit_ops.twin.keepers.record import Record
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 
-FIRST_ADDRESS = 200
-PLACES = 40
 PROBE_SECONDS = 3.0
 ARCHIVE_SECONDS = 30.0
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
@@ -56,9 +55,8 @@ class Database:
         self.id = id
         self.machine = Machine(site, id)
         self.directory = site.state_dir / "databases" / id
-        net = site.network.rpartition(".")[0]
-        self.address = f"{net}.{FIRST_ADDRESS + place}"
-        self.outer_port = site.first_database_port + place
+        self.address = database_address(site, place)
+        self.outer_port = database_port(site, place)
         self._reboots: int | None = None
         self._probed = self._archived = 0.0
         self._state = "creating"
@@ -90,7 +88,6 @@ class Database:
         """Take the machine, its name and its data away."""
         name = (self.directory / "name").read_text() if (self.directory / "name").exists() else ""
         self.machine.destroy()
-        door.withdraw(self.site, self.outer_port)
         if name:
             dns.drop_name(self.site, name)
         postgres.wipe(self.directory)
@@ -148,9 +145,11 @@ def _place(site: Site, id: str) -> int:
     """Give a database its number for life: its address and its outer port follow from it."""
     known = _known(site)
     if id not in known:
-        free = [n for n in range(PLACES) if n not in known.values()]
+        free = [n for n in range(DATABASES) if n not in known.values()]
         if not free:
-            raise Failed(f"the twin has room for {PLACES} databases", state="No other was touched.", next="delete one")
+            raise Failed(
+                f"the twin has room for {DATABASES} databases", state="No other was touched.", next="delete one"
+            )
         known[id] = free[0]
         write_json(_places(site), known)
     return known[id]
