@@ -64,7 +64,8 @@ class Screen:
     def event(self, plan: Plan, kind: str, step: int | None, facts: Facts, seconds: float | None) -> None:
         """Show one journal event as it is written."""
         if self.as_json:
-            self._json_line({"event": kind, "step": None if step is None else step + 1, "run": plan.run})
+            title = None if step is None else plan.steps[step].title()
+            self._json_line({"event": kind, "step": None if step is None else step + 1, "title": title, "run": plan.run})
             return
         self._spin(None)
         if step is None:

@@ -6,6 +6,8 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+from tests.contract_app.app import HEAD
+
 PYTHON = "usr/bin/python3.13"
 LIBRARY = "usr/lib/python3.13"
 LEFT_OUT = ("__pycache__", "/test", "/idlelib", "/ensurepip", "/lib2to3", "/pydoc_data")
@@ -47,7 +49,8 @@ def push(tar: Path, registry: str, version: str) -> str:
     name = f"{registry}/rmu-twin/app:{version}"
     entry = 'ENTRYPOINT ["/usr/bin/python3.13", "-I", "/app/app.py"]'
     # A label of its own gives each version a digest of its own.
-    podman("import", "--quiet", "--change", entry, "--change", f"LABEL release={version}", str(tar), name)
+    labels = f"LABEL release={version} rmu.schema.head={HEAD} rmu.schema.oldest={HEAD}"
+    podman("import", "--quiet", "--change", entry, "--change", labels, str(tar), name)
     digest = tar.with_name(f"{version}.digest")
     podman("push", "--quiet", "--tls-verify=false", "--digestfile", str(digest), name)
     podman("rmi", name)
