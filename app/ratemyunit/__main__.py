@@ -4,6 +4,7 @@ Heavy imports wait until the role is known: the api never loads a browser, `migr
 """
 
 import argparse
+import os
 import signal
 import sys
 
@@ -19,12 +20,18 @@ def main(argv: list[str] | None = None) -> int:
 
         return migrate.run(head_only=asked.head)
     if asked.role == "worker":
-        from ratemyunit import worker
+        from ratemyunit import init
 
-        return worker.run()
+        return init.run(_worker) if os.getpid() == 1 else _worker()
     from ratemyunit import serve
 
     return serve.run()
+
+
+def _worker() -> int:
+    from ratemyunit import worker
+
+    return worker.run()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -241,7 +241,7 @@ def _pip_config() -> str:
 
 
 def _own_base() -> str:
-    return f"{OWN_BASE}:{SUITE}-1"
+    return f"{OWN_BASE}:{SUITE}-2"
 
 
 def _make_own_base(on_line: OnLine) -> str:
@@ -250,10 +250,13 @@ def _make_own_base(on_line: OnLine) -> str:
     if subprocess.run(["podman", "image", "exists", name], check=False).returncode == 0:
         return name
     with tempfile.TemporaryDirectory(prefix="rmu-base-") as folder:
-        tar = Path(folder) / "base.tar"
-        argv = ["mmdebstrap", "--variant=minbase", "--include=ca-certificates", "--format=tar", SUITE, str(tar)]
+        # One date for every file and for the image: the same packages make the same bytes, so the same digest.
+        argv = ["env", "SOURCE_DATE_EPOCH=0", "mmdebstrap", "--variant=minbase", "--include=ca-certificates"]
+        argv += ["--format=tar", SUITE, f"{folder}/base.tar"]
         _run(argv, on_line, BUILD_DEADLINE, f"making the Debian {SUITE} base")
-        _run(["podman", "import", str(tar), name], on_line, BUILD_DEADLINE, "importing the base")
+        (Path(folder) / "Containerfile").write_text('FROM scratch\nADD base.tar /\nCMD ["/bin/bash"]\n')
+        argv = ["podman", "build", "--format=oci", "--timestamp=0", "--tag", name, folder]
+        _run(argv, on_line, BUILD_DEADLINE, "keeping the base")
     return name
 
 

@@ -1,0 +1,70 @@
+"""Process 1: played by a subprocess that the kernel gives orphans to, as it does to a container's first process."""
+
+import os
+import signal
+import subprocess
+import sys
+
+from conftest import APP, wait_until
+
+# PR_SET_CHILD_SUBREAPER makes this process the heir of its descendants' orphans.
+HEIR = """
+import ctypes, os, signal, sys, time
+ctypes.CDLL(None).prctl(36, 1)
+from ratemyunit import init
+
+def role():
+    if os.fork() == 0:              # a helper that dies only after its own parent has
+        if os.fork() == 0:
+            time.sleep(0.2)
+        os._exit(0)
+    os.wait()
+    FIRST
+    print("ready", flush=True)
+    THEN
+
+code = init.run(role)
+sys.exit(code)
+"""
+
+
+def heir(then: str, *, first: str = "pass") -> "subprocess.Popen[str]":
+    """Start a process 1 whose role leaves an orphan behind, and does this before and after it is ready."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(APP)}
+    argv = [sys.executable, "-c", HEIR.replace("FIRST", first).replace("THEN", then)]
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout
+    assert process.stdout.readline() == "ready\n"
+    return process
+
+
+def children(pid: int) -> list[str]:
+    """List the states of a process's children."""
+    found = subprocess.run(["ps", "-o", "stat=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return found.stdout.split()
+
+
+def test_orphans_are_buried_and_the_role_lives_on() -> None:
+    with heir("time.sleep(30)") as process:
+        assert len(children(process.pid)) == 2
+        wait_until(lambda: len(children(process.pid)) == 1, within=5)
+        process.send_signal(signal.SIGTERM)
+
+
+def test_sigterm_reaches_the_role_and_its_exit_code_comes_back() -> None:
+    with heir("time.sleep(30)", first="signal.signal(signal.SIGTERM, lambda *_: os._exit(7))") as process:
+        process.send_signal(signal.SIGTERM)
+
+        assert process.wait(5) == 7
+
+
+def test_a_role_that_was_killed_is_128_and_the_signal() -> None:
+    with heir("os.kill(os.getpid(), signal.SIGKILL)") as process:
+        assert process.wait(5) == 137
+
+
+def test_a_role_that_raised_is_1_and_never_comes_back_into_its_parents_code() -> None:
+    with heir("raise RuntimeError") as process:
+        assert process.wait(5) == 1
+        assert process.stdout
+        assert process.stdout.read() == ""
