@@ -65,7 +65,9 @@ class Screen:
         """Show one journal event as it is written."""
         if self.as_json:
             title = None if step is None else plan.steps[step].title()
-            self._json_line({"event": kind, "step": None if step is None else step + 1, "title": title, "run": plan.run})
+            self._json_line(
+                {"event": kind, "step": None if step is None else step + 1, "title": title, "run": plan.run}
+            )
             return
         self._spin(None)
         if step is None:
