@@ -90,7 +90,7 @@ class Demo:
         with tempfile.TemporaryDirectory() as folder, client(self.url) as seen:
             config = broken_settings(Path(folder))
             answer = self.deploy(version, expect=5, config=config)
-            self.screen.print(f"  it said: {answer['what']}", markup=False)
+            self.screen.print(f"  it said: {str(answer['what']).splitlines()[0]}", markup=False)
             self.screen.print(f"  {answer['state']}", markup=False)
         self.serves(stays)
         self.no_drop(seen)
@@ -121,7 +121,7 @@ class Demo:
         host = self.status()["hosts"][0]["id"]
         self.scene(f"Kill the only host, {host}, and let nobody help")
         with client(self.url) as seen:
-            self.rmu("twin", "fault", "kill", host)
+            self.rmu("twin", "fault", "kill-host", host)
             seconds = self.wait_for_another(host, version)
         self.rows.append(Row("only host killed; its successor serves, unattended", seconds, seen.sent, seen.failed))
         self.serves(version)
@@ -179,7 +179,7 @@ def moves_traffic(event: dict[str, Any]) -> bool:
 
 def broken_settings(folder: Path) -> Path:
     """Copy rmu.toml, with a release that cannot find Redis and little patience for it."""
-    text = (CHECKOUT / "rmu.toml").read_text()
+    text = Path(os.environ.get("RMU_CONFIG", CHECKOUT / "rmu.toml")).read_text()
     text = text.replace("[env.twin.app]\n", '[env.twin.app]\nREDIS_URL = "redis://127.0.0.1:1/0"\n')
     text = text.replace('ready_deadline = "PT60S"', 'ready_deadline = "PT10S"')
     path = folder / "rmu.toml"
