@@ -354,7 +354,7 @@ def _evidence(answer: Answer) -> list[str]:
         f"  probe {p.get('at_s', '?')}-{p.get('until_s', p.get('at_s', '?'))} s, {p.get('times', 1)}x: {p.get('said')}"
         for p in answer.get("probes") or ()
     ]
-    log = [f"  log: {line}" for line in answer.get("log") or ()]
+    log = [f"  log: {line}" for line in answer.get("log") or () if line.strip()]
     return probes[-SHOWN:] + log[-SHOWN:]
 
 
