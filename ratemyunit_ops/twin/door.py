@@ -6,7 +6,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -39,21 +39,29 @@ def start_door(site: Site) -> None:
 
     Raises Refused when another program holds one of its ports.
     """
-    publish(site, site.port_base, site.gate_inside)
-    publish(site, site.registry_outside, site.registry_inside)
+    publish_all(site, {site.port_base: site.gate_inside, site.registry_outside: site.registry_inside})
 
 
 def publish(site: Site, port: int, address: str, *, tcp: bool = False) -> None:
-    """Let 127.0.0.1:PORT lead to HOST:PORT inside the namespace; the same port again is moved, without a drop.
+    """Let 127.0.0.1:PORT lead to HOST:PORT inside the namespace; the same port again is moved.
 
     Raises Refused when another program holds the port.
     """
+    publish_all(site, {port: address}, tcp=tcp)
+
+
+def publish_all(site: Site, doors: Mapping[int, str], *, tcp: bool = False) -> None:
+    """Publish several ports in one reload: a reload asked for during another one is lost.
+
+    Raises Refused when another program holds one of them.
+    """
     with _entries(site) as entries:
-        wanted = {"address": address, "mode": "tcp" if tcp else "http"}
-        if entries.get(str(port)) != wanted:
-            if str(port) not in entries:
-                _refuse_taken(port)
-            entries[str(port)] = wanted
+        for port, address in doors.items():
+            wanted = {"address": address, "mode": "tcp" if tcp else "http"}
+            if entries.get(str(port)) != wanted:
+                if str(port) not in entries:
+                    _refuse_taken(port)
+                entries[str(port)] = wanted
         _apply(site, entries)
 
 

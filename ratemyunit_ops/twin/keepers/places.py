@@ -31,9 +31,10 @@ def database_port(site: Site, place: int) -> int:
 
 def open_doors(site: Site) -> None:
     """Open the front door and the first databases' ports, whoever will stand behind them."""
-    door.publish(site, site.front_door_port, f"{balancer_addresses(site)[0]}:80", tcp=True)
+    doors = {site.front_door_port: f"{balancer_addresses(site)[0]}:80"}
     for place in range(OPEN_DATABASES):
-        door.publish(site, database_port(site, place), f"{database_address(site, place)}:{POSTGRES_PORT}", tcp=True)
+        doors[database_port(site, place)] = f"{database_address(site, place)}:{POSTGRES_PORT}"
+    door.publish_all(site, doors, tcp=True)
 
 
 def _address(site: Site, last: int) -> str:
