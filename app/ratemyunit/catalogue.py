@@ -3,7 +3,9 @@
 One browser per worker, started when first needed, replaced when it has died or has shown enough pages.
 """
 
+import asyncio
 import logging
+from collections.abc import Awaitable
 from types import TracebackType
 
 from playwright.async_api import Browser, Playwright, async_playwright
@@ -13,6 +15,7 @@ from ratemyunit.units import Found
 
 PAGES_PER_BROWSER = 100
 PAGE_DEADLINE_MS = 15_000
+CLOSE_DEADLINE = 3.0
 READ_UNITS = """
 cards => cards.slice(0, 5000).map(card => ({
   code: (card.dataset.code || "").trim(),
@@ -44,9 +47,9 @@ class Catalogues:
     async def __aexit__(
         self, kind: type[BaseException] | None, why: BaseException | None, at: TracebackType | None
     ) -> None:
-        await self._close_browser()
+        await self.drop_browser()
         if self._driver:
-            await self._driver.stop()
+            await _within(CLOSE_DEADLINE, self._driver.stop(), "the browser's driver")
 
     async def read(self, url: str) -> list[Found]:
         """Read every unit on the page.
@@ -67,7 +70,8 @@ class Catalogues:
                 raise PageUseless(f"the page answered {answer.status if answer else 'nothing'}")
             rows = await page.eval_on_selector_all("article.unit", READ_UNITS)
         finally:
-            await context.close()
+            if not await _within(CLOSE_DEADLINE, context.close(), "the page"):
+                self._shown = PAGES_PER_BROWSER  # a browser that cannot close a page opens no other
         return _units(rows)
 
     @property
@@ -75,24 +79,32 @@ class Catalogues:
         """Count the pages open right now."""
         return sum(len(context.pages) for context in self._browser.contexts) if self._browser else 0
 
+    async def drop_browser(self) -> None:
+        """Close the browser, if there is one; the next read starts another."""
+        browser, self._browser = self._browser, None
+        if browser is not None:
+            await _within(CLOSE_DEADLINE, browser.close(), "the browser")
+
     async def _ready_browser(self) -> Browser:
         if self._browser and self._browser.is_connected() and self._shown < PAGES_PER_BROWSER:
             return self._browser
-        await self._close_browser()
+        await self.drop_browser()
         assert self._driver  # noqa: S101 - entered by the context manager
         self._browser = await self._driver.chromium.launch(executable_path=self._chromium, args=["--disable-gpu"])
         self._shown = 0
         log.info("browser started", extra={"fields": {"browser": self._browser.version}})
         return self._browser
 
-    async def _close_browser(self) -> None:
-        browser, self._browser = self._browser, None
-        if browser is None:
-            return
-        try:
-            await browser.close()
-        except BrowserError:
-            log.warning("the browser was gone already")
+
+async def _within(seconds: float, closing: Awaitable[None], what: str) -> bool:
+    # A browser that hangs must not keep the worker from stopping, nor from starting another.
+    try:
+        async with asyncio.timeout(seconds):
+            await closing
+        return True
+    except (BrowserError, TimeoutError) as why:
+        log.warning("could not be closed", extra={"fields": {"what": what, "kind": type(why).__name__}})
+        return False
 
 
 def _units(rows: list[dict[str, str]]) -> list[Found]:

@@ -19,7 +19,7 @@ from ratemyunit.catalogue import Catalogues
 
 JOB_DEADLINE = 45
 # After SIGTERM the job in hand may go on for this long; a page that takes longer is given back.
-LAST_JOB_GRACE = 10
+LAST_JOB_GRACE = 8
 IDLE = 1.0
 
 JOBS = Counter("scrape_jobs_total", "Scrape jobs by how they ended", ["outcome"])
@@ -103,7 +103,10 @@ class Worker:
         unfinished = not reading.done()
         if unfinished:
             reading.cancel()
-        outcome, leave = self._judge(job, (await asyncio.gather(reading, return_exceptions=True))[0], unfinished)
+        end = (await asyncio.gather(reading, return_exceptions=True))[0]
+        if unfinished:
+            await self._catalogues.drop_browser()
+        outcome, leave = self._judge(job, end, unfinished)
         JOBS.labels(outcome).inc()
         PAGES.set(self._catalogues.open_pages)
         log.info("job", extra={"fields": {"job": job.id, "outcome": outcome, "attempt": job.attempts}})

@@ -2,11 +2,14 @@
 
 import http.client
 import json
+import os
+import signal
 import socket
+import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import psycopg
@@ -206,6 +209,42 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
     after = _job(api, job)
     assert (after["state"], after["attempts"]) == ("queued", 0)
     assert after["lease_until"] is None
+
+
+def test_a_worker_whose_browser_hangs_still_stops_in_time_and_gives_its_job_back(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    with _silent_site() as url:
+        wish = {"url": url, "university": "Slow University"}
+        job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
+        wait_until(lambda: len(_browsers(worker)) > 3)
+        frozen = _browsers(worker)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            code = worker.stop(within=30)
+        finally:
+            for pid in frozen:
+                _kill(pid)
+
+    assert code == 0
+    assert (_job(api, job)["state"], _job(api, job)["attempts"]) == ("queued", 0)
+
+
+def _browsers(worker: Role) -> list[int]:
+    listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
+    rows = [(int(pid), int(parent), name) for pid, parent, name in (row.split(None, 2) for row in listed.splitlines())]
+    family = {worker.process.pid}
+    for _ in rows:
+        family |= {pid for pid, parent, _ in rows if parent in family}
+    return [pid for pid, _, name in rows if pid in family and name.startswith("chrom")]
+
+
+def _kill(pid: int) -> None:
+    with suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
 
 
 def _job(api: Role, job: str) -> dict[str, object]:
