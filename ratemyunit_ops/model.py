@@ -5,6 +5,8 @@ A `World` is a snapshot of what was seen just now. A field that could not be rea
 
 from __future__ import annotations
 
+import hashlib
+import json
 from datetime import datetime, timedelta
 from typing import Any, Generic, Literal, TypeVar
 
@@ -82,6 +84,11 @@ class Release(Frozen):
         """Name this release as steps do."""
         return ReleaseRef(version=self.version, digest=self.digest)
 
+    def setup(self, database: Database) -> str:
+        """Fingerprint what a host runs this release with, as its survey does."""
+        text = json.dumps([self.config, list(self.secrets), database.model_dump()], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
     def runs_on(self, head: str) -> bool:
         """Tell whether this release's code can run on a database whose schema head is `head`.
 
@@ -102,6 +109,7 @@ class SlotView(Frozen):
 
     release: str | None = None
     digest: str | None = None
+    setup: str | None = None
     state: Literal["serving", "warm", "stopped", "prepared", "empty", "failed"] = "empty"
 
 

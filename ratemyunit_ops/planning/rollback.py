@@ -88,7 +88,8 @@ def _steps(world: World, request: RollbackRequest, target: Release, live: Releas
         RecordRelease(
             release=target.version, instead_of=live.version, database=database, verdict_of_other="rolled_back"
         ),
-        StartWorker(release=ref, instead_of=live.ref),
+        # A worker that does not start is no reason to send traffic back to what was just left: resume, or mend it.
+        StartWorker(release=ref, instead_of=live.ref, fence=True),
     ]
 
 

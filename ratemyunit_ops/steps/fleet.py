@@ -21,7 +21,8 @@ class Prepare(Change):
         return f"prepare {self.release.version} on every host (pull, render)"
 
     def done(self, o: Outside) -> bool:
-        return all(h.holding(self.release.ref) for h in o.fleet.survey())
+        held = [h.holding(self.release.ref) for h in o.fleet.survey()]
+        return all(slot is not None and slot.setup == self.release.setup(self.database) for slot in held)
 
     def do(self, o: Outside) -> Facts:
         return o.fleet.prepare(self.release, self.database)

@@ -54,6 +54,8 @@ class RecordRelease(Change):
         return (pointer, *(release_entry(Release.model_validate(r)) for r in facts["releases"]))
 
     def undo(self) -> Change:
+        # A deploy that is unwound condemns its release; a rollback that is unwound says nothing of where it led.
+        verdict: Verdict | None = "rolled_back" if self.verdict_of_other is None else None
         return RecordRelease(
-            release=self.instead_of, instead_of=self.release, database=self.database, verdict_of_other="rolled_back"
+            release=self.instead_of, instead_of=self.release, database=self.database, verdict_of_other=verdict
         )

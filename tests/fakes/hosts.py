@@ -102,7 +102,9 @@ class Host:
         slot = self.slots[name]
         if slot is None:
             return SlotView()
-        return SlotView(release=slot.release.version, digest=slot.release.digest, state=self._state(name, slot))
+        release = slot.release
+        setup = release.setup(slot.database)
+        return SlotView(release=release.version, digest=release.digest, setup=setup, state=self._state(name, slot))
 
     def _state(self, name: SlotName, slot: Slot) -> Literal["serving", "warm", "stopped", "prepared", "failed"]:
         if name == self.live:

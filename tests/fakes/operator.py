@@ -50,6 +50,8 @@ class QuietScreen:
     def note(self, text: str) -> None:
         self.said.append(text)
 
+    def waiting(self, text: str, left: float) -> None: ...
+
     @contextmanager
     def working(self, text: str) -> Iterator[None]:
         yield

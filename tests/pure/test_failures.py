@@ -245,6 +245,31 @@ def test_f22_a_rollback_stops_nothing(world: FakeWorld, ann: Operator) -> None:
     assert world.lost == []
 
 
+def test_f22_a_rollback_whose_worker_does_not_start_stays_with_the_good_release(
+    world: FakeWorld, ann: Operator, bob: Operator
+) -> None:
+    assert ann.deploy("v42").code == 0
+    world.fail("fleet.worker", Failed("the worker did not start", next="rmu logs"))
+
+    ended = ann.rollback()
+
+    assert ended.code == 6
+    assert world.serving() == {"v41"} == {world.pointer().release}
+    assert bob.resume().code == 0
+    assert world.workers() == {"v41"}
+
+
+def test_f22_a_rollback_that_is_unwound_condemns_nobody(world: FakeWorld, ann: Operator) -> None:
+    assert ann.deploy("v42").code == 0
+    world.keep_fails.add("v41")
+    assert ann.rollback().code == RolledBack.exit_code
+
+    assert (world.record("v41").verdict, world.record("v42").verdict) == ("good", "good")
+    world.keep_fails.clear()
+    assert ann.rollback().code == 0
+    assert world.serving() == {"v41"}
+
+
 def test_f22_a_host_refuses_to_stop_what_serves_whatever_the_plan_says(world: FakeWorld, ann: Operator) -> None:
     """The way back cannot be taken, so the release that serves is left serving, though its stop comes next."""
     world.smoke_fails.add("v42")

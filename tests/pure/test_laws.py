@@ -12,6 +12,7 @@ from datetime import timedelta
 from itertools import count
 
 import pytest
+from rmu_host import survey as host_survey
 
 from ratemyunit_ops.model import Facts, Fence, PlanSummary
 from ratemyunit_ops.ports import Outside
@@ -172,6 +173,24 @@ def test_done_is_false_before_and_true_after_do(kind: str) -> None:
 
     world.clock.sleep(120)  # what was asked for has come about: a reboot, a new host
     assert step.done(o)
+
+
+def test_a_release_prepared_with_another_config_is_not_prepared() -> None:
+    _, o, step = change("prepare")
+    assert isinstance(step, Prepare)
+    act(o, step)
+
+    other = step.model_copy(update={"release": step.release.model_copy(update={"config": {"MODE": "other"}})})
+
+    assert step.done(o)
+    assert not other.done(o)
+
+
+def test_a_host_and_rmu_fingerprint_a_setup_alike() -> None:
+    release = fresh().release("v42").model_copy(update={"config": {"B": "2", "A": "1"}, "secrets": ("KEY", "A")})
+    record = {"config": {"A": "1", "B": "2"}, "secrets": ["KEY", "A"], "database": DATABASE.model_dump()}
+
+    assert release.setup(DATABASE) == host_survey.setup(record)
 
 
 @pytest.mark.parametrize("kind", CHANGES)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import Any
 
 from .answers import Answer
@@ -34,8 +36,19 @@ def view(m: Machine, slot: str, live_slot: str | None) -> dict[str, Any]:
     """Describe one slot."""
     held = record(m, slot)
     if held is None:
-        return {"release": None, "digest": None, "state": "empty"}
-    return {"release": held["release"], "digest": held["digest"], "state": slot_state(m, slot, held, live_slot)}
+        return {"release": None, "digest": None, "setup": None, "state": "empty"}
+    return {
+        "release": held["release"],
+        "digest": held["digest"],
+        "setup": setup(held),
+        "state": slot_state(m, slot, held, live_slot),
+    }
+
+
+def setup(held: dict[str, Any]) -> str:
+    """Fingerprint what a slot runs its release with, so that the caller need not be told a config to compare it."""
+    text = json.dumps([held["config"], held["secrets"], held["database"]], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def slot_state(m: Machine, slot: str, held: dict[str, Any], live_slot: str | None) -> str:
