@@ -54,8 +54,8 @@ def list_images(env: Env = None, as_json: AsJson = False) -> None:
     if as_json:
         w.screen.result({"images": [i.model_dump(mode="json") for i in images]})
         return
-    rows = [(", ".join(i.tags), i.digest[:19], f"{i.size / 2**20:.0f} MiB", i.scan) for i in images]
-    w.screen.table("", ("tags", "digest", "size", "scan"), rows)
+    rows = [(i.digest[7:19], f"{i.size / 2**20:.0f} MiB", i.scan, ", ".join(i.tags)) for i in images]
+    w.screen.table("", ("digest", "size", "scan", "tags"), rows)
 
 
 @app.command()

@@ -32,7 +32,7 @@ def read_logs(w: Wired, role: str, lines: int) -> None:
     for host in hosts:
         argv = _log_argv(units.get(host) or UNITS.get(role, ""), lines)
         answer = w.outside.shell.run(argv, hosts=[host], deadline=timedelta(seconds=30))[0]
-        documents[host] = answer.stdout.splitlines()
+        documents[host] = [line for line in answer.stdout.splitlines() if line.strip()]
     w.screen.result({"logs": documents}, [line for host in hosts for line in documents[host]])
 
 
