@@ -36,7 +36,7 @@ def status(site: Site) -> dict[str, Any]:
 
 def _hosts(wanted: dict[str, Any]) -> list[dict[str, Any]]:
     members = {one["id"]: one for group in wanted["groups"] for one in group["instances"]}
-    return [
+    rows = [
         {
             "id": row["id"],
             "address": row["address"],
@@ -48,6 +48,8 @@ def _hosts(wanted: dict[str, Any]) -> list[dict[str, Any]]:
         for row in wanted["instances"]
         if row["state"] not in ("terminated", "shutting-down")
     ]
+    # Those in service first: one that drains is still listed.
+    return sorted(rows, key=lambda row: row["lifecycle"] != "InService")
 
 
 def _databases(site: Site, wanted: dict[str, Any]) -> list[dict[str, Any]]:

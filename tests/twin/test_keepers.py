@@ -93,7 +93,7 @@ def _quietly(look: Any) -> bool:
         return False  # the machine is between two boots
 
 
-def test_f05_a_host_that_lost_its_power_is_replaced_through_the_template(twin: Twin, web: Web) -> None:
+def test_a_host_that_lost_its_power_is_replaced_through_the_template(twin: Twin, web: Web) -> None:
     host = web.host()
 
     fault.make(twin.site, "kill-host", host)
@@ -102,6 +102,62 @@ def test_f05_a_host_that_lost_its_power_is_replaced_through_the_template(twin: T
     assert successor != host
     assert front_door(twin)[0] == 200
     assert twin.machine(successor).ip in front_door(twin)[1].replace("-", ".") or front_door(twin)[1].strip()
+
+
+def test_a_command_waits_for_an_agent_that_is_dead_and_runs_when_it_lives(twin: Twin, web: Web) -> None:
+    host, ssm = web.host(), twin.client("ssm")
+    fault.make(twin.site, "agent-kill", host)
+    asked = {"DocumentName": "AWS-RunShellScript", "Parameters": {"commands": ["echo late"]}}
+    id = ssm.send_command(InstanceIds=[host], **asked)["Command"]["CommandId"]
+    time.sleep(4)
+    waiting = ssm.get_command_invocation(CommandId=id, InstanceId=host)["Status"]
+
+    fault.clear(twin.site, "agent-kill", host)
+
+    def late() -> bool:
+        return bool(ssm.get_command_invocation(CommandId=id, InstanceId=host)["StandardOutputContent"] == "late\n")
+
+    assert waiting in ("Pending", "InProgress")
+    wait_for("the late output", late, 40)
+
+
+def test_a_full_disk_takes_no_byte_until_it_is_cleared(twin: Twin, web: Web) -> None:
+    host = web.host()
+    write = ["dd", "if=/dev/zero", "of=/var/lib/containers/more", "bs=1M", "count=50"]
+
+    fault.make(twin.site, "disk-full", host)
+    full = twin.machine(host).run(write)
+    fault.clear(twin.site, "disk-full", host)
+    roomy = twin.machine(host).run(write)
+
+    assert full.returncode != 0 and b"No space left" in full.stderr
+    assert roomy.returncode == 0
+
+
+def test_a_host_off_the_network_is_unhealthy_and_the_same_host_when_back(twin: Twin, web: Web) -> None:
+    host, asg = web.host(), twin.client("autoscaling")
+    asg.suspend_processes(AutoScalingGroupName="web", ScalingProcesses=["ReplaceUnhealthy"])
+    try:
+        fault.make(twin.site, "partition", host)
+        wait_for("an unhealthy target", lambda: web.targets().get(host) == "unhealthy", 40)
+
+        fault.clear(twin.site, "partition", host)
+
+        wait_for("a healthy target", lambda: web.targets().get(host) == "healthy", 40)
+    finally:
+        asg.resume_processes(AutoScalingGroupName="web")
+
+
+def test_a_frozen_host_is_replaced(twin: Twin, web: Web) -> None:
+    host = web.host()
+    group = {"AutoScalingGroupName": "web"}
+    twin.client("autoscaling").update_auto_scaling_group(**group, HealthCheckGracePeriod=5)
+
+    fault.make(twin.site, "freeze-host", host)
+    try:
+        assert web.host(but=host) != host
+    finally:
+        twin.client("autoscaling").update_auto_scaling_group(**group, HealthCheckGracePeriod=60)
 
 
 def test_keepers_that_were_killed_go_on_where_they_were(twin: Twin, web: Web) -> None:
