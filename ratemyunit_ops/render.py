@@ -8,7 +8,6 @@ from __future__ import annotations
 import ast
 import base64
 import gzip
-import hashlib
 import io
 import json
 import lzma
@@ -84,11 +83,6 @@ def _lean(source: str) -> str:
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
     return ast.unparse(tree) + "\n"
-
-
-def host_program_digest() -> str:
-    """Return the SHA-256 of the host program."""
-    return hashlib.sha256(host_program()).hexdigest()
 
 
 def host_program_text() -> str:

@@ -60,6 +60,8 @@ class FakeMachine(Machine):
         self.free = 4000 * MIB
         self.available = 500 * MIB
         self.imds = True
+        self.seen_up_at: dict[str, float] = {}
+        self.on_flip: Callable[[], object] = lambda: None
         self.before: dict[str, Callable[[], object]] = {}
         self.hears: Callable[[int, str], Heard | None] = lambda port, path: None
         self.write("/etc/rmu/host.json", json.dumps({"env": "test", "region": "here"}))
@@ -97,6 +99,7 @@ class FakeMachine(Machine):
             raise OSError("no such socket")
         if command.startswith("set map") and not self.proxy_deaf:
             self.map = command.split()[-1]
+            self.on_flip()
         if command.startswith("show map"):
             return f"0x5581 live {self.map}\n"
         if command == "show stat":
@@ -109,7 +112,7 @@ class FakeMachine(Machine):
     def row(self, backend: str, slot: str) -> str:
         left = self.scur.get(slot) or [0]
         scur = (left.pop(0) if len(left) > 1 else left[0]) if backend == slot else 0
-        up = "UP" if f"rmu-{slot}" in self.units else "DOWN"
+        up = "UP" if f"rmu-{slot}" in self.units and self.clock >= self.seen_up_at.get(slot, 0) else "DOWN"
         return f"{backend},{slot},{scur},{self.stot.get((backend, slot), 0)},{up}"
 
     # HTTP on loopback

@@ -174,6 +174,19 @@ def test_f08_a_proxy_that_took_no_notice_is_found_out(ask: Caller, m: FakeMachin
     assert m.read(MAP) == "live blue\n"
 
 
+def test_a_flip_waits_until_the_proxys_own_checks_see_the_new_release(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+    ask.prepare("v2")
+    ask.start("v2")
+    m.seen_up_at["green"] = m.clock + 1.0
+    flipped_at: list[float] = []
+    m.on_flip = lambda: flipped_at.append(m.clock)
+
+    assert ask.serve("v2")["outcome"] == "changed"
+
+    assert flipped_at[0] >= m.seen_up_at["green"]
+
+
 def test_f03_a_container_of_another_digest_is_not_ready(ask: Caller, m: FakeMachine) -> None:
     ask.live("v1")
     ask.prepare("v2")

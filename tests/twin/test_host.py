@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import subprocess
 import sys
@@ -12,8 +13,9 @@ from typing import Any
 
 import pytest
 
+from ratemyunit_ops import render
 from ratemyunit_ops.twin.site import Site
-from tests.twin.host_ground import MIB, HostGround
+from tests.twin.host_ground import MIB, READY, HostGround
 
 pytestmark = pytest.mark.twin
 
@@ -185,7 +187,24 @@ def test_f15_a_release_that_never_gets_ready_moves_nothing(host: HostGround) -> 
     host.ask("stop", release=host.ref("v3"))
 
 
-def test_out_of_memory_kills_the_newcomer_and_not_what_serves(host: HostGround, tmp_path: Path) -> None:
+def test_f16_an_image_without_a_shell_or_curl_is_probed_from_the_host(host: HostGround) -> None:
+    host.deploy("v1")
+
+    tools = host.shell(f"podman exec {host.unit('v1')} /bin/sh -c true; podman exec {host.unit('v1')} curl -V")
+
+    assert tools.count("not found") + tools.count("No such file") >= 2
+    assert host.ask("ready", release=host.ref("v1"), ready=READY)["outcome"] == "ok"
+
+
+def test_f23_the_units_call_the_program_of_the_last_caller(host: HostGround) -> None:
+    host.prepare("v1")
+
+    installed = host.shell("sha256sum /usr/local/lib/rmu/rmu_host.pyz").split()[0]
+
+    assert installed == hashlib.sha256(render.host_program()).hexdigest()
+
+
+def test_f31_out_of_memory_kills_the_newcomer_and_not_what_serves(host: HostGround, tmp_path: Path) -> None:
     host.deploy("v1")
     load = Load(host, tmp_path / "load.json")
     restarts = "systemctl show -p NRestarts --value "
@@ -217,13 +236,14 @@ def test_the_drop_probe_passes_a_clean_flip_and_fails_a_broken_one(host: HostGro
         host.prepare(version)
         host.start(version)
         if version == "v2":
-            assert host.serve("v2", probe={"url": "http://localhost:8080", "seconds": 4})["outcome"] == "changed"
+            flipped = host.serve("v2", probe={"url": "http://localhost:8080", "seconds": 4})
             clean = host.ask("probe", wait_s=10)
     assert host.serve("v3", probe={"url": "http://localhost:8080", "seconds": 6})["outcome"] == "changed"
     host.shell(f"systemctl kill -s KILL {host.unit('v3')}; sleep 1")
     broken = host.ask("probe", wait_s=10)
 
-    assert (clean["verdict"], clean["failed"]) == ("pass", 0)
+    assert (flipped["outcome"], clean["verdict"], clean["failed"]) == ("changed", "pass", 0)
+    assert flipped["seconds"] < 4  # the probe goes on without holding its request's pipes (F23)
     assert clean["sent"] > 50
     assert broken["verdict"] == "fail"
 
@@ -236,6 +256,63 @@ def test_a_front_door_that_does_not_answer_is_inconclusive_and_holds_up_no_flip(
 
     assert flipped["outcome"] == "changed"
     assert seen["verdict"] == "inconclusive"
+
+
+DATABASE_SERVER = """
+set -e
+cd /tmp; rm -rf pg; mkdir pg; cd pg
+openssl req -quiet -new -x509 -nodes -days 2 -subj /CN=db.example -addext subjectAltName=DNS:db.example \\
+    -keyout key.pem -out cert.pem 2> log
+chmod 600 key.pem; chown -R postgres .
+as() { runuser -u postgres -- "$@"; }
+bin=/usr/lib/postgresql/17/bin
+as $bin/initdb -D /tmp/pg/data --auth-local=trust --auth-host=scram-sha-256 > /dev/null
+systemd-run --quiet --collect --unit=test-database -p User=postgres $bin/postgres -D /tmp/pg/data -p 5499 \\
+    -c listen_addresses=127.0.0.1 -c unix_socket_directories=/tmp/pg \\
+    -c ssl=on -c ssl_cert_file=/tmp/pg/cert.pem -c ssl_key_file=/tmp/pg/key.pem
+until as $bin/pg_isready -q -h /tmp/pg -p 5499; do sleep 0.1; done
+as psql -q -h /tmp/pg -p 5499 postgres <<'SQL'
+-- As RDS makes its master: no superuser, and pg_signal_backend to give away.
+create role rmu_master login createrole createdb password 'pw-db-master_password';
+grant pg_signal_backend to rmu_master with admin option;
+create database ratemyunit owner rmu_master;
+SQL
+grep -q db.example /etc/hosts || echo '127.0.0.1 db.example' >> /etc/hosts
+cp /etc/rmu/rds-ca.pem /tmp/pg/ca.kept; cp cert.pem /etc/rmu/rds-ca.pem
+"""
+END_OF_DATABASE = """
+cp /tmp/pg/ca.kept /etc/rmu/rds-ca.pem
+systemctl stop test-database
+"""
+
+
+def as_role(host: HostGround, role: str, sql: str) -> str:
+    """Run SQL as a role with its password of today."""
+    url = f"postgresql://rmu_{role}:pw-db-{role}_password@db.example:5499/ratemyunit"
+    return host.shell(f"psql -tA '{url}?sslmode=verify-full&sslrootcert=/etc/rmu/rds-ca.pem' -c \"{sql}\"").strip()
+
+
+def test_the_databases_roles_are_made_by_a_master_that_is_no_superuser(host: HostGround) -> None:
+    database = {"identifier": "x", "address": "db.example", "port": 5499}
+    assert host.shell(DATABASE_SERVER) == ""
+    try:
+        before = host.ask("roles", database=database, look=True)
+        made, again = host.ask("roles", database=database), host.ask("roles", database=database)
+        after = host.ask("roles", database=database, look=True)
+        as_role(host, "migrate", "create table units (id bigserial primary key, name text)")
+        inserted = as_role(host, "app", "insert into units (name) values ('a') returning id")
+        forbidden = as_role(host, "app", "create table x (id int)")
+        fenced = as_role(host, "ops", "alter role rmu_app nologin")
+        locked_out = as_role(host, "app", "select 1")
+    finally:
+        host.shell(END_OF_DATABASE)
+
+    assert (before["there"], made, after["there"]) == (False, {**made, "outcome": "changed"}, True)
+    assert again["outcome"] == "already"
+    assert inserted.splitlines()[0] == "1"
+    assert "permission denied" in forbidden
+    assert fenced == "ALTER ROLE"
+    assert "not permitted to log in" in locked_out
 
 
 def test_f26_a_request_cut_off_from_its_caller_runs_to_its_own_end(host: HostGround) -> None:

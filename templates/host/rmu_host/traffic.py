@@ -11,6 +11,7 @@ from .units import NEWCOMER, SERVING
 
 PROOFS = 3
 DRAIN_S = 30
+UP_S = 3
 
 
 def live_now(m: Machine) -> Live:
@@ -68,6 +69,7 @@ def drained(m: Machine, slot: str, within: float = DRAIN_S) -> bool:
 
 def flip(m: Machine, before: Live, target: Live) -> float:
     """Move traffic and prove it by requests through the front port; put it back where it cannot be proven."""
+    await_up(m, target)
     began = m.now()
     try:
         send_to(m, target)
@@ -83,6 +85,16 @@ def flip(m: Machine, before: Live, target: Live) -> float:
     except OSError as why:
         back = f"and HAProxy cannot be reached to put it back ({why}); its map file names {before.backend}"
     raise failed("flip_unproven", f"the front port never showed the new release: {reason}; {back}")
+
+
+def await_up(m: Machine, target: Live) -> None:
+    """Let HAProxy's own checks see a slot that has just become ready; the proof after the flip has the last word."""
+    end = m.now() + UP_S
+    while m.now() < end:
+        rows = [row for row in servers(m) if (row["pxname"], row["svname"]) == (target.backend, target.slot)]
+        if all(row.get("status", "").startswith("UP") for row in rows):
+            return
+        m.sleep(0.05)
 
 
 def unproven(m: Machine, target: Live) -> str:
