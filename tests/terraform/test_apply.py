@@ -1,0 +1,107 @@
+"""Both roots, applied whole. RDS alone waits 80 seconds: the provider looks after a minute, then three times."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from ratemyunit_ops.outside.terraform import Terraform
+from tests.terraform.conftest import EDGE_SECRET, PASSWORD, SOURCES, VARIABLES, Cloud, nobody_listens
+
+TWIN = {"environment": "twin", **VARIABLES, "database_identifier": "rmu-twin-db-1"}
+PLACES = "/rmu/twin/places"
+
+
+@pytest.fixture(scope="module")
+def terraform(cloud: Cloud, work: Path) -> Terraform:
+    return cloud.terraform("twin", work, tfvars=SOURCES / "env/twin.tfvars")
+
+
+@pytest.fixture(scope="module")
+def applied(cloud: Cloud, terraform: Terraform) -> Terraform:
+    """The twin's stack, made as `rmu infra bootstrap` and `rmu infra apply` make it."""
+    terraform.apply("bootstrap", TWIN, nobody_listens)
+    cloud.make_secrets("twin")
+    terraform.apply("stack", TWIN, lambda *event: cloud.database_is_there("rmu-twin-db-1"))
+    return terraform
+
+
+def body_of(cloud: Cloud, key: str) -> str:
+    bucket = "rmu-twin-state-123456789012"
+    return str(cloud.account.ask("s3", "GetObject", Bucket=bucket, Key=key)["Body"].read().decode())
+
+
+def test_the_bootstrap_is_safe_to_repeat_and_its_state_lies_in_its_own_bucket(cloud: Cloud, applied: Terraform) -> None:
+    again = applied.apply("bootstrap", TWIN, nobody_listens)
+
+    assert again.empty
+    assert "aws_dynamodb_table" in body_of(cloud, "bootstrap.tfstate")
+
+
+def test_a_bootstrap_whose_state_was_lost_takes_over_what_it_made(
+    cloud: Cloud, applied: Terraform, tmp_path: Path
+) -> None:
+    """As after a death between the apply and the push of its state, or on another machine."""
+    bucket, key = "rmu-twin-state-123456789012", "bootstrap.tfstate"
+    cloud.account.act("s3", "DeleteObject", Bucket=bucket, Key=key)
+    elsewhere = cloud.terraform("twin", tmp_path, tfvars=SOURCES / "env/twin.tfvars")
+
+    done = elsewhere.apply("bootstrap", TWIN, nobody_listens)
+
+    assert not {"aws_s3_bucket.state", "aws_dynamodb_table.ledger"} & {*done.create, *done.replace, *done.destroy}
+    assert elsewhere.plan("bootstrap", TWIN).empty
+
+
+def test_the_state_bucket_is_private_versioned_and_encrypted(cloud: Cloud, applied: Terraform) -> None:
+    bucket = {"Bucket": "rmu-twin-state-123456789012"}
+    block = cloud.account.ask("s3", "GetPublicAccessBlock", **bucket)["PublicAccessBlockConfiguration"]
+
+    assert all(block.values()) and len(block) == 4
+    assert cloud.account.ask("s3", "GetBucketVersioning", **bucket)["Status"] == "Enabled"
+    assert cloud.account.ask("s3", "GetBucketEncryption", **bucket)["ServerSideEncryptionConfiguration"]["Rules"]
+
+
+def test_every_place_leads_to_something(cloud: Cloud, applied: Terraform) -> None:
+    found = cloud.account.ask("ssm", "GetParametersByPath", Path=PLACES)["Parameters"]
+    more = cloud.account.pages("ssm", "GetParametersByPath", "Parameters", Path=PLACES)
+    places = {p["Name"].rsplit("/", 1)[1]: p["Value"] for p in [*found, *more]}
+
+    assert len(places) == 19
+    assert all(places.values())
+    assert places["table"] == "rmu-twin"
+    assert places["asg"] == "rmu-twin-hosts"
+    assert (places["document_host"], places["document_exec"]) == ("rmu-twin-host", "rmu-twin-exec")
+    assert places["repository"].endswith("/rmu-twin/app")
+    assert places["front_door"].startswith("http://")
+    database = cloud.account.ask("rds", "DescribeDBInstances", DBInstanceIdentifier=places["database"])
+    assert database["DBInstances"][0]["Endpoint"]["Address"] == places["database_address"]
+
+
+def test_the_first_host_is_born_with_its_hook_and_its_profile(cloud: Cloud, applied: Terraform) -> None:
+    group = cloud.account.ask("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=["rmu-twin-hosts"])
+    hooks = cloud.account.ask("autoscaling", "DescribeLifecycleHooks", AutoScalingGroupName="rmu-twin-hosts")
+
+    assert len(group["AutoScalingGroups"][0]["Instances"]) == 1
+    assert [h["LifecycleHookName"] for h in hooks["LifecycleHooks"]] == ["rmu-twin-boot"]
+
+
+def test_the_masters_password_reached_the_database_and_no_state(cloud: Cloud, applied: Terraform) -> None:
+    state = body_of(cloud, "stack.tfstate")
+
+    assert "rmu-twin-db-1" in state
+    assert PASSWORD not in state
+    assert EDGE_SECRET not in state  # the twin asks for no header
+
+
+def test_the_first_alarm_has_a_number_to_look_at(cloud: Cloud, applied: Terraform) -> None:
+    alarms = cloud.account.pages("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix="rmu-twin-")
+
+    assert len(alarms) == 10
+    assert {a["Period"] for a in alarms} == {10}
+    assert all(re.fullmatch(r"arn:aws:sns:\S+:rmu-twin-(alerts|critical)", a["AlarmActions"][0]) for a in alarms)
+
+
+def test_an_applied_stack_has_nothing_left_to_do(applied: Terraform) -> None:
+    assert applied.plan("stack", TWIN).empty

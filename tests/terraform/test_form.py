@@ -1,0 +1,109 @@
+"""The form of terraform/: what can be told by reading it."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.terraform.conftest import ROOT, SOURCES
+
+MODULES = sorted(p for p in (SOURCES / "modules").iterdir() if p.is_dir())
+ROOTS = sorted(p for p in (SOURCES / "live").iterdir() if p.is_dir())
+VARIABLE = re.compile(r'^variable "(\w+)" \{\n(.*?)^\}', re.M | re.S)
+SKIP = re.compile(r"#checkov:skip=(\w+):(.+)")
+
+
+def named(folder: Path) -> str:
+    return folder.name
+
+
+def test_every_file_is_formatted() -> None:
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on PATH: the format is not proven")
+    done = subprocess.run(
+        ["terraform", "fmt", "-check", "-recursive", "-no-color", str(SOURCES)],
+        env={"PATH": "/usr/local/bin:/usr/bin:/bin", "TF_CLI_CONFIG_FILE": "/dev/null"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_a_module_has_its_five_files_and_an_example(module: Path) -> None:
+    names = {f.name for f in module.iterdir()}
+
+    assert {"main.tf", "variables.tf", "outputs.tf", "versions.tf", "README.md"} <= names
+    assert "```hcl" in (module / "README.md").read_text()
+
+
+@pytest.mark.parametrize("module", [*MODULES, *ROOTS], ids=named)
+def test_every_variable_is_typed_described_and_in_order(module: Path) -> None:
+    found = VARIABLE.findall((module / "variables.tf").read_text())
+
+    assert found
+    assert [name for name, _ in found] == sorted(name for name, _ in found)
+    for name, body in found:
+        assert re.search(r"^  type +=", body, re.M), f"{name} has no type"
+        assert re.search(r"^  description +=", body, re.M), f"{name} is not described"
+
+
+@pytest.mark.parametrize("module", MODULES, ids=named)
+def test_a_module_asks_for_at_most_twelve_things(module: Path) -> None:
+    assert len(VARIABLE.findall((module / "variables.tf").read_text())) <= 12
+
+
+def test_every_protection_from_deletion_is_on_unless_somebody_says_otherwise() -> None:
+    bodies = [
+        body
+        for module in [*MODULES, *ROOTS]
+        for name, body in VARIABLE.findall((module / "variables.tf").read_text())
+        if name == "deletion_protection"
+    ]
+
+    assert len(bodies) == 6
+    assert all(re.search(r"^  default += true$", body, re.M) for body in bodies)
+
+
+def test_the_stack_lists_its_variables_in_the_readme() -> None:
+    declared = {name for name, _ in VARIABLE.findall((SOURCES / "live/stack/variables.tf").read_text())}
+    listed = set(re.findall(r"^\| `(\w+)` \|", (SOURCES / "live/stack/README.md").read_text(), re.M))
+
+    assert listed == declared
+
+
+def test_nothing_knows_where_it_runs() -> None:
+    text = "\n".join(f.read_text() for f in SOURCES.rglob("*.tf"))
+
+    assert "twin" not in text
+    assert "127.0.0.1" not in text and "endpoints {" not in text
+
+
+def test_every_exception_from_checkov_is_written_down_with_its_reason() -> None:
+    inline = set()
+    for file in SOURCES.rglob("*.tf"):
+        where = file.relative_to(SOURCES).as_posix()
+        inline |= {(rule, where, why.strip()) for rule, why in SKIP.findall(file.read_text())}
+    rows = re.findall(
+        r"^\| (CKV\w+) \| `([^`]+)` \S+ \| (.+) \|$", (ROOT / "docs/terraform-exceptions.md").read_text(), re.M
+    )
+
+    assert inline
+    assert set(rows) == inline
+
+
+def test_the_scripts_of_the_documents_pass_shellcheck() -> None:
+    if shutil.which("shellcheck") is None:
+        pytest.skip("shellcheck is not on PATH: the documents' scripts are not linted")
+    scripts = sorted((SOURCES / "modules/access/scripts").glob("*.sh"))
+
+    done = subprocess.run(["shellcheck", *map(str, scripts)], capture_output=True, text=True, check=False)
+
+    assert len(scripts) == 2
+    assert done.returncode == 0, done.stdout
