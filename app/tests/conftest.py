@@ -66,7 +66,9 @@ def cluster() -> Iterator[Cluster]:
     assert homes, "these tests need PostgreSQL's server programs (apt-get install postgresql)"
     # PostgreSQL refuses to run as root.
     as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    directory = Path(tempfile.mkdtemp(prefix="rmu-pg-"))
+    # Half a hundred small databases are written here: in memory, where the machine has such a folder.
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
+    directory = Path(tempfile.mkdtemp(prefix="rmu-pg-", dir=memory))
     if as_owner:
         shutil.chown(directory, "postgres", "postgres")
     made = Cluster(free_port(), homes[-1], directory, as_owner)
