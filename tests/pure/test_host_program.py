@@ -114,11 +114,11 @@ def test_start_parks_the_worker_and_a_stop_runs_it_again(ask: Caller, m: FakeMac
     assert seen["worker"] == {"release": "v1", "state": "running"}
 
 
-@pytest.mark.parametrize("verb", ["stop", "retire"])
-def test_f22_what_serves_is_never_stopped(ask: Caller, m: FakeMachine, verb: str) -> None:
+@pytest.mark.parametrize(("verb", "floor"), [("stop", 0), ("retire", 10**12), ("retire", 0)])
+def test_f22_what_serves_is_never_stopped(ask: Caller, m: FakeMachine, verb: str, floor: int) -> None:
     ask.live("v1")
 
-    answer = ask(verb, release=ref("v1"), warm_floor=10**12)
+    answer = ask(verb, release=ref("v1"), warm_floor=floor)
 
     assert (answer["outcome"], answer["why"]) == ("refused", "serves_here")
     assert served(m) == "v1"
@@ -134,6 +134,7 @@ def test_f22_what_stands_behind_is_neither_stopped_nor_overwritten(ask: Caller, 
 
     assert (stopped["why"], overwritten["why"]) == ("serves_here", "serves_here")
     assert "rmu-blue" in m.units
+    assert "sha256:v3" not in m.pulled
 
 
 def test_f04_the_flip_starts_from_what_the_proxy_does_not_from_what_was_believed(ask: Caller, m: FakeMachine) -> None:
