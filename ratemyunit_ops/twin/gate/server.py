@@ -16,9 +16,9 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import run_simple
 
-from ratemyunit_ops.twin.gate import agent, autoscaling, cloudwatch, dlm, ec2, ecr, elbv2, inside, rds, ssm
+from ratemyunit_ops.twin.gate import agent, autoscaling, cloudwatch, dlm, ec2, ecr, elbv2, inside, rds, rereads, ssm
 
-MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, ssm)
+MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, rereads, ssm)
 
 
 class Gate:

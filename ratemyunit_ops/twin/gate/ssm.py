@@ -20,6 +20,8 @@ from ratemyunit_ops.twin.gate.document import RUN_SHELL_SCRIPT, Script, parse, s
 from ratemyunit_ops.twin.gate.mend import mend, refuse
 
 INVISIBLE_SECONDS = 0.5
+# A poll whose agent died takes a command with it; the agent acknowledges what it got, and ignores what it has.
+UNHEARD_SECONDS = 2.0
 STDOUT_LIMIT = 24_000
 STDERR_LIMIT = 8_000
 LIST_OUTPUT_LIMIT = 2_500
@@ -36,6 +38,8 @@ class Invocation:
     command: "Command"
     instance: str
     delivered: float | None = None
+    handed_out: float = 0.0
+    acknowledged: bool = False
     cancel_asked: bool = False
     cancel_sent: bool = False
     ended: float | None = None
@@ -70,6 +74,7 @@ class Invocation:
 
     def report(self, update: dict[str, Any]) -> None:
         """Take the agent's word; the first ending counts."""
+        self.acknowledged = True
         if self.ended is not None or update["status"] not in ENDED:
             return
         self.exit_code = int(update["exit_code"])
@@ -165,16 +170,18 @@ class RunCommand:
             if one.cancel_asked and one.delivered is not None and not one.cancel_sent:
                 one.cancel_sent = True
                 return {"cancel": command.id}, now
-            if one.delivered is None and now >= command.sent + self.latency:
-                one.delivered = now
+            due = command.sent + self.latency if one.delivered is None else one.handed_out + UNHEARD_SECONDS
+            if one.acknowledged:
+                continue
+            if now >= due:
+                one.delivered, one.handed_out = one.delivered or now, now
                 return {
                     "command_id": command.id,
                     "script": command.script.text,
                     "env": command.script.env,
                     "execution_timeout_s": command.script.execution_timeout,
                 }, now
-            if one.delivered is None:
-                soonest = min(soonest, command.sent + self.latency)
+            soonest = min(soonest, due)
         return None, soonest
 
     def update(self, report: dict[str, Any]) -> None:
