@@ -22,6 +22,7 @@ class Finding(Frozen):
 TOOLS: Mapping[str, tuple[str, str]] = {
     "terraform": ("infra", "see README: Terraform 1.11, pinned by checksum"),
     "podman": ("image", "sudo apt-get install podman"),
+    "skopeo": ("image", "sudo apt-get install skopeo"),
 }
 PROVIDER_LOCK = (
     "terraform -chdir=terraform/live/stack providers lock "
