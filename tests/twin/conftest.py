@@ -18,6 +18,7 @@ from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 from ratemyunit_ops.twin.status import status
 from ratemyunit_ops.twin.up import bring_up
+from tests.twin.driver import Stack, raised_stack
 
 T = TypeVar("T")
 
@@ -89,6 +90,15 @@ def twin() -> Iterator[Twin]:
     running.up()
     yield running
     lower_ground(site)
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A twin of its own with the stack applied, shared by all tests that drive `rmu`."""
+    if os.geteuid() != 0 or missing():
+        pytest.skip(f"needs root and {missing() or 'nothing else'}: the twin's machines are not proven here")
+    with raised_stack("road", 5620, tmp_path_factory.mktemp("road")) as raised:
+        yield raised
 
 
 class Web:
