@@ -88,6 +88,20 @@ def test_f04_traffic_is_never_moved_to_a_release_that_does_not_run(world: FakeWo
     assert world.lost == []
 
 
+# -- F12, F14, F28: a deploy takes nothing out of service ------------------------------------------------------------
+
+
+def test_f12_f14_f28_no_deploy_and_no_rollback_takes_a_host_out_of_service(world: FakeWorld, ann: Operator) -> None:
+    states: set[str] = set()
+    for verb in ("prepare", "start", "serve", "worker", "retire"):
+        world.on_call(f"fleet.{verb}", lambda: states.update(h.state for h in world.hosts))
+
+    assert [ann.deploy("v42").code, ann.rollback().code] == [0, 0]
+
+    assert states == {"InService"}
+    assert not {call for call in world.faults.calls if call.startswith("group.")}
+
+
 # -- F17, F18: no data, and one clock --------------------------------------------------------------------------------
 
 
