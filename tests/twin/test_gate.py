@@ -219,9 +219,21 @@ def test_an_instance_whose_agent_never_called_takes_no_command(gate: Gate, subne
     assert id not in [one["InstanceId"] for one in shown]
 
 
+def test_a_command_that_a_dying_agent_took_along_is_handed_out_again(gate: Gate, instance: str) -> None:
+    command = send(gate, instance)
+    lost = gate.call(f"/twin-agent/poll?instance={instance}")
+
+    again = answer_one(gate, instance)
+
+    assert lost["command_id"] == again["command_id"] == command
+    assert ended(gate, command, instance)["Status"] == "Success"
+
+
 def test_a_cancel_reaches_the_agent_and_promises_nothing(gate: Gate, instance: str) -> None:
     command = send(gate, instance)
     gate.call(f"/twin-agent/poll?instance={instance}")
+    begun = {"command_id": command, "instance": instance, "status": "InProgress", "exit_code": -1}
+    gate.call("/twin-agent/update", begun)
 
     gate.client("ssm").cancel_command(CommandId=command)
     told = gate.call(f"/twin-agent/poll?instance={instance}")

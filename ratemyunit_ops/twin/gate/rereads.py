@@ -3,8 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
-from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend
+from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateBackend, LaunchTemplateVersion
 from moto.ec2.models.security_groups import SecurityGroupRule
+from moto.ec2.utils import parse_user_data
 from moto.rds.models import DBParameterGroup
 
 from ratemyunit_ops.twin.gate.mend import mend
@@ -12,6 +13,7 @@ from ratemyunit_ops.twin.gate.mend import mend
 _init = SecurityGroupRule.__init__
 _update = DBParameterGroup.update_parameters
 _create = LaunchTemplateBackend.create_launch_template
+_version = LaunchTemplate.create_version
 
 
 def _init_with_prefix_description(self: SecurityGroupRule, *arguments: Any, **named: Any) -> None:
@@ -47,3 +49,9 @@ def create_launch_template(
     told = template_data.get("TagSpecifications", [])
     others = [spec for spec in told if spec["ResourceType"] != "launch-template"]
     return _create(self, name, description, {**template_data, "TagSpecifications": others}, tag_spec)
+
+
+@mend(LaunchTemplate)
+def create_version(self: LaunchTemplate, data: dict[str, Any], description: str) -> LaunchTemplateVersion:
+    """Read user data as the first version's is read: moto cannot launch from a later version that has any."""
+    return _version(self, {**data, "UserData": parse_user_data(data.get("UserData"))}, description)
