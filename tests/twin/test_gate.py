@@ -459,3 +459,14 @@ def test_a_refresh_replaces_the_instances_of_a_group(gate: Gate, subnet: str) ->
 
     assert refused.value.response["Error"]["Code"] == "InstanceRefreshInProgress"
     assert new != old and last["Status"] == "Successful"
+
+
+def test_a_later_version_of_a_template_launches_too(gate: Gate, subnet: str) -> None:
+    asg = group_of_one(gate, subnet, "later", hook=False)
+    newer = {"ImageId": "ami-12345678", "InstanceType": "t3.small", "UserData": base64.b64encode(b"newer").decode()}
+    gate.client("ec2").create_launch_template_version(LaunchTemplateName="later", LaunchTemplateData=newer)
+
+    asg.set_desired_capacity(AutoScalingGroupName="later", DesiredCapacity=2)
+    types = {one["InstanceType"] for one in asg.describe_auto_scaling_instances()["AutoScalingInstances"]}
+
+    assert "t3.small" in types

@@ -54,4 +54,5 @@ def create_launch_template(
 @mend(LaunchTemplate)
 def create_version(self: LaunchTemplate, data: dict[str, Any], description: str) -> LaunchTemplateVersion:
     """Read user data as the first version's is read: moto cannot launch from a later version that has any."""
-    return _version(self, {**data, "UserData": parse_user_data(data.get("UserData"))}, description)
+    read = {"UserData": parse_user_data(data["UserData"])} if "UserData" in data else {}
+    return _version(self, {**data, **read}, description)
