@@ -1,0 +1,31 @@
+"""docs/failures.md is so: every failure has its line, its tests exist, and no test of a failure is left out."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+OWED = {*range(1, 17), *range(19, 32), *range(36, 41)}
+LINES = [line for line in (ROOT / "docs/failures.md").read_text().splitlines() if line.startswith("| F")]
+PATHS = [p for folder in ("tests", "app/tests") for p in (ROOT / folder).rglob("test_*.py")]
+TESTS = {name for p in PATHS for name in re.findall(r"def (test_\w+)", p.read_text())}
+
+
+def named(line: str) -> set[str]:
+    return set(re.findall(r"`(test_\w+)`", line))
+
+
+def test_every_failure_that_is_owed_has_its_line() -> None:
+    assert {int(line.split("|")[1].strip()[1:]) for line in LINES} >= OWED
+
+
+def test_every_line_names_tests_and_they_exist() -> None:
+    assert all(named(line) for line in LINES)
+    assert {name for line in LINES for name in named(line)} <= TESTS
+
+
+def test_every_test_of_a_failure_is_in_the_table() -> None:
+    numbered = {name for name in TESTS if re.match(r"test_f\d\d_", name)}
+
+    assert numbered <= {name for line in LINES for name in named(line)}
