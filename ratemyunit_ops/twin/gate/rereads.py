@@ -54,5 +54,6 @@ def create_launch_template(
 @mend(LaunchTemplate)
 def create_version(self: LaunchTemplate, data: dict[str, Any], description: str) -> LaunchTemplateVersion:
     """Read user data as the first version's is read: moto cannot launch from a later version that has any."""
-    read = {"UserData": parse_user_data(data["UserData"])} if "UserData" in data else {}
+    told = data.get("UserData")
+    read = {"UserData": parse_user_data(told)} if type(told) is str else {}
     return _version(self, {**data, **read}, description)
