@@ -1,4 +1,4 @@
-# One environment, whole: production, staging and the twin are this root with other
+# One environment, whole: production, staging and the local AWS are this root with other
 # values. Every name rmu needs leaves through module ledger as an SSM parameter.
 
 locals {
