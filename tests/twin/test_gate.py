@@ -294,6 +294,20 @@ def test_an_instance_is_in_service_only_when_its_hook_is_completed(gate: Gate, s
         )
 
 
+def test_an_instance_tells_which_version_of_the_template_it_was_born_of(gate: Gate, subnet: str) -> None:
+    asg, ec2 = group_of_one(gate, subnet, "versioned", hook=False), gate.client("ec2")
+    [(old, _)] = members(asg, "versioned")
+    gate.seen(machines={old: "running"})
+    data = {"UserData": base64.b64encode(b"#!/bin/sh\ntrue\n").decode()}
+    ec2.create_launch_template_version(LaunchTemplateName="versioned", SourceVersion="1", LaunchTemplateData=data)
+
+    asg.terminate_instance_in_auto_scaling_group(InstanceId=old, ShouldDecrementDesiredCapacity=False)
+    group = asg.describe_auto_scaling_groups(AutoScalingGroupNames=["versioned"])["AutoScalingGroups"][0]
+
+    versions = {one["InstanceId"] == old: one["LaunchTemplate"]["Version"] for one in group["Instances"]}
+    assert versions == {True: "1", False: "2"}
+
+
 def test_an_abandoned_instance_is_replaced(gate: Gate, subnet: str) -> None:
     asg = group_of_one(gate, subnet, "abandoned")
     [(id, _)] = members(asg, "abandoned")

@@ -123,7 +123,10 @@ def replace_autoscaling_group_instances(self: FakeAutoScalingGroup, count: int, 
         if state not in before:
             state.lifecycle_state = "Pending"
             if template is not None:
-                dress(state.instance, template.get_version(self.launch_template_version).data)
+                version = template.get_version(self.launch_template_version)
+                dress(state.instance, version.data)
+                state.instance.add_tags({"aws:ec2launchtemplate:version": str(version.number)})
+                state.born_of = version.number  # type: ignore[attr-defined]
 
 
 @mend(FakeAutoScalingGroup)
@@ -135,6 +138,18 @@ def set_desired_capacity(self: FakeAutoScalingGroup, new_capacity: int | None) -
         _resize(self, new_capacity)
     finally:
         self.instance_states += apart
+
+
+def _launch_template(self: InstanceState) -> dict[str, Any] | None:
+    """Tell which version an instance was born of; moto tells the template's default."""
+    template = self.auto_scaling_group.ec2_launch_template
+    if template is None:
+        return None
+    version = getattr(self, "born_of", template.default_version_number)
+    return {"LaunchTemplateId": template.id, "LaunchTemplateName": template.name, "Version": str(version)}
+
+
+InstanceState.launch_template = property(_launch_template)  # type: ignore[method-assign, assignment]
 
 
 @mend(AutoScalingBackend)
