@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ratemyunit_ops.engine.journal import Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
@@ -132,6 +132,7 @@ def _forward(c: Carrier) -> None:
         if isinstance(step, Check):
             _check(c, n, step)
         elif isinstance(step, Change):
+            _still_holds(c, step)
             _change(c, n, step)
 
 
@@ -206,10 +207,10 @@ def _same_world(c: Carrier, expected: Facts, how: str) -> None:
         if not begun:
             raise
         raise HalfWay(why.what, state=f"Run {run} stopped and did nothing more.", next=f"rmu resume {run}") from why
-    wrong = {k: (v, seen.get(k)) for k, v in expected.items() if seen.get(k) != v}
-    if not wrong:
+    different = _difference(expected, seen)
+    if different is None:
         return
-    name, (before, now) = next(iter(wrong.items()))
+    name, before, now = different
     if not begun:
         raise Failed(f"{name} {how}: planned on {before}, now {now}", state="", next=f"rmu show {run}")
     raise HalfWay(
@@ -217,6 +218,26 @@ def _same_world(c: Carrier, expected: Facts, how: str) -> None:
         state=f"Run {run} stopped and did nothing more.",
         next=f"rmu abandon {run}",
     )
+
+
+def _difference(expected: Facts, seen: Facts) -> tuple[str, Any, Any] | None:
+    """Name the first fact that is not as expected, what it was and what it is."""
+    return next(((k, v, seen.get(k)) for k, v in expected.items() if seen.get(k) != v), None)
+
+
+def _still_holds(c: Carrier, step: Change) -> None:
+    """Look at the held facts before traffic is moved or a record written.
+
+    A host born since the plan has booted what the pointer named then: the last moment to notice it is before the
+    pointer changes, after that nobody would.
+    """
+    holds = c.journal.plan.holds
+    if not holds or not (step.serves() or _has_entries(step)):
+        return
+    different = _difference(holds, c.look_at(c.o, tuple(holds)))
+    if different is not None:
+        name, before, now = different
+        raise Failed(f"{name} changed in the middle of the run: {before} is now {now}", state="", next="rmu status")
 
 
 def _check(c: Carrier, n: int, step: Check) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from ratemyunit_ops.errors import AlreadyThere, LeaseLost, LedgerDown
@@ -23,6 +23,8 @@ class Table:
     """The sort keys of each transaction, in order."""
     cut_after: dict[str, BaseException] = field(default_factory=dict)
     """Event key -> what is raised in the middle of the first change of the world after that event."""
+    heard: dict[str, Callable[[], object]] = field(default_factory=dict)
+    """Event key -> what happens in the world once that event is written."""
 
 
 class FakeLedger:
@@ -44,6 +46,8 @@ class FakeLedger:
         self._cut_where_nothing_was_called(events)
         self._line.call("ledger.write", lambda: self._write(entries, token), also=events)
         for event in events:
+            if event in self._table.heard:
+                self._table.heard.pop(event)()
             if event in self._table.cut_after:
                 self._faults.waiting.append(Fault("*", "between", self._table.cut_after.pop(event)))
 

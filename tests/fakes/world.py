@@ -133,6 +133,10 @@ class FakeWorld:
         """Let something happen in the world right after the nth call from now."""
         self.faults.heard.append((call, self.faults.calls.count(call) + nth, do))
 
+    def on_event(self, key: str, do: Callable[[], object]) -> None:
+        """Let something happen in the world right after an event was written."""
+        self.table.heard[key] = do
+
     # -- what is there -------------------------------------------------------------------------------------------
 
     def push(self, version: str, *, head: str = "0001", oldest: str = "0001", **more: Any) -> ImageView:
