@@ -135,6 +135,20 @@ def test_a_release_that_does_not_get_ready_keeps_the_hook_waiting(m: FakeMachine
     assert served(m) == "v1"
 
 
+def test_a_worker_that_does_not_start_is_no_reason_to_replace_the_host(m: FakeMachine, cloud: FakeCloud) -> None:
+    point(cloud, "v1")
+    m.broken.add("rmu-worker")
+
+    with pytest.raises(No, match="the worker did not start"):
+        boot(m, cloud)
+
+    assert served(m) == "v1"
+    assert cloud.completed == ["i-1"]
+    m.broken.clear()
+    boot(m, cloud)
+    assert "rmu-worker" in m.units
+
+
 def test_a_pointer_without_its_release_record_is_named(m: FakeMachine, cloud: FakeCloud) -> None:
     point(cloud, "v9")
 

@@ -218,7 +218,20 @@ def test_f31_out_of_memory_kills_the_newcomer_and_not_what_serves(host: HostGrou
     host.ask("stop", release=host.ref("v3"))
     assert int(newcomer) > 0
     assert host.shell(restarts + host.unit("v1")) == before
-    assert load.end()["failed"] == 0
+    seen = load.end()
+    assert seen["failed"] == 0, seen
+
+
+def test_a_slot_that_restarts_by_itself_while_it_serves_is_spared_again(host: HostGround) -> None:
+    host.deploy("v1")
+    host.prepare("v2")
+    host.start("v2")
+    score = "cat /proc/$(podman inspect -f '{{.State.Pid}}' %s)/oom_score_adj"
+
+    host.shell(f"systemctl kill -s KILL {host.unit('v1')}; sleep 6")
+
+    assert int(host.shell(score % host.unit("v1"))) < int(host.shell(score % host.unit("v2")))
+    host.ask("stop", release=host.ref("v2"))
 
 
 def test_both_slots_the_proxy_redis_and_agents_fit_into_one_gib(host: HostGround) -> None:

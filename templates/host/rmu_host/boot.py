@@ -12,7 +12,7 @@ from .log import log
 from .machine import Machine
 from .ready import state_of, wait_ready
 from .slots import prepare, run_slot, run_worker
-from .state import STATE, Live, adopt, locked, read_map, record, settings, slot_of, write_map
+from .state import STATE, Live, adopt, locked, read_map, record, settings, slot_of, write_map, write_record
 from .traffic import flip, protect, send_to
 
 LOCK_S = 600
@@ -53,6 +53,8 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     if m.read(f"{STATE}/hook") != instance:
         log(step="hook", completed=cloud.complete_hook(instance))
         m.write(f"{STATE}/hook", instance)
+    # After the hook: a worker that does not start is no reason to replace a host that serves.
+    resume_worker(m)
 
 
 def start_proxy(m: Machine, live: Live) -> None:
@@ -69,16 +71,12 @@ def start_proxy(m: Machine, live: Live) -> None:
 
 
 def again(m: Machine, live: Live, log: Step) -> None:
-    """Start what served before this reboot: the live slot first, what stood behind it, the worker."""
+    """Start what served before this reboot, the live slot first, then what stood behind it."""
     assert live.slot is not None
     run_slot(m, live.slot)
     if live.backup and record(m, live.backup):
         run_slot(m, live.backup)
-    held = record(m, "worker")
-    if held and held.get("started") and state_of(m, "worker") != "active":
-        run_worker(m, {"version": held["release"], "digest": held["digest"]})
     protect(m, live)
-    # Last: an outage of the database must not keep what was here from running.
     log(step="start", **wait_ready(m, live.slot, READY))
 
 
@@ -97,7 +95,14 @@ def newborn(m: Machine, cloud: Cloud, log: Step) -> None:
     assert slot is not None
     run_slot(m, slot)
     log(step="start", **wait_ready(m, slot, READY))
+    write_record(m, "worker", {**(record(m, slot) or {}), "started": True})
     flip(m, Live(), Live(slot))
     protect(m, Live(slot))
     log(step="serve", slot=slot, release=version)
-    run_worker(m, release)
+
+
+def resume_worker(m: Machine) -> None:
+    """Start the worker unless it was parked."""
+    held = record(m, "worker")
+    if held and held.get("started") and state_of(m, "worker") != "active":
+        run_worker(m, {"version": held["release"], "digest": held["digest"]})

@@ -12,11 +12,12 @@ import sys
 
 from .boot import boot
 from .machine import Machine
+from .traffic import live_now, protect
 from .units import write_environment
 
 
 def main(argv: list[str]) -> int:
-    """Run one call of this program: request, boot, environment SLOT, probe."""
+    """Run one call of this program: request, boot, environment SLOT, protect, probe."""
     os.environ.setdefault("HOME", "/root")  # SSM's agent and systemd give none; podman wants one
     m = Machine()
     match argv:
@@ -28,11 +29,13 @@ def main(argv: list[str]) -> int:
             return boot(m)
         case ["environment", slot]:
             write_environment(m, slot)
+        case ["protect"]:
+            protect(m, live_now(m))
         case ["probe"]:
             from .probe import run
 
             run(m)
         case _:
-            print("usage: rmu_host.pyz [request] | boot | environment SLOT | probe", file=sys.stderr)
+            print("usage: rmu_host.pyz [request] | boot | environment SLOT | protect | probe", file=sys.stderr)
             return 2
     return 0

@@ -47,6 +47,8 @@ StopTimeout=40
 
 [Service]
 ExecStartPre=/usr/bin/python3 -I {program} environment {slot}
+# One that restarts by itself while it serves must not come back as a newcomer.
+ExecStartPost=-/usr/bin/python3 -I {program} protect
 ExecStopPost=/bin/rm -f /run/rmu/{slot}.env
 Restart=always
 RestartSec=2
