@@ -6,6 +6,7 @@ It types the same commands a person would. Run by `make demo`; a second run goes
 import json
 import os
 import re
+import signal
 import sys
 import tempfile
 import time
@@ -211,6 +212,8 @@ def show_table(screen: Console, rows: list[Row]) -> None:
 
 def main() -> int:
     """Play the demo; the exit code says whether every scene went as promised."""
+    # Whoever ends the demo ends its client too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     screen = Console(highlight=False, width=None if sys.stdout.isatty() else int(os.environ.get("COLUMNS", "80")))
     began = time.monotonic()
     demo = Demo(Rmu(screen), screen)

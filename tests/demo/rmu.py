@@ -87,7 +87,7 @@ class Rmu:
                 last = [*last[-20:], line.rstrip()]
             elif kill_at and kill_at(event):
                 process.kill()
-                self.screen.print(f"  [red]kill -9[/] while it {escape(str(event.get('title', 'works')))}")
+                self.screen.print(f"  [red]kill -9[/] as it was about to: {escape(str(event.get('title', 'work')))}")
             elif not quiet:
                 self._show(event)
         return "\n".join(last)
