@@ -5,6 +5,7 @@ reload; only listeners, rules and health check settings are rendered anew. Healt
 """
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -35,11 +36,11 @@ class Balancers:
         """Make, follow and remove balancers."""
         rows = {row["arn"]: row for row in wanted["balancers"]}
         names = {row["name"] for row in rows.values()}
-        for arn in [one for one in self.kept if one not in rows]:
-            self.kept.pop(arn).remove()
+        for name in [one for one in self._addresses() if one not in names]:
+            self._remove(name)
         for arn, row in rows.items():
             if arn not in self.kept:
-                self.kept[arn] = Balancer(self.site, row, self._address(row["name"], names))
+                self.kept[arn] = Balancer(self.site, row, self._address(row["name"]))
             health = self.kept[arn].follow(row)
             if health:
                 self.record.seen(targets=health, balancers={arn: self.kept[arn].address})
@@ -52,14 +53,33 @@ class Balancers:
             if door.published(self.site).get(self.site.front_door_port) != address:
                 door.publish(self.site, self.site.front_door_port, address, tcp=True)
 
-    def _address(self, name: str, names: set[str]) -> str:
-        file = self.site.state_dir / "balancers" / "addresses.json"
-        known: dict[str, str] = {one: at for one, at in read_json(file, {}).items() if one in names}
+    def _address(self, name: str) -> str:
+        known = self._addresses()
         if name not in known:
             known[name] = next(one for one in balancer_addresses(self.site) if one not in known.values())
-            file.parent.mkdir(parents=True, exist_ok=True)
-            write_json(file, known)
+            write_json(self._file, known)
         return known[name]
+
+    def _remove(self, name: str) -> None:
+        """Take a balancer's process, name and address away; also one that an earlier keeper made."""
+        daemons.stop(self.site, f"alb-{name}")
+        directory = self.site.state_dir / "balancers" / name
+        if (directory / "dns").exists():
+            dns.drop_name(self.site, (directory / "dns").read_text())
+        shutil.rmtree(directory, ignore_errors=True)
+        known = self._addresses()
+        _ip(self.site, "address", "del", f"{known.pop(name)}/32", "dev", self.site.bridge)
+        write_json(self._file, known)
+        self.kept = {arn: one for arn, one in self.kept.items() if one.name != name}
+
+    def _addresses(self) -> dict[str, str]:
+        known: dict[str, str] = read_json(self._file, {})
+        return known
+
+    @property
+    def _file(self) -> Path:
+        path: Path = self.site.state_dir / "balancers" / "addresses.json"
+        return path
 
 
 class Balancer:
@@ -75,6 +95,7 @@ class Balancer:
         self.directory.mkdir(parents=True, exist_ok=True)
         # Target group -> slot number -> target; kept on disk, so that a new keeper finds the slots as they are.
         self._slots: dict[str, dict[str, dict[str, Any]]] = read_json(self.directory / "slots.json", {})
+        write_whole(self.directory / "dns", self.dns_name)
         _ip(site, "address", "replace", f"{address}/32", "dev", site.bridge)
         dns.set_name(site, self.dns_name, address)
 
@@ -91,12 +112,6 @@ class Balancer:
         ports = [one["port"] for one in row["listeners"]]
         self.front_port = 80 if 80 in ports else ports[0]
         return self._health(row)
-
-    def remove(self) -> None:
-        """Take the process, the name and the address away."""
-        daemons.stop(self.site, self._daemon)
-        dns.drop_name(self.site, self.dns_name)
-        _ip(self.site, "address", "del", f"{self.address}/32", "dev", self.site.bridge)
 
     @property
     def _daemon(self) -> str:
