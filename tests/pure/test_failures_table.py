@@ -1,4 +1,4 @@
-"""docs/failures.md is so: every failure has its line, its tests exist, and no test of a failure is left out."""
+"""docs/failures.md is so: every failure has its line, and its tests exist."""
 
 from __future__ import annotations
 
@@ -23,9 +23,3 @@ def test_every_failure_that_is_owed_has_its_line() -> None:
 def test_every_line_names_tests_and_they_exist() -> None:
     assert all(named(line) for line in LINES)
     assert {name for line in LINES for name in named(line)} <= TESTS
-
-
-def test_every_test_of_a_failure_is_in_the_table() -> None:
-    numbered = {name for name in TESTS if re.match(r"test_f\d\d_", name)}
-
-    assert numbered <= {name for line in LINES for name in named(line)}
