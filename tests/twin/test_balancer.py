@@ -1,0 +1,155 @@
+"""A balancer's configuration under a real HAProxy on loopback: rules, fixed answers, drains, all unhealthy."""
+
+from __future__ import annotations
+
+import http.client
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ratemyunit_ops.twin.keepers.balancer_config import backend_of, render
+
+pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy: balancer rules are unproven")
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef"
+
+
+class Target(BaseHTTPRequestHandler):
+    """Answers everything with 200, but its health as it is told."""
+
+    health = 200
+
+    def do_GET(self) -> None:
+        self.send_response(self.health if self.path == "/health" else 200)
+        self.send_header("Content-Length", "0")
+        self.send_header("X-Seen-Proto", self.headers.get("X-Forwarded-Proto", ""))
+        self.end_headers()
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Stay quiet."""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Balancer:
+    """One HAProxy with one target."""
+
+    def __init__(self, where: Path, target: int, rules: list[dict[str, Any]], default: dict[str, Any]) -> None:
+        self.port = free_port()
+        listener = {"port": self.port, "protocol": "HTTP", "rules": rules, "default": [default]}
+        group = {
+            "path": "/health",
+            "port": "traffic-port",
+            "interval": 1,
+            "timeout": 1,
+            "healthy": 1,
+            "unhealthy": 1,
+            "matcher": "200-299",
+        }
+        row = {"idle": 60, "listeners": [listener], "target_groups": {ARN: group}}
+        slots = {ARN: {"1": {"id": "i-1", "address": "127.0.0.1", "port": target}}}
+        self.socket = where / "admin.sock"
+        config = where / "haproxy.cfg"
+        config.write_text(render(row, "127.0.0.1", self.socket, where / "none.pem", slots))
+        self.process = subprocess.Popen(["haproxy", "-f", str(config)], stderr=subprocess.DEVNULL)
+        self._wait()
+
+    def get(self, path: str = "/", **headers: str) -> http.client.HTTPResponse:
+        asked = http.client.HTTPConnection("127.0.0.1", self.port, timeout=5)
+        asked.request("GET", path, headers={name.replace("_", "-"): value for name, value in headers.items()})
+        answer = asked.getresponse()
+        answer.read()
+        asked.close()
+        return answer
+
+    def health(self) -> str:
+        with socket.socket(socket.AF_UNIX) as admin:
+            admin.connect(str(self.socket))
+            admin.sendall(b"show stat -1 4 -1\n")
+            text = admin.makefile().read()
+        [line] = [one for one in text.splitlines() if one.startswith(f"{backend_of(ARN)},s1,")]
+        return line.split(",")[17]
+
+    def _wait(self) -> None:
+        until = time.monotonic() + 5
+        while time.monotonic() < until:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        raise AssertionError("HAProxy did not start")
+
+
+@pytest.fixture
+def target() -> Iterator[type[Target]]:
+    kind = type("OneTarget", (Target,), {})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), kind)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    kind.port = server.server_address[1]  # type: ignore[attr-defined]
+    yield kind
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def balanced(tmp_path: Path, target: Any) -> Iterator[Any]:
+    made: list[Balancer] = []
+
+    def make(rules: list[dict[str, Any]], default: dict[str, Any]) -> Balancer:
+        made.append(Balancer(tmp_path, target.port, rules, default))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.process.kill()
+        one.process.wait()
+
+
+FORWARD = {"Type": "forward", "TargetGroupArn": ARN}
+REFUSE = {
+    "Type": "fixed-response",
+    "FixedResponseConfig": {"StatusCode": "403", "MessageBody": "no", "ContentType": "text/plain"},
+}
+SECRET = {"Field": "http-header", "HttpHeaderConfig": {"HttpHeaderName": "X-Edge", "Values": ["s3cret?*"]}}
+
+
+def test_only_requests_with_the_secret_header_are_forwarded(balanced: Any) -> None:
+    balancer = balanced([{"priority": "1", "conditions": [SECRET], "actions": [FORWARD]}], REFUSE)
+
+    assert balancer.get().status == 403
+    assert balancer.get(X_Edge="guess").status == 403
+    answer = balancer.get(X_Edge="s3cret-and-more")
+    assert (answer.status, answer.getheader("X-Seen-Proto")) == (200, "http")
+
+
+def test_the_first_rule_that_matches_decides(balanced: Any) -> None:
+    path = {"Field": "path-pattern", "PathPatternConfig": {"Values": ["/metrics*", "/admin"]}}
+    rules = [
+        {"priority": "1", "conditions": [path], "actions": [REFUSE]},
+        {"priority": "2", "conditions": [{"Field": "path-pattern", "Values": ["/*"]}], "actions": [FORWARD]},
+    ]
+    balancer = balanced(rules, REFUSE)
+
+    assert [balancer.get(path).status for path in ("/metrics/x", "/admin", "/administrator")] == [403, 403, 200]
+
+
+def test_when_every_target_is_unhealthy_requests_still_go_there(balanced: Any, target: Any) -> None:
+    target.health = 500
+    balancer = balanced([], FORWARD)
+    until = time.monotonic() + 10
+    while not balancer.health().startswith("DOWN") and time.monotonic() < until:
+        time.sleep(0.1)
+
+    assert balancer.health().startswith("DOWN")
+    assert balancer.get().status == 200
