@@ -18,6 +18,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ratemyunit_ops.twin.site import Site
+from tests.bench.figures import ended_in_order, keep, load
 from tests.twin.host_ground import HostGround
 
 FLIPS = 44
@@ -29,16 +30,14 @@ CLIENT = Path(__file__).parents[1] / "clients" / "keepalive.py"
 
 def main() -> None:
     """Raise one host, measure, write the figures, and leave nothing."""
-    with tempfile.TemporaryDirectory() as where:
+    before = load()
+    with ended_in_order(), tempfile.TemporaryDirectory() as where:
         host = HostGround(Site(name="bench-flip", port_base=4960), Path(where))
         try:
             figures = measured(host, Path(where))
         finally:
             host.lower()
-    out = Path("bench-out")
-    out.mkdir(exist_ok=True)
-    (out / "flip.json").write_text(json.dumps(figures, indent=2) + "\n")
-    print(json.dumps(figures, indent=2))
+    keep("flip", figures, before)
 
 
 def measured(host: HostGround, where: Path) -> dict[str, Any]:
@@ -52,7 +51,6 @@ def measured(host: HostGround, where: Path) -> dict[str, Any]:
     milliseconds, flips = under_load(host, where / "flips.json", lambda: flip_back_and_forth(host))
     _, control = under_load(host, where / "control.json", lambda: stop_then_start(host))
     return {
-        "bench": "flip",
         "flips": len(milliseconds),
         "flip_ms": {
             "p50": round(statistics.median(milliseconds), 2),

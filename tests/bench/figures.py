@@ -1,0 +1,63 @@
+"""What every bench shares: how a figure is kept, on which machine, under which load, and how a bench ends early."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+OUT = Path("bench-out")
+
+
+def load() -> float:
+    """Return how many processes wanted a core over the last minute."""
+    return round(os.getloadavg()[0], 1)
+
+
+def keep(bench: str, figures: dict[str, Any], load_before: float) -> None:
+    """Write a bench's figures with where and when they were made, and print them."""
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
+    made = {
+        "command": f"make bench-{bench}",
+        "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory),
+        "python": platform.python_version(),
+        "load": [load_before, load()],
+    }
+    text = json.dumps({"bench": bench, "made": made, **figures}, indent=2) + "\n"
+    OUT.mkdir(exist_ok=True)
+    (OUT / f"{bench}.json").write_text(text)
+    print(text)
+
+
+def spread(values: Sequence[float], digits: int = 2) -> dict[str, Any]:
+    """Show a few measurements as what they are: their number, middle and worst."""
+    return {
+        "n": len(values),
+        "median": round(statistics.median(values), digits),
+        "max": round(max(values), digits),
+    }
+
+
+def say(line: str) -> None:
+    """Tell on stderr how far the bench is."""
+    print(f"bench: {line}", file=sys.stderr, flush=True)
+
+
+@contextmanager
+def ended_in_order() -> Iterator[None]:
+    """Let SIGTERM end the bench as Ctrl-C does, so that what it raised is taken down."""
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

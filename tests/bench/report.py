@@ -1,0 +1,188 @@
+"""Make docs/benchmarks.md of what the benches wrote.
+
+    python tests/bench/report.py        takes over what lies in bench-out/, then writes the page
+
+The JSON it is made of is kept in docs/bench/; a test holds the page to it.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+HERE = Path(__file__).resolve().parents[2]
+KEPT = HERE / "docs" / "bench"
+PAGE = HERE / "docs" / "benchmarks.md"
+OUT = Path("bench-out")
+
+Figures = dict[str, Any]
+
+
+class Row(NamedTuple):
+    """One figure beside its control and its target; None where nothing was promised."""
+
+    what: str
+    figure: str
+    control: str
+    target: str
+    met: bool | None = None
+
+
+HEAD = """# Benchmarks
+
+Every figure stands beside a control from the same run: a ratio or a count can be compared on another machine, a
+second alone cannot. All hosts are the twin's (real machines of 1 GiB, real HAProxy, podman and PostgreSQL), so what
+is said of pulls and boots says little about an account. *Load* is the machine's load average before and after:
+benches share it with whatever else runs. This page is made by `python tests/bench/report.py` from `docs/bench/*.json`.
+"""
+
+
+def page(kept: Path) -> str:
+    """Write the page from the kept JSON."""
+    parts = [HEAD]
+    for name, (title, rows) in SECTIONS.items():
+        file = kept / f"{name}.json"
+        if file.exists():
+            figures = json.loads(file.read_text())
+            parts.append(section(title, figures, rows(figures)))
+    return "\n".join(parts)
+
+
+def section(title: str, figures: Figures, rows: list[Row]) -> str:
+    """Write one bench's table, and what made it."""
+    made = figures["made"]
+    machine = f"{made['cores']} cores, {made['memory_gib']} GiB, Python {made['python']}"
+    lines = [f"## {title}", ""]
+    lines += [f"`{made['command']}` · {made['at']} · {machine} · load {made['load'][0]} → {made['load'][1]}", ""]
+    lines += ["| what | figure | control | target | |", "|---|---|---|---|---|"]
+    marks = {None: "", True: "met", False: "**missed**"}
+    lines += [f"| {r.what} | {r.figure} | {r.control} | {r.target} | {marks[r.met]} |" for r in rows]
+    return "\n".join(lines) + "\n"
+
+
+def flip(f: Figures) -> list[Row]:
+    """Show the flips on one host."""
+    control = f["control"]
+    times, reasons = f["flip_ms"], ", ".join(f"{n}x {why}" for why, n in control["reasons"].items())
+    return [
+        Row(
+            f"requests lost over {f['flips']} flips, {f['connections']} kept connections",
+            f"{f['failed']} of {f['sent']:,}",
+            f"{control['failed']} of {control['sent']:,} ({reasons}): {control['what']}",
+            "0",
+            f["failed"] == 0 and control["failed"] > 0,
+        ),
+        Row(
+            "one flip, p99 (file, HAProxy told and asked, proven by a request)",
+            f"{times['p99']} ms (p50 {times['p50']} ms)",
+            f"p99 of the client's answers meanwhile: {f['answer_p99_ms']} ms",
+            f"≤ {f['target_p99_ms']} ms",
+            times["p99"] <= f["target_p99_ms"],
+        ),
+    ]
+
+
+def deploy(f: Figures) -> list[Row]:
+    """Show deploys and warm rollbacks on a whole twin."""
+    client, control, d, back, memory = f["client"], f["control"], f["deploy"], f["rollback"], f["memory"]
+    outage = control["outage_s"]
+    parts = "; ".join(f"{name} {part['median']} s" for name, part in d["parts_s"].items())
+    reasons = ", ".join(f"{n}x {why}" for why, n in control["reasons"].items())
+    return [
+        Row(
+            f"requests lost over {d['wall_s']['n']} deploys and as many rollbacks, {client['connections']} kept "
+            "connections idling 0-2, 4-7 and 50-57 s",
+            f"{client['failed']} of {client['sent']:,}",
+            f"{control['failed']} of {control['sent']:,} ({reasons}): {control['what']}, {control['times']}x",
+            "0",
+            client["failed"] == 0 and control["failed"] > 0,
+        ),
+        Row(
+            "warm rollback, from the keyboard to traffic",
+            f"{back['keyboard_to_traffic_s']['median']} s (worst {back['keyboard_to_traffic_s']['max']} s), "
+            f"{back['ssm_commands']} SSM commands",
+            f"{back['of_outage']}x the {outage['median']} s without an answer that stop-then-start costs",
+            f"≤ {back['target_s']} s with {f['ssm_latency_s']['each_way']:g} s of SSM latency each way",
+            back["keyboard_to_traffic_s"]["max"] <= back["target_s"],
+        ),
+        Row(
+            "rmu's own share of a deploy",
+            f"{d['own_s']['median']} s (worst {d['own_s']['max']} s)",
+            f"of {d['wall_s']['median']} s in all; {parts}",
+            f"≤ {d['target_own_s']} s",
+            d["own_s"]["max"] <= d["target_own_s"],
+        ),
+        Row(
+            "SSM commands for each host and deploy",
+            str(d["ssm_commands"]),
+            "–",
+            f"≤ {d['target_ssm_commands']}",
+            d["ssm_commands"] <= d["target_ssm_commands"],
+        ),
+        Row(
+            "what a flip adds to the p99 of the drop probe's answers",
+            f"{f['added_p99_ms']['median']} ms (worst {f['added_p99_ms']['max']} ms)",
+            "the probe's own baseline, two seconds before the flip",
+            "–",
+        ),
+        Row(
+            "memory a host cannot give back, at its peak",
+            f"{memory['peak_mib']} MiB, {memory['oom_kills']} killed for want of it",
+            f"{memory['control']['mib']} MiB: {memory['control']['what']}",
+            f"< {memory['limit_mib']} MiB, none killed",
+            memory["peak_mib"] < memory["limit_mib"] and memory["oom_kills"] == 0,
+        ),
+    ]
+
+
+def cli(f: Figures) -> list[Row]:
+    """Show what the command line costs before it does anything."""
+
+    def row(control: str, ratio: str) -> Row:
+        shown = f"{f[control]['median_s'] * 1000:.0f} ms: {f[control]['what']}"
+        figure = f"{f[ratio]}x ({f['rmu']['median_s'] * 1000:.0f} ms, median of {f['rounds']})"
+        return Row("`rmu --help`", figure, shown, f"≤ {f['target_ratio']}x", f[ratio] <= f["target_ratio"])
+
+    return [row("control", "ratio"), row("strict_control", "ratio_strict")]
+
+
+def host(f: Figures) -> list[Row]:
+    """Show how long a lost host is gone."""
+    control, total = f["control"], f["total_s"]
+    rows = [
+        Row(
+            f"{f['what']}: until its successor serves, unattended",
+            f"{total['median']} s (worst {total['max']} s, of {total['n']})",
+            f"{f['of_control']}x {control['total_s']['median']} s: {control['what']}",
+            "measured",
+        )
+    ]
+    for part, seconds in f["parts_s"].items():
+        share = f"{seconds['median'] / total['median']:.0%} of it"
+        rows.append(Row(f"– {part}", f"{seconds['median']} s (worst {seconds['max']} s)", share, "–"))
+    return rows
+
+
+SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
+    "deploy": ("Deploys and warm rollbacks", deploy),
+    "flip": ("The flip on the host", flip),
+    "host": ("A host is lost", host),
+    "cli": ("The command line", cli),
+}
+
+
+def main() -> None:
+    """Take over new JSON and write the page."""
+    KEPT.mkdir(parents=True, exist_ok=True)
+    for name in SECTIONS:
+        fresh = OUT / f"{name}.json"
+        if fresh.exists():
+            shutil.copy(fresh, KEPT / fresh.name)
+    PAGE.write_text(page(KEPT))
+
+
+if __name__ == "__main__":
+    main()
