@@ -7,6 +7,7 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from types import FrameType
 
@@ -28,13 +29,23 @@ def new_run_id() -> str:
     return f"r-{datetime.now(UTC):%y%m%d-%H%M%S}-{secrets.token_hex(2)}"
 
 
-def carry_out(w: Wired, plan: Plan, *, dry_run: bool, because: str | None, yes: bool) -> None:
+@dataclass(frozen=True)
+class Asked:
+    """How the operator asked: why, only to look, without questions."""
+
+    because: str | None
+    dry_run: bool
+    yes: bool
+    step: bool = False
+
+
+def carry_out(w: Wired, plan: Plan, asked: Asked) -> None:
     """Show the plan, ask once where the environment wants it, carry it and show the result."""
     w.screen.plan(plan)
-    if dry_run:
+    if asked.dry_run:
         w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
         return
-    session = session_of(w, agreed(w, because, yes, f"{plan.verb} on {plan.environment}?"))
+    session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     finish(w, plan.run, lambda: runs.execute(w.outside, plan, session))
 
 
@@ -48,16 +59,14 @@ def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bo
             w.screen.result(document, [f"Run {run} is given up and undone. {why.state}"])
             return
         w.screen.failure(why, document)
-        w.screen.end()
         raise typer.Exit(why.exit_code) from why
     report = report_run(w.outside.ledger, run)
     served = f"[green]{report.release}[/] serves. " if report.verb in {"deploy", "rollback"} else "Done. "
     w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}."])
-    w.screen.end()
 
 
-def session_of(w: Wired, because: str) -> runs.Session:
-    """Make the session: who acts, how to look, whom to tell."""
+def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
+    """Make the session: who acts, how to look, whom to tell, and with `step` whom to ask before each step."""
     began: dict[int, datetime] = {}
 
     def tell(plan: Plan, event: Event) -> None:
@@ -73,19 +82,20 @@ def session_of(w: Wired, because: str) -> runs.Session:
         look_at=facts,
         parse=parse_plan,
         interrupted=listen_for_interrupts(w),
+        agree=(lambda title: w.screen.confirm(f"{title}: go on?")) if step else (lambda title: True),
         on_event=tell,
         patience=lambda left: w.screen.waiting("watching whether that run still beats", left),
     )
 
 
-def agreed(w: Wired, because: str | None, yes: bool, question: str) -> str:
+def agreed(w: Wired, asked: Asked, question: str) -> str:
     """Get the reason and the consent the environment wants. Raises Mistyped, Refused."""
     if not w.settings.env.confirm:
-        return because or ""
-    because = because or w.screen.ask("Why?")
+        return asked.because or ""
+    because = asked.because or w.screen.ask("Why?")
     if not because:
         raise Mistyped(f"{w.settings.environment} wants a reason", next="add --because 'WHY'")
-    if not yes and not w.screen.confirm(question):
+    if not asked.yes and not w.screen.confirm(question):
         raise Refused("nobody agreed to it", next="add --yes, or answer y on a terminal")
     return because
 

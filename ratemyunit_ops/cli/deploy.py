@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
+from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Step, Yes
 
-Version = Annotated[str, typer.Argument(help="A version pushed with `rmu image push`.", metavar="VERSION")]
+Version = Annotated[str, typer.Argument(help="A version pushed with `rmu image push`.")]
 Bake = Annotated[
     str | None, typer.Option("--bake", help="How long to watch before the old release is let go: 30s, 5m.")
 ]
@@ -30,6 +30,7 @@ def deploy(
     no_probe: NoProbe = False,
     because: Because = None,
     dry_run: DryRun = False,
+    step: Step = False,
     yes: Yes = False,
     no_input: NoInput = False,
     as_json: AsJson = False,
@@ -38,11 +39,12 @@ def deploy(
 
     Example: rmu deploy v42 --env production --because "new search"
     """
-    from ratemyunit_ops.cli.moves import Asked, deploy_it
+    from ratemyunit_ops.cli.carrying import Asked
+    from ratemyunit_ops.cli.moves import deploy_it
     from ratemyunit_ops.cli.wire import wire
 
     w = wire(env, as_json=as_json, may_ask=not no_input)
-    deploy_it(w, version, bake=bake, base=base, probe=not no_probe, asked=Asked(because, dry_run, yes))
+    deploy_it(w, version, bake=bake, base=base, probe=not no_probe, asked=Asked(because, dry_run, yes, step))
 
 
 def rollback(
@@ -50,6 +52,7 @@ def rollback(
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
+    step: Step = False,
     yes: Yes = False,
     no_input: NoInput = False,
     as_json: AsJson = False,
@@ -58,8 +61,9 @@ def rollback(
 
     Example: rmu rollback --env production --because "search is empty"
     """
-    from ratemyunit_ops.cli.moves import Asked, roll_back
+    from ratemyunit_ops.cli.carrying import Asked
+    from ratemyunit_ops.cli.moves import roll_back
     from ratemyunit_ops.cli.wire import wire
 
     w = wire(env, as_json=as_json, may_ask=not no_input)
-    roll_back(w, version, asked=Asked(because, dry_run, yes))
+    roll_back(w, version, asked=Asked(because, dry_run, yes, step))

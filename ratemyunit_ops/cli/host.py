@@ -9,7 +9,7 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
 app = typer.Typer(help="Look at hosts, reboot or replace one.", no_args_is_help=True, rich_markup_mode=None)
-Host = Annotated[str, typer.Argument(help="An instance id, as shown by `rmu host list`.", metavar="HOST")]
+Host = Annotated[str, typer.Argument(help="An instance id, as shown by `rmu host list`.")]
 
 
 @app.command(name="list")
@@ -42,8 +42,8 @@ def reboot(
 
     Example: rmu host reboot i-0abc --because "kernel"
     """
+    from ratemyunit_ops.cli.carrying import Asked
     from ratemyunit_ops.cli.machines import reboot_it
-    from ratemyunit_ops.cli.moves import Asked
     from ratemyunit_ops.cli.wire import wire
 
     reboot_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
@@ -63,8 +63,8 @@ def replace(
 
     Example: rmu host replace i-0abc --because "frozen"
     """
+    from ratemyunit_ops.cli.carrying import Asked
     from ratemyunit_ops.cli.machines import replace_it
-    from ratemyunit_ops.cli.moves import Asked
     from ratemyunit_ops.cli.wire import wire
 
     replace_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))

@@ -9,7 +9,7 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Env
 
 app = typer.Typer(help="Build, push and look at the product image.", no_args_is_help=True, rich_markup_mode=None)
-Version = Annotated[str, typer.Argument(help="The version to be, e.g. v42.", metavar="VERSION")]
+Version = Annotated[str, typer.Argument(help="The version to be, e.g. v42.")]
 
 
 @app.command()

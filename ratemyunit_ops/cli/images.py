@@ -21,7 +21,6 @@ def push_version(w: Wired, version: str) -> None:
     with w.screen.working(f"pushing {version}"):
         digest = there.digest if there else w.builder().push(built, version=version, on_line=w.screen.detail)
     w.screen.result({"version": version, "digest": digest}, [f"{version}: {digest} is in the registry"])
-    w.screen.end()
 
 
 def scan_version(w: Wired, version: str) -> None:

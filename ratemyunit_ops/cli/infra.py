@@ -48,10 +48,11 @@ def apply(
 
     Example: rmu infra apply --env production --because "bigger host"
     """
+    from ratemyunit_ops.cli.carrying import Asked
     from ratemyunit_ops.cli.places import apply_it
     from ratemyunit_ops.cli.wire import wire
 
-    apply_it(wire(env, as_json=as_json, may_ask=not no_input), because=because, dry_run=dry_run, yes=yes)
+    apply_it(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))
 
 
 @app.command()

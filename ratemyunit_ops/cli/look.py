@@ -28,7 +28,6 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
     world = survey(w.outside, w.settings.environment, STATUS)
     report = report_status(world, w.settings.env.front_door, lease_age(w.outside, world))
     w.screen.result(report.model_dump(mode="json"), status_lines(report))
-    w.screen.end()
 
 
 def doctor(env: Env = None, as_json: AsJson = False) -> None:

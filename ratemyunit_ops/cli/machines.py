@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import carry_out, new_run_id
-from ratemyunit_ops.cli.moves import Asked, resumed_own_dead_run
+from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
+from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.planning.hosts import HostRequest, plan_reboot, plan_replace
 from ratemyunit_ops.survey import survey
@@ -20,7 +20,7 @@ def reboot_it(w: Wired, host: str, asked: Asked) -> None:
     request = HostRequest(
         run=new_run_id(), rmu_version=__version__, host=host, booted=w.outside.group.booted(host) or 0.0
     )
-    carry_out(w, plan_reboot(world, request), dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+    carry_out(w, plan_reboot(world, request), asked)
 
 
 def replace_it(w: Wired, host: str, asked: Asked) -> None:
@@ -29,4 +29,4 @@ def replace_it(w: Wired, host: str, asked: Asked) -> None:
         return
     world = survey(w.outside, w.settings.environment, NEEDS)
     request = HostRequest(run=new_run_id(), rmu_version=__version__, host=host)
-    carry_out(w, plan_replace(world, request), dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+    carry_out(w, plan_replace(world, request), asked)

@@ -10,7 +10,7 @@ import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli import deploy, host, image, infra, look, run, shell, twin
-from ratemyunit_ops.errors import Bug, RmuError
+from ratemyunit_ops.errors import Bug, Interrupted, Mistyped, RmuError
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -39,17 +39,30 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 def main() -> None:
     """Run a command and exit with its code."""
     try:
-        app()
+        code = app(standalone_mode=False)
     except RmuError as why:
-        _say(why)
-        sys.exit(why.exit_code)
-    except KeyboardInterrupt:
-        typer.echo("interrupted", err=True)
-        sys.exit(130)
+        code = _say(why)
+    except typer.TyperException as why:
+        code = _mistyped(why)
+    except typer.Abort:
+        code = Interrupted.exit_code
     except Exception:  # noqa: BLE001  (no traceback reaches an operator)
-        bug = _as_bug()
-        _say(bug)
-        sys.exit(bug.exit_code)
+        code = _say(_as_bug())
+    sys.exit(code)
+
+
+def _mistyped(why: typer.TyperException) -> int:
+    """Say what was typed wrong. A command without arguments has shown its help already, as its message."""
+    shows_help = type(why).__name__ == "NoArgsIsHelpError"
+    if shows_help:
+        typer.echo(why.format_message(), err=True)
+        return why.exit_code
+    words = [word for word in sys.argv[1:3] if not word.startswith("-")]
+    known = {str(c.name or getattr(c.callback, "__name__", "")) for c in app.registered_commands} | {
+        str(g.name) for g in app.registered_groups
+    }
+    named = " ".join(words[:1]) if words and words[0] in known else ""
+    return _say(Mistyped(why.format_message(), next=f"rmu {named} --help".replace("  ", " ")))
 
 
 def _as_bug() -> Bug:
@@ -63,7 +76,8 @@ def _as_bug() -> Bug:
     )
 
 
-def _say(why: RmuError) -> None:
+def _say(why: RmuError) -> int:
     from ratemyunit_ops.show.screen import Screen
 
     Screen(as_json="--json" in sys.argv).failure(why)
+    return why.exit_code

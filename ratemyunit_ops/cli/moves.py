@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from datetime import timedelta
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import agreed, carry_out, finish, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_run_id, session_of
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
@@ -28,15 +27,6 @@ HOW = {
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
-@dataclass(frozen=True)
-class Asked:
-    """How the operator asked: why, only to look, without questions."""
-
-    because: str | None
-    dry_run: bool
-    yes: bool
-
-
 def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool, asked: Asked) -> None:
     """Plan a deploy and carry it; go on with a dead run of the same command; say so when it serves already."""
     if resumed_own_dead_run(w, "deploy", version, asked):
@@ -52,7 +42,7 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
             [f"{version} serves already; nothing to do."],
         )
         return
-    carry_out(w, plan, dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+    carry_out(w, plan, asked)
 
 
 def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
@@ -73,7 +63,7 @@ def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
     plan = plan_rollback(world, request)
     target = plan.steps[-1].release.version  # type: ignore[attr-defined]
     w.screen.note(f"back to {target} by {HOW[way_back(world, target, request.warm)]}")
-    carry_out(w, plan, dry_run=asked.dry_run, because=asked.because, yes=asked.yes)
+    carry_out(w, plan, asked)
 
 
 def _request(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool) -> DeployRequest:
@@ -121,7 +111,7 @@ def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked)
     w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
     if asked.dry_run:
         return True
-    session = session_of(w, agreed(w, asked.because, asked.yes, f"resume {seen.run}?"))
+    session = session_of(w, agreed(w, asked, f"resume {seen.run}?"), step=asked.step)
     finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
     return True
 
@@ -134,7 +124,7 @@ def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
     w.screen.note(f"deploy {seen.run} of {seen.owner} is running: asking it to unwind")
     if asked.dry_run:
         return True
-    session = session_of(w, agreed(w, asked.because, asked.yes, f"cancel {seen.run}?"))
+    session = session_of(w, agreed(w, asked, f"cancel {seen.run}?"), step=asked.step)
     outcome = runs.cancel(w.outside, seen.run, session)
     report = report_run(w.outside.ledger, seen.run)
     document = {**report.model_dump(exclude={"verb"}), "outcome": "done" if outcome == "rolled_back" else outcome}

@@ -10,6 +10,7 @@ Env = Annotated[str | None, typer.Option("--env", help="Environment of rmu.toml;
 AsJson = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, progress as JSON lines on stderr.")]
 Because = Annotated[str | None, typer.Option("--because", help="Why; kept in the journal.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.")]
+Step = Annotated[bool, typer.Option("--step", help="Ask before each step; no stops the run, resumable.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (CI).")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; refuse instead.")]
-RunId = Annotated[str, typer.Argument(help="A run, as shown by `rmu history`.", metavar="RUN")]
+RunId = Annotated[str, typer.Argument(help="A run, as shown by `rmu history`.")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import agreed, carry_out, finish, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_run_id, session_of
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
@@ -19,13 +19,12 @@ from ratemyunit_ops.survey import survey
 
 def bootstrap_it(w: Wired, *, yes: bool) -> None:
     """Apply the bootstrap root, then make the secrets that are missing."""
-    agreed(w, "bootstrap", yes, f"bootstrap {w.settings.environment}?")
+    agreed(w, Asked("bootstrap", False, yes), f"bootstrap {w.settings.environment}?")
     with w.screen.working("terraform apply bootstrap"):
         done = w.outside.infra.apply("bootstrap", w.names(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
     made = w.outside.secrets.ensure(SECRETS)
     document = {"created": done.create, "secrets": made}
     w.screen.result(document, [f"{len(done.create)} places made, {len(made)} secrets made"])
-    w.screen.end()
 
 
 def show_plan(w: Wired) -> None:
@@ -42,16 +41,16 @@ def show_drift(w: Wired) -> None:
         raise typer.Exit(3)
 
 
-def apply_it(w: Wired, *, because: str | None, dry_run: bool, yes: bool) -> None:
+def apply_it(w: Wired, asked: Asked) -> None:
     """Plan an apply and carry it; go on with a dead apply."""
     seen = runs.unfinished(w.outside)
     if seen is not None:
         if read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "infra apply":
             raise busy(seen)
         w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
-        if dry_run:
+        if asked.dry_run:
             return
-        session = session_of(w, agreed(w, because, yes, f"resume {seen.run}?"))
+        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"))
         finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
         return
     summary = _summary(w)
@@ -66,7 +65,7 @@ def apply_it(w: Wired, *, because: str | None, dry_run: bool, yes: bool) -> None
         variables=w.variables(),
     )
     plan = plan_apply(survey(w.outside, w.settings.environment, ()), request, summary)
-    carry_out(w, plan, dry_run=dry_run, because=because, yes=yes)
+    carry_out(w, plan, asked)
 
 
 def destroy_it(w: Wired, *, yes: bool) -> None:

@@ -8,9 +8,7 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, Env, NoInput, RunId, Yes
 
-MaybeRun = Annotated[
-    str | None, typer.Argument(help="The run; else the one that holds the environment.", metavar="[RUN]")
-]
+MaybeRun = Annotated[str | None, typer.Argument(help="The run; else the one that holds the environment.")]
 
 
 def register(app: typer.Typer) -> None:
@@ -31,13 +29,13 @@ def resume(
 
     Example: rmu resume r-261124-031500-ab12
     """
-    from ratemyunit_ops.cli.carrying import agreed, finish, session_of
+    from ratemyunit_ops.cli.carrying import Asked, agreed, finish, session_of
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.engine import run as runs
 
     w = wire(env, as_json=as_json, may_ask=not no_input)
     name = run or w.open_run()
-    session = session_of(w, agreed(w, because, yes, f"resume {name}?"))
+    session = session_of(w, agreed(w, Asked(because, False, yes), f"resume {name}?"))
     finish(w, name, lambda: runs.resume(w.outside, name, session))
 
 
@@ -53,12 +51,12 @@ def abandon(
 
     Example: rmu abandon r-261124-031500-ab12 --because "wrong version"
     """
-    from ratemyunit_ops.cli.carrying import agreed, finish, session_of
+    from ratemyunit_ops.cli.carrying import Asked, agreed, finish, session_of
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.engine import run as runs
 
     w = wire(env, as_json=as_json, may_ask=not no_input)
-    session = session_of(w, agreed(w, because, yes, f"abandon {run}?"))
+    session = session_of(w, agreed(w, Asked(because, False, yes), f"abandon {run}?"))
     finish(w, run, lambda: runs.abandon(w.outside, run, session), undone_is_success=True)
 
 

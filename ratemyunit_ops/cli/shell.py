@@ -26,11 +26,11 @@ def execute(
 
     Example: rmu exec -- systemctl status rmu-blue
     """
-    from ratemyunit_ops.cli.carrying import agreed
+    from ratemyunit_ops.cli.carrying import Asked, agreed
     from ratemyunit_ops.cli.moves import duration
     from ratemyunit_ops.cli.onhosts import run_argv
     from ratemyunit_ops.cli.wire import wire
 
     w = wire(env, as_json=as_json)
-    agreed(w, because, True, "")
+    agreed(w, Asked(because, False, True), "")
     run_argv(w, argv, host, duration(timeout))

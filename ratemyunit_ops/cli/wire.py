@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -105,6 +106,7 @@ def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True, reach:
     settings = settings_file.load(env)
     screen = Screen(as_json=as_json, may_ask=may_ask)
     screen.frame(settings.environment, settings.env.account or "not named", settings.env.front_door)
+    atexit.register(screen.end)  # the last line, also after a failure that main prints
     wired = Wired(outside=compose(settings), settings=settings, screen=screen, who=settings_file.user())
     if reach:
         _right_account(wired)

@@ -41,6 +41,7 @@ class Carrier:
     journal: Journal
     look_at: LookAt
     interrupted: Callable[[], bool] = lambda: False
+    agree: Callable[[str], bool] = lambda title: True
 
 
 class Cancelled(Failed):
@@ -140,7 +141,7 @@ def _may_go_on(c: Carrier, n: int) -> None:
     """See between two steps whether anyone cancelled, interrupted, or took the lease."""
     title = c.journal.plan.steps[n].title()
     _end_if_cancelled(c)
-    if c.interrupted():
+    if c.interrupted() or not c.agree(title):
         c.journal.write("interrupted", facts={"before": title})
         raise Interrupted(
             f"interrupted before: {title}",

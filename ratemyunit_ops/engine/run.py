@@ -29,6 +29,7 @@ class Session:
     look_at: LookAt
     parse: Callable[[dict[str, Any]], Plan]
     interrupted: Callable[[], bool] = lambda: False
+    agree: Callable[[str], bool] = lambda title: True
     on_event: Callable[[Plan, Event], None] = lambda plan, event: None
     patience: Callable[[float], None] = lambda seconds: None
 
@@ -148,7 +149,7 @@ def _is_open(o: Outside, run: str) -> None:
 
 def _carrier(o: Outside, s: Session, lease: Lease, journal: Journal) -> Carrier:
     journal.on_event = lambda event: s.on_event(journal.plan, event)
-    return Carrier(o=o, lease=lease, journal=journal, look_at=s.look_at, interrupted=s.interrupted)
+    return Carrier(o=o, lease=lease, journal=journal, look_at=s.look_at, interrupted=s.interrupted, agree=s.agree)
 
 
 def _unreadable(run: str, why: ValidationError) -> HalfWay:
