@@ -18,8 +18,8 @@ NoProbe = Annotated[bool, typer.Option("--no-probe", help="Do not measure droppe
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    app.command()(deploy)
-    app.command()(rollback)
+    app.command(short_help="Bring VERSION live without dropping a request.")(deploy)
+    app.command(short_help="Send traffic back, or cancel a running deploy.")(rollback)
 
 
 def deploy(

@@ -28,7 +28,7 @@ def list_hosts(env: Env = None, as_json: AsJson = False) -> None:
     w.screen.table("", ("host", "address", "state"), [(i.id, i.address, i.state) for i in found])
 
 
-@app.command()
+@app.command(short_help="Reboot one host.")
 def reboot(
     host: Host,
     env: Env = None,
@@ -49,7 +49,7 @@ def reboot(
     reboot_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
 
 
-@app.command()
+@app.command(short_help="End one host; its group makes a new one.")
 def replace(
     host: Host,
     env: Env = None,

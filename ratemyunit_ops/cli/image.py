@@ -12,7 +12,7 @@ app = typer.Typer(help="Build, push and look at the product image.", no_args_is_
 Version = Annotated[str, typer.Argument(help="The version to be, e.g. v42.")]
 
 
-@app.command()
+@app.command(short_help="Build the checked-out app/.")
 def build(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     """Build the checked-out app/; a tree that was built before is found by its key.
 
@@ -29,7 +29,7 @@ def build(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
+@app.command(short_help="Push under VERSION, building if need be.")
 def push(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     """Build if need be and push under VERSION; a version that is there with another digest is refused.
 
@@ -41,7 +41,7 @@ def push(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     push_version(wire(env, as_json=as_json), version)
 
 
-@app.command(name="list")
+@app.command(name="list", short_help="List the images in the registry.")
 def list_images(env: Env = None, as_json: AsJson = False) -> None:
     """List the images in the registry, and which ones are protected from expiry.
 
@@ -58,7 +58,7 @@ def list_images(env: Env = None, as_json: AsJson = False) -> None:
     w.screen.table("", ("digest", "size", "scan", "tags"), rows)
 
 
-@app.command()
+@app.command(short_help="Show what the scan found in VERSION.")
 def scan(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     """Show what the registry's scan found in VERSION; exit 3 when CRITICAL.
 

@@ -11,7 +11,7 @@ app = typer.Typer(
 )
 
 
-@app.command()
+@app.command(short_help="Make state bucket, table and first secrets.")
 def bootstrap(env: Env = None, yes: Yes = False, no_input: NoInput = False, as_json: AsJson = False) -> None:
     """Make the state bucket, the ledger table and the first secrets; safe to repeat. The one effect without a journal.
 
@@ -35,7 +35,7 @@ def plan(env: Env = None, as_json: AsJson = False) -> None:
     show_plan(wire(env, as_json=as_json))
 
 
-@app.command()
+@app.command(short_help="Bring the stack to what Terraform says.")
 def apply(
     env: Env = None,
     because: Because = None,
@@ -55,7 +55,7 @@ def apply(
     apply_it(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))
 
 
-@app.command()
+@app.command(short_help="Exit 3 when the world has drifted.")
 def drift(env: Env = None, as_json: AsJson = False) -> None:
     """Tell whether the world still is what Terraform says; exit 3 when not.
 
@@ -80,7 +80,7 @@ def output(env: Env = None, as_json: AsJson = False) -> None:
     w.screen.result({"output": found}, [f"{name} = {value}" for name, value in sorted(found.items())])
 
 
-@app.command()
+@app.command(short_help="Destroy the stack, unless it is protected.")
 def destroy(env: Env = None, yes: Yes = False, no_input: NoInput = False, as_json: AsJson = False) -> None:
     """Destroy the stack; refused while the database is protected from deletion.
 

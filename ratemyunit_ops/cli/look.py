@@ -11,8 +11,9 @@ from ratemyunit_ops.cli.options import AsJson, Env
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (status, doctor, logs):
-        app.command()(command)
+    app.command(short_help="Show who serves what now.")(status)
+    app.command(short_help="Tell what is missing, and what mends it.")(doctor)
+    app.command(short_help="Show the newest lines of a log on the hosts.")(logs)
 
 
 def status(env: Env = None, as_json: AsJson = False) -> None:

@@ -13,8 +13,10 @@ MaybeRun = Annotated[str | None, typer.Argument(help="The run; else the one that
 
 def register(app: typer.Typer) -> None:
     """Add the commands."""
-    for command in (resume, abandon, history, show):
-        app.command()(command)
+    app.command(short_help="Finish a run that was killed or interrupted.")(resume)
+    app.command(short_help="Give a dead run up: undo what it started.")(abandon)
+    app.command(short_help="List past runs, newest first.")(history)
+    app.command(short_help="Show one run's timeline.")(show)
 
 
 def resume(
