@@ -96,6 +96,8 @@ def _group(group: FakeAutoScalingGroup) -> dict[str, Any]:
     return {
         "name": group.name,
         "region": group.region,
+        "desired": int(group.desired_capacity or 0),
+        "active": len(group.active_instances()),
         "health_type": group.health_check_type,
         "grace": int(group.health_check_grace_period or 0),
         "suspended": [one["ProcessName"] for one in group.suspended_processes],

@@ -18,12 +18,20 @@ class Groups:
     def step(self, wanted: dict[str, Any]) -> None:
         """Replace every instance that is not healthy, unless someone suspended that."""
         for group in wanted["groups"]:
+            if group["active"] < group["desired"] and "Launch" not in group["suspended"]:
+                self._fill(group)
             if {"HealthCheck", "ReplaceUnhealthy"} & set(group["suspended"]):
                 continue
             for one in group["instances"]:
                 why = sickness(group, one, time.time())
                 if why:
                     self._replace(group, one["id"], why)
+
+    def _fill(self, group: dict[str, Any]) -> None:
+        """Launch what is missing: a launch that failed once is tried again, as on AWS."""
+        print(f"groups: {group['name']} has {group['active']} of {group['desired']}", flush=True)
+        asg = self.record.client("autoscaling", group["region"])
+        asg.set_desired_capacity(AutoScalingGroupName=group["name"], DesiredCapacity=group["desired"])
 
     def _replace(self, group: dict[str, Any], id: str, why: str) -> None:
         print(f"groups: {id} of {group['name']} is replaced: {why}", flush=True)
