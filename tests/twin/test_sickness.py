@@ -32,7 +32,7 @@ def member(**more: Any) -> dict[str, Any]:
         "lifecycle": "InService",
         "health": "Healthy",
         "machine": "running",
-        "in_service_at": 0.0,
+        "in_service_at": 1.0,
         "targets": ["healthy"],
     }
     return {**plain, **more}
