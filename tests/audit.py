@@ -1,6 +1,6 @@
 """Known vulnerabilities of the locked requirements, strictly: a package that could not be looked up is no clean bill.
 
-pip-audit skips what it cannot look up and then reports "no known vulnerabilities"; this counts what it really asked about.
+pip-audit skips what it cannot look up, then reports "no known vulnerabilities"; this counts what it really asked about.
 """
 
 import json

@@ -106,7 +106,7 @@ def acquire(o: Outside, run: str, owner: str) -> Lease:
     seen = read_lease(o.ledger)
     if seen is not None and held(seen):
         raise busy(seen)
-    return _take(o, seen, run, owner)
+    return take(o, seen, run, owner)
 
 
 def take_over(o: Outside, run: str, owner: str, *, patience: Callable[[float], None] = lambda seconds: None) -> Lease:
@@ -117,12 +117,12 @@ def take_over(o: Outside, run: str, owner: str, *, patience: Callable[[float], N
     """
     seen = read_lease(o.ledger)
     if seen is None or not held(seen):
-        return _take(o, seen, run, owner)
+        return take(o, seen, run, owner)
     if seen.run != run:
         raise busy(seen)
     if seen.heartbeat != LET_GO:
         _watch_it_stand_still(o, seen, patience)
-    return _take(o, seen, run, owner)
+    return take(o, seen, run, owner)
 
 
 def _watch_it_stand_still(o: Outside, seen: LeaseView, patience: Callable[[float], None]) -> None:
@@ -149,7 +149,8 @@ def clear(o: Outside, seen: LeaseView, *, ended: bool, patience: Callable[[float
     o.ledger.put_lease(seen.model_copy(update=FREE), seen=seen)
 
 
-def _take(o: Outside, seen: LeaseView | None, run: str, owner: str) -> Lease:
+def take(o: Outside, seen: LeaseView | None, run: str, owner: str) -> Lease:
+    """Take the lease for a run if it is still as seen: free, let go, or watched standing still. Raises LeaseLost."""
     new = LeaseView(
         run=run,
         owner=owner,

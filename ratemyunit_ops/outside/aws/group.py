@@ -1,8 +1,8 @@
 """The hosts' places in their Auto Scaling group.
 
 Standby needs desired - 1 >= min, or the group launches a second host [ASG, "Temporarily removing instances"]; so the
-minimum is lowered while a host stands by and put back when it rejoins. The group's own tag keeps the old minimum, which is
-how a janitor, or the next rejoin, finds it after a crash.
+minimum is lowered while a host stands by and put back when it rejoins. The group's own tag keeps the old minimum,
+which is how a janitor, or the next rejoin, finds it after a crash.
 """
 
 from __future__ import annotations
