@@ -9,7 +9,7 @@ from __future__ import annotations
 import traceback
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 from ratemyunit_ops.engine.journal import Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
@@ -28,6 +28,7 @@ from ratemyunit_ops.model import Facts, Fence
 from ratemyunit_ops.ports import Clock, Outside
 from ratemyunit_ops.steps.base import Change, Check, Plan
 
+T = TypeVar("T")
 LookAt = Callable[[Outside, Iterable[str]], Facts]
 """Reads named facts of the world (live, hosts, database, serving), to hold a plan's `expects` and `holds` against."""
 
@@ -173,7 +174,7 @@ def _frontier_is_settled(c: Carrier, n: int) -> bool:
     started = c.journal.ever(n, "started")
     if not (isinstance(step, Change) and started and step.serves()):
         _same_world(c, _serving_by_the_journal(c.journal), "is not what this run left")
-    if not isinstance(step, Change) or not step.done(c.o):
+    if not isinstance(step, Change) or not _look(c, lambda: step.done(c.o)):
         return False
     if started and _has_entries(step):
         return False  # its ledger items belong to its own `done`: do it again, it is safe to repeat
@@ -198,27 +199,31 @@ def _serving_by_the_journal(journal: Journal) -> Facts:
 def _same_world(c: Carrier, expected: Facts, how: str) -> None:
     if not expected:
         return
-    begun = _any_change_started(c.journal)
-    run = c.journal.plan.run
-    try:
-        seen = c.look_at(c.o, tuple(expected))
-    except LedgerDown:
-        raise
-    except RmuError as why:
-        if not begun:
-            raise
-        raise HalfWay(why.what, state=f"Run {run} stopped and did nothing more.", next=f"rmu resume {run}") from why
-    different = _difference(expected, seen)
+    different = _difference(expected, _look(c, lambda: c.look_at(c.o, tuple(expected))))
     if different is None:
         return
     name, before, now = different
-    if not begun:
+    run = c.journal.plan.run
+    if not _any_change_started(c.journal):
         raise Failed(f"{name} {how}: planned on {before}, now {now}", state="", next=f"rmu show {run}")
     raise HalfWay(
         f"{name} {how}: {before} is now {now}",
         state=f"Run {run} stopped and did nothing more.",
         next=f"rmu abandon {run}",
     )
+
+
+def _look(c: Carrier, ask: Callable[[], T]) -> T:
+    """Look before anything more is done. What cannot be seen is no reason to unwind: stop, and look again later."""
+    try:
+        return ask()
+    except LedgerDown:
+        raise
+    except RmuError as why:
+        if not _any_change_started(c.journal):
+            raise
+        run = c.journal.plan.run
+        raise HalfWay(why.what, state=f"Run {run} stopped and did nothing more.", next=f"rmu resume {run}") from why
 
 
 def _difference(expected: Facts, seen: Facts) -> tuple[str, Any, Any] | None:

@@ -150,7 +150,7 @@ def clear(o: Outside, seen: LeaseView, *, ended: bool, patience: Callable[[float
 
 
 def take(o: Outside, seen: LeaseView | None, run: str, owner: str) -> Lease:
-    """Take the lease for a run if it is still as seen: free, let go, or watched standing still. Raises LeaseLost."""
+    """Take the lease for a run if it still is what was seen: free, let go, or standing still. Raises LeaseLost."""
     new = LeaseView(
         run=run,
         owner=owner,

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ratemyunit_ops.engine.carry import Carrier, LookAt, carry, unwind
 from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, outline, reopen
-from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take_over
+from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take, take_over
 from ratemyunit_ops.errors import Busy, HalfWay, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.ports import Outside
@@ -67,8 +67,8 @@ def resume(o: Outside, run: str, s: Session) -> None:
     carry(_carrier(o, s, lease, journal))
 
 
-def abandon(o: Outside, run: str, s: Session) -> None:
-    """Take over a dead or interrupted run and undo what it started.
+def abandon(o: Outside, run: str, s: Session, *, watched: LeaseView | None = None) -> None:
+    """Take over a dead or interrupted run and undo what it started; `watched` is its lease, seen standing still.
 
     Raises:
         RolledBack: all of it is undone.
@@ -76,7 +76,7 @@ def abandon(o: Outside, run: str, s: Session) -> None:
     """
     _clear_leftover(o, s)
     _is_open(o, run)
-    lease = take_over(o, run, s.who, patience=s.patience)
+    lease = take(o, watched, run, s.who) if watched else take_over(o, run, s.who, patience=s.patience)
     try:
         journal = reopen(o, run, token=lease.view.token, parse=s.parse)
     except ValidationError as why:
@@ -102,15 +102,15 @@ def cancel(o: Outside, run: str, s: Session, *, within: timedelta = timedelta(mi
         if now != beat:
             beat, since = now, o.clock.monotonic()
         if seen is not None and (seen.heartbeat == LET_GO or o.clock.monotonic() - since >= 30):
-            return _unwind_the_dead(o, run, s)
+            return _unwind_the_dead(o, seen, s)
         o.clock.sleep(0.5)
     raise Busy(f"run {run} was asked to unwind but has not ended", next=f"rmu show {run}")
 
 
-def _unwind_the_dead(o: Outside, run: str, s: Session) -> str:
+def _unwind_the_dead(o: Outside, watched: LeaseView, s: Session) -> str:
     with suppress(RolledBack):
-        abandon(o, run, s)
-    header = read_header(o.ledger, run)
+        abandon(o, watched.run, s, watched=watched)
+    header = read_header(o.ledger, watched.run)
     return header.outcome or "half_way" if header else "half_way"
 
 

@@ -351,6 +351,17 @@ def test_a_resume_that_cannot_look_does_nothing_and_can_be_tried_again(world: Fa
     assert bob.resume(run).code == 0
 
 
+def test_a_resume_that_cannot_ask_whether_its_step_is_true_does_not_unwind(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done still_works")
+    world.fail("fleet.survey", Unreachable("the agents do not answer", next=""))
+
+    ended = bob.resume(run)
+
+    assert ended.code == HalfWay.exit_code
+    assert not any("undo" in line for line in story(world, run))
+    assert bob.resume(run).code == 0
+
+
 def test_a_check_that_passed_stays_passed(world: FakeWorld, bob: Operator) -> None:
     run = kill_deploy(world, "done ready")
     asked = world.faults.calls.count("fleet.ready")
@@ -453,10 +464,12 @@ def test_a_rollback_during_the_bake_unwinds_the_deploy_and_is_never_busy(
 
 def test_a_rollback_behind_a_dead_deploy_takes_over_and_unwinds_it(world: FakeWorld, bob: Operator) -> None:
     run = kill_deploy(world, "done start_worker")
+    begun = world.clock.seconds
 
     ended = bob.rollback()
 
     assert ended.code == 0
+    assert world.clock.seconds - begun < 32  # thirty to see that it is dead; the rest is unwinding
     assert outcome(world, run) == "rolled_back"
     assert world.serving() == {"v41"} == world.workers()
 

@@ -123,9 +123,9 @@ def test_of_two_takers_one_wins(world: FakeWorld) -> None:
     bob, eve = world.outside("bob@ci"), world.outside("eve@laptop")
     seen = read_lease(bob.ledger)
 
-    leases._take(bob, seen, "r-1", "bob@ci")
+    leases.take(bob, seen, "r-1", "bob@ci")
     with pytest.raises(LeaseLost):
-        leases._take(eve, seen, "r-1", "eve@laptop")
+        leases.take(eve, seen, "r-1", "eve@laptop")
 
     assert item(world).owner == "bob@ci"
 
