@@ -141,7 +141,6 @@ def _forward(c: Carrier) -> None:
 def _may_go_on(c: Carrier, n: int) -> None:
     """See between two steps whether anyone cancelled, interrupted, or took the lease."""
     title = c.journal.plan.steps[n].title()
-    _end_if_cancelled(c)
     if c.interrupted() or not c.agree(title):
         c.journal.write("interrupted", facts={"before": title})
         raise Interrupted(
@@ -149,6 +148,7 @@ def _may_go_on(c: Carrier, n: int) -> None:
             state=f"Everything before it is done and journaled as run {c.journal.plan.run}.",
             next=f"rmu resume {c.journal.plan.run}   (or: rmu abandon {c.journal.plan.run})",
         )
+    _end_if_cancelled(c)  # after the question: a person may think for an hour, and meanwhile another one cancels
     if not c.lease.may_act():
         raise LeaseLost(
             "the ledger could not be reached for 20 s, so no further step was started",

@@ -37,6 +37,7 @@ class QuietScreen:
     document: dict[str, Any] | None = None
     planned: Plan | None = None
     interrupted: Callable[[], bool] = lambda: False
+    answer: Callable[[str], bool] = lambda question: True
 
     def frame(self, environment: str, account: str, front_door: str) -> None: ...
 
@@ -49,6 +50,9 @@ class QuietScreen:
 
     def note(self, text: str) -> None:
         self.said.append(text)
+
+    def confirm(self, question: str) -> bool:
+        return self.answer(question)
 
     def waiting(self, text: str, left: float) -> None: ...
 
@@ -85,14 +89,22 @@ class Operator:
     """Types commands, and may press Ctrl-C from a moment on. A killed command answers 137; its process is gone."""
 
     def __init__(
-        self, world: FakeWorld, who: str = "ann@laptop", *, interrupted: Callable[[], bool] = lambda: False
+        self,
+        world: FakeWorld,
+        who: str = "ann@laptop",
+        *,
+        interrupted: Callable[[], bool] = lambda: False,
+        answer: Callable[[str], bool] = lambda question: True,
     ) -> None:
         self.world = world
         self.who = who
         self._interrupted = interrupted
+        self._answer = answer
 
-    def deploy(self, version: str, *, bake: str = "60s", base: str | None = None, dry_run: bool = False) -> Ended:
-        asked = Asked(because="a test", dry_run=dry_run, yes=True)
+    def deploy(
+        self, version: str, *, bake: str = "60s", base: str | None = None, dry_run: bool = False, step: bool = False
+    ) -> Ended:
+        asked = Asked(because="a test", dry_run=dry_run, yes=True, step=step)
         return self._type(lambda w: moves.deploy_it(w, version, bake=bake, base=base, probe=True, asked=asked))
 
     def rollback(self, version: str | None = None) -> Ended:
@@ -114,7 +126,7 @@ class Operator:
         return self._type(act)
 
     def _type(self, command: Callable[[Wired], None]) -> Ended:
-        screen = QuietScreen(interrupted=self._interrupted)
+        screen = QuietScreen(interrupted=self._interrupted, answer=self._answer)
         w = Wired(
             outside=self.world.outside(self.who),
             settings=SETTINGS,

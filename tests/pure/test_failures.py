@@ -130,6 +130,28 @@ def test_f18_a_release_that_falls_over_in_the_bake_is_unwound_at_once_not_at_the
     assert world.lost == []  # v41 stood behind it
 
 
+def test_f18_a_cancel_that_comes_while_a_person_is_asked_is_heeded_before_the_step(world: FakeWorld) -> None:
+    def think(question: str) -> bool:
+        if question.startswith("serve"):
+            world.clock.sleep(3600)
+            ask_cancel(world.outside("bob@ci"), "r-001", who="bob@ci", because="it is bad")
+        return True
+
+    ended = Operator(world, answer=think).deploy("v42", step=True)
+
+    assert ended.code == RolledBack.exit_code
+    assert [h.log.count("serve") for h in world.hosts] == [0, 0]
+    assert world.running() == {"v41"}
+
+
+def test_a_step_nobody_agrees_to_is_not_done_and_the_run_can_be_resumed(world: FakeWorld, bob: Operator) -> None:
+    ended = Operator(world, answer=lambda question: not question.startswith("serve")).deploy("v42", step=True)
+
+    assert ended.code == 130
+    assert world.serving() == {"v41"}
+    assert bob.resume().code == 0
+
+
 def test_f18_a_bake_ends_by_the_clock_however_slow_each_look_is(world: FakeWorld, ann: Operator) -> None:
     world.front_door_takes = 7.0
 
