@@ -1,12 +1,10 @@
-"""EC2's small holes: reboots are counted for the keeper, a template's later versions launch too, endpoints are kept."""
+"""EC2's small holes: reboots are counted for the keeper, Instance Connect endpoints are kept."""
 
 from typing import Any
 
 from moto.core.responses import ActionResult
 from moto.ec2.models.instances import Instance, MetadataOptions
-from moto.ec2.models.launch_templates import LaunchTemplate, LaunchTemplateVersion
 from moto.ec2.responses import EC2Response
-from moto.ec2.utils import parse_user_data
 from moto.moto_api._internal import mock_random
 
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
@@ -14,7 +12,6 @@ from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 ENDPOINTS: dict[str, dict[str, Any]] = {}
 
 _reboot = Instance.reboot
-_create_version = LaunchTemplate.create_version
 
 
 @mend(Instance)
@@ -22,14 +19,6 @@ def reboot(self: Instance) -> None:
     """Note one more reboot; the keeper compares the count."""
     _reboot(self)
     self.reboots = getattr(self, "reboots", 0) + 1  # type: ignore[attr-defined]
-
-
-@mend(LaunchTemplate)
-def create_version(self: LaunchTemplate, data: dict[str, Any], description: str) -> LaunchTemplateVersion:
-    """Read a version's user data as a template's first one is read: moto cannot launch from a version added later."""
-    if "UserData" in data:
-        data = {**data, "UserData": parse_user_data(data["UserData"])}
-    return _create_version(self, data, description)
 
 
 def dress(instance: Instance, template: dict[str, Any]) -> None:
