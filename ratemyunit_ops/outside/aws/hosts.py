@@ -158,7 +158,9 @@ class Hosts:
     def _addresses(self, ids: Sequence[str]) -> dict[str, str]:
         if not ids:
             return {}
-        listed = self.account.pages("ec2", "DescribeInstances", "Reservations", InstanceIds=list(ids))
+        # By filter, since naming an instance that EC2 does not know yet, or no more, is an error for all of them.
+        here = [{"Name": "instance-id", "Values": list(ids)}]
+        listed = self.account.pages("ec2", "DescribeInstances", "Reservations", Filters=here)
         return {i["InstanceId"]: i.get("PrivateIpAddress", "") for r in listed for i in r["Instances"]}
 
     def _note_skew(self, page: dict[str, Any]) -> None:

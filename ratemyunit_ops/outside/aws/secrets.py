@@ -33,8 +33,10 @@ class SsmSecrets:
 
     def names(self) -> tuple[str, ...]:
         """List the names of the app's secrets, as a release keeps them."""
+        # DescribeParameters knows no values, so whoever deploys need not be allowed to read one.
         path = f"{self._base}app/"
-        found = self._account.pages("ssm", "GetParametersByPath", "Parameters", Path=path, WithDecryption=False)
+        here = [{"Key": "Path", "Option": "OneLevel", "Values": [path.rstrip("/")]}]
+        found = self._account.pages("ssm", "DescribeParameters", "Parameters", ParameterFilters=here)
         return tuple(sorted(p["Name"].removeprefix(path) for p in found))
 
     def _make(self, name: str) -> bool:

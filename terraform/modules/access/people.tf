@@ -56,31 +56,17 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["*"]
   }
 
+  # Nothing is ever taken away: a lease is freed by writing it empty, since its
+  # generation must go on counting, or a host's fence would let an older run in.
   statement {
     sid = "Ledger"
     actions = [
-      "dynamodb:BatchGetItem",
       "dynamodb:ConditionCheckItem",
-      "dynamodb:DescribeTable",
       "dynamodb:GetItem",
       "dynamodb:PutItem",
       "dynamodb:Query",
-      "dynamodb:UpdateItem",
     ]
     resources = [local._arn.table]
-  }
-
-  # Only the lease is ever taken away; a run's events and releases stay.
-  statement {
-    sid       = "GiveBackTheLease"
-    actions   = ["dynamodb:DeleteItem"]
-    resources = [local._arn.table]
-
-    condition {
-      test     = "ForAllValues:StringEquals"
-      variable = "dynamodb:LeadingKeys"
-      values   = ["lease"]
-    }
   }
 
   statement {
@@ -95,7 +81,8 @@ data "aws_iam_policy_document" "deploy" {
     resources = ["${local._arn.secrets}/places", "${local._arn.secrets}/places/*"]
   }
 
-  # The names of the app's secrets, never their values.
+  # The names of the app's secrets, never their values: to read them by path would
+  # be to read them, since whoever may ask SSM may also use its key.
   statement {
     sid       = "SecretNames"
     actions   = ["ssm:DescribeParameters"]
@@ -106,7 +93,6 @@ data "aws_iam_policy_document" "deploy" {
     sid = "Images"
     actions = [
       "ecr:BatchCheckLayerAvailability",
-      "ecr:BatchDeleteImage",
       "ecr:BatchGetImage",
       "ecr:CompleteLayerUpload",
       "ecr:DescribeImageScanFindings",
@@ -127,10 +113,10 @@ data "aws_iam_policy_document" "operate" {
   statement {
     sid = "Hosts"
     actions = [
+      "autoscaling:CreateOrUpdateTags", # the minimum of before a standby
+      "autoscaling:DeleteTags",
       "autoscaling:EnterStandby",
       "autoscaling:ExitStandby",
-      "autoscaling:ResumeProcesses",
-      "autoscaling:SuspendProcesses",
       "autoscaling:TerminateInstanceInAutoScalingGroup",
       "autoscaling:UpdateAutoScalingGroup",
     ]
