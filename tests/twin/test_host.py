@@ -212,7 +212,7 @@ def test_f31_out_of_memory_kills_the_newcomer_and_not_what_serves(host: HostGrou
 
     host.prepare("v3", EAT_MIB="1200")
     assert host.start("v3")["outcome"] == "changed"
-    time.sleep(15)
+    time.sleep(20)
 
     newcomer = host.shell(restarts + host.unit("v3"))
     host.ask("stop", release=host.ref("v3"))
