@@ -4,6 +4,7 @@ moto launches and forgets at once. Here a launched instance is Pending until its
 launch hook is completed, and only then InService and registered; a leaving one drains before it is terminated.
 """
 
+import threading
 import time
 import uuid
 from datetime import UTC, datetime
@@ -22,6 +23,10 @@ LAUNCHING = "autoscaling:EC2_INSTANCE_LAUNCHING"
 LEAVING = ("Terminating", "Terminated", "Detached")
 REFRESHES: dict[str, list[dict[str, Any]]] = {}
 
+# Requests come in threads, and moto's groups have no lock: two of them would launch one instance each.
+MOVING = threading.RLock()
+
+_call_action = AutoScalingResponse.call_action
 _launch = FakeAutoScalingGroup.replace_autoscaling_group_instances
 _resize = FakeAutoScalingGroup.set_desired_capacity
 _describe_groups = AutoScalingResponse.describe_auto_scaling_groups
@@ -33,16 +38,19 @@ _exit_standby = AutoScalingBackend.exit_standby_instances
 def groups() -> list[FakeAutoScalingGroup]:
     """Answer every group of every region of the account."""
     return [
-        group for backend in autoscaling_backends[ACCOUNT].values() for group in backend.autoscaling_groups.values()
+        group
+        for backend in list(autoscaling_backends[ACCOUNT].values())
+        for group in list(backend.autoscaling_groups.values())
     ]
 
 
 def advance() -> None:
     """Move every instance along its lifecycle as far as the clock and the machines allow."""
-    for group in groups():
-        for state in list(group.instance_states):
-            _advance_one(group, state)
-        _advance_refresh(group)
+    with MOVING:
+        for group in groups():
+            for state in list(group.instance_states):
+                _advance_one(group, state)
+            _advance_refresh(group)
 
 
 def _advance_one(group: FakeAutoScalingGroup, state: InstanceState) -> None:
@@ -105,6 +113,13 @@ def _deregister(group: FakeAutoScalingGroup, id: str) -> None:
         target_group = group.autoscaling_backend.elbv2_backend.target_groups.get(arn)
         if target_group and id in target_group.targets:
             target_group.deregister([{"Id": id}])
+
+
+@mend(AutoScalingResponse)
+def call_action(self: Any) -> Any:
+    """Serve one call at a time."""
+    with MOVING:
+        return _call_action(self)
 
 
 @mend(FakeAutoScalingGroup)
@@ -185,7 +200,7 @@ def terminate_instance(self: AutoScalingBackend, instance_id: str, should_decrem
 
 
 def _member(backend: AutoScalingBackend, instance_id: str) -> tuple[FakeAutoScalingGroup, InstanceState]:
-    for group in backend.autoscaling_groups.values():
+    for group in list(backend.autoscaling_groups.values()):
         for state in group.instance_states:
             if state.instance.id == instance_id and state.lifecycle_state not in LEAVING:
                 return group, state

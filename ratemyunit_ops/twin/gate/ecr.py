@@ -39,7 +39,7 @@ def pushed(envelope: dict[str, Any]) -> None:
 
 
 def _record_push(name: str, tag: str, digest: str) -> None:
-    backend = next((one for one in ecr_backends[ACCOUNT].values() if name in one.repositories), None)
+    backend = next((one for one in list(ecr_backends[ACCOUNT].values()) if name in one.repositories), None)
     if backend is None:
         print(f"ecr: {name}:{tag} was pushed, but there is no such repository; ECR would have refused it", flush=True)
         return

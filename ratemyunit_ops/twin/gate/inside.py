@@ -69,7 +69,7 @@ def _see(report: dict[str, Any]) -> None:
 def _instances() -> list[dict[str, Any]]:
     return [
         _instance(region, one)
-        for region, backend in ec2_backends[ACCOUNT].items()
+        for region, backend in list(ec2_backends[ACCOUNT].items())
         for one in list(backend.all_instances())
     ]
 
@@ -118,8 +118,8 @@ def _group(group: FakeAutoScalingGroup) -> dict[str, Any]:
 
 def _balancers() -> list[dict[str, Any]]:
     rows = []
-    for region, backend in elbv2_backends[ACCOUNT].items():
-        for one in backend.load_balancers.values():
+    for region, backend in list(elbv2_backends[ACCOUNT].items()):
+        for one in list(backend.load_balancers.values()):
             listeners = [_listener(listener) for listener in one.listeners.values()]
             groups = {
                 arn: _target_group(region, backend.target_groups[arn])
@@ -173,7 +173,7 @@ def _arns(listeners: list[dict[str, Any]]) -> list[str]:
 def _target_group(region: str, group: Any) -> dict[str, Any]:
     backend = ec2_backends[ACCOUNT][region]
     targets = {}
-    for id, target in group.targets.items():
+    for id, target in list(group.targets.items()):
         instance = backend.get_instance_by_id(id)
         address = instance.private_ip if instance else id
         targets[id] = {"address": address, "port": int(target["Port"])}

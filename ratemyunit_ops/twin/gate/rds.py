@@ -65,8 +65,8 @@ def databases() -> list[DBInstance]:
     """Answer every PostgreSQL instance of the account."""
     return [
         one
-        for backend in rds_backends[ACCOUNT].values()
-        for one in backend.databases.values()
+        for backend in list(rds_backends[ACCOUNT].values())
+        for one in list(backend.databases.values())
         if one.engine == "postgres"
     ]
 
@@ -103,6 +103,6 @@ def _parameters(database: DBInstance) -> dict[str, str]:
     return {
         name: str(parameter["ParameterValue"])
         for group in database.db_parameter_groups()
-        for name, parameter in group.parameters.items()
+        for name, parameter in list(group.parameters.items())
         if parameter.get("ParameterValue") is not None
     }

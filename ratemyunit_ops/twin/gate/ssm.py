@@ -303,7 +303,7 @@ def list_command_invocations(self: Any) -> ActionResult:
     now, details = time.time(), bool(self._get_param("Details", False))
     instance, wanted = self._get_param("InstanceId"), self._get_param("CommandId")
     rows = []
-    for command in RUN.commands.values():
+    for command in list(RUN.commands.values()):
         for one in command.invocations.values():
             if (wanted and command.id != wanted) or (instance and one.instance != instance):
                 continue
