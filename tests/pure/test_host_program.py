@@ -510,3 +510,17 @@ def test_the_fell_back_flag_is_what_the_backup_answered(ask: Caller, m: FakeMach
     m.stot["green-backed", "blue"] = 3
 
     assert (before, ask("survey")["fell_back"]) == (False, True)
+
+
+def test_an_earlier_bake_that_fell_back_is_not_held_against_the_next(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+    ask.prepare("v2")
+    ask.start("v2")
+    ask.serve("v2", backup="v1")
+    m.stot["green-backed", "blue"] = 3
+    ask.serve("v1")
+    ask.serve("v2", backup="v1")
+    again = ask("survey")["fell_back"]
+    m.stot["green-backed", "blue"] = 1  # a reload: HAProxy counts anew
+
+    assert (again, ask("survey")["fell_back"]) == (False, True)

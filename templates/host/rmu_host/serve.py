@@ -9,8 +9,10 @@ from .machine import Machine
 from .probe import begin
 from .ready import digest_of, state_of, why_not
 from .slots import install_program
-from .state import PORTS, Live, read_map, record, slot_of
+from .state import PORTS, STATE, Live, read_map, record, slot_of
 from .traffic import flip, live_now, protect, servers, unproven
+
+BEHIND = f"{STATE}/behind.json"
 
 
 def serve(m: Machine, request: dict[str, Any]) -> Answer:
@@ -25,6 +27,7 @@ def serve(m: Machine, request: dict[str, Any]) -> Answer:
     if request.get("probe"):
         install_program(m)
         begin(m, request["probe"], request["run"], from_nothing=before.slot is None)
+    m.write_json(BEHIND, {"answered": by_backup(m, target)})
     milliseconds = flip(m, before, target)
     protect(m, target)
     return {"outcome": "changed", "live_slot": target.slot, "flip_ms": milliseconds}
@@ -76,10 +79,15 @@ def trouble(m: Machine, slot: str) -> set[str]:
     return {name for name, said in checks.items() if said != "ok"} if isinstance(checks, dict) else set()
 
 
+def by_backup(m: Machine, live: Live) -> int:
+    """Count what the slot that stands behind has answered since HAProxy started."""
+    rows = [row for row in servers(m) if (row["pxname"], row["svname"]) == (live.backend, live.backup)]
+    return sum(int(row.get("stot") or 0) for row in rows)
+
+
 def fell_back(m: Machine) -> bool:
-    """Tell whether the slot that stands behind has answered anything."""
-    live = live_now(m)
-    return any(
-        row["pxname"] == live.backend and row["svname"] == live.backup and int(row.get("stot") or 0) > 0
-        for row in servers(m)
-    )
+    """Tell whether the slot that stands behind has answered anything since it was put there."""
+    answered = by_backup(m, live_now(m))
+    before = int((m.read_json(BEHIND) or {}).get("answered", 0))
+    # HAProxy counts from its own start: a smaller count is a new one.
+    return answered > (before if before <= answered else 0)
