@@ -31,6 +31,12 @@ class Row(NamedTuple):
     met: bool | None = None
 
 
+NOTES = {
+    "deploy": "The versions are one tree and so one image: the first deploy pulls it, the measured ones find it there.",
+    "host": "The twin's machines hold the packages already and pull from this same machine: an account adds both, and "
+    "the seconds EC2 takes to boot a kernel. With one host the balancer fails open, so its health checks cost little.",
+}
+
 HEAD = """# Benchmarks
 
 Every figure stands beside a control from the same run: a ratio or a count can be compared on another machine, a
@@ -47,7 +53,7 @@ def page(kept: Path) -> str:
         file = kept / f"{name}.json"
         if file.exists():
             figures = json.loads(file.read_text())
-            parts.append(section(title, figures, rows(figures)))
+            parts.append(section(title, figures, rows(figures)) + (f"\n{NOTES[name]}\n" if name in NOTES else ""))
     return "\n".join(parts)
 
 

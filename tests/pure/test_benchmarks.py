@@ -1,0 +1,30 @@
+"""The page of figures is what the generator makes of the kept JSON; each figure has its control."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.bench import report
+
+
+def test_the_page_is_what_the_generator_makes_of_the_kept_json() -> None:
+    assert report.PAGE.read_text() == report.page(report.KEPT)
+
+
+@pytest.mark.parametrize("name", report.SECTIONS)
+def test_every_bench_has_kept_figures_beside_a_control_and_the_command_that_made_them(name: str) -> None:
+    figures = json.loads((report.KEPT / f"{name}.json").read_text())
+
+    assert figures["made"]["command"] == f"make bench-{name}"
+    assert figures["control"]["what"]
+
+
+def test_a_control_that_loses_nothing_proves_nothing() -> None:
+    figures = json.loads((report.KEPT / "flip.json").read_text())
+    assert report.flip(figures)[0].met
+
+    figures["control"]["failed"] = 0
+
+    assert report.flip(figures)[0].met is False
