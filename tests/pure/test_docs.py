@@ -16,7 +16,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(#[^)\s]*)?\)")
 HINT = re.compile(r"next=f?\"(rmu [^\"{]+?)(?: {2,}[^\"]*)?\"")
-NAMED_TEST = re.compile(r"\b(tests/[\w/]+\.py)::(test_\w+)")
+NAMED_TEST = re.compile(r"\b((?:app/)?tests/[\w/]+\.py)::(test_\w+)")
 
 
 def commands_in(text: str) -> Iterator[str]:
