@@ -178,6 +178,7 @@ class DatabaseView(Frozen):
     status: str
     latest_restorable: datetime | None = None
     protected: bool = True
+    asked: datetime | None = Field(default=None, description="when, by the control plane's own clock")
 
 
 class ImageView(Frozen):

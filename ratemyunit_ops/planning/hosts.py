@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Frozen, World
 from ratemyunit_ops.planning.common import in_service, live_release
@@ -28,7 +30,8 @@ def plan_reboot(world: World, request: HostRequest) -> Plan:
         RebootHost(host=host, booted=request.booted),
         HostBack(host=host, booted=request.booted),
         Rejoin(host=host),
-        *([Proven(release=live.ref)] if live else []),
+        # The balancer lets a host that came back wait for its health checks.
+        *([Proven(release=live.ref, deadline=timedelta(minutes=3))] if live else []),
     ]
     return _plan(world, request, "host reboot", steps)
 

@@ -84,7 +84,7 @@ def _steps(world: World, request: RollbackRequest, target: Release, live: Releas
             else []
         ),
         Serve(release=ref, instead_of=live.ref),
-        Proven(release=ref),
+        Proven(release=ref, smoke_decides=False),
         RecordRelease(
             release=target.version, instead_of=live.version, database=database, verdict_of_other="rolled_back"
         ),

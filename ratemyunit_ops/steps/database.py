@@ -30,7 +30,8 @@ class NoteRestorePoint(Change):
             assert noted is not None
             return {"release": noted.model_dump(mode="json")}
         seen = o.databases.view(self.database)
-        point = RestorePoint(resource_id=seen.resource_id, at=o.clock.now())
+        # By AWS's clock where it tells the time: a laptop's that runs ahead would name a moment after the migration.
+        point = RestorePoint(resource_id=seen.resource_id, at=seen.asked or o.clock.now())
         noted = self.release.model_copy(update={"restore_point": point})
         return {"release": noted.model_dump(mode="json")}
 

@@ -10,6 +10,9 @@ from ratemyunit_ops.model import Facts
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check
 
+TURN = timedelta(minutes=5)
+"""How long the group may take to move a host: connections drain for 30 s, then the balancer's checks begin."""
+
 
 class StandBy(Change):
     """Take a host out of service, so that the group does not replace it while it reboots."""
@@ -25,7 +28,8 @@ class StandBy(Change):
 
     def do(self, o: Outside) -> Facts:
         o.group.stand_by(self.host)
-        return {"states": dict(o.group.states())}
+        # The group answers at once and drains the host's connections first: a reboot meanwhile would cut them.
+        return {"states": _until(o, self.host, "Standby")}
 
     def undo(self) -> Change:
         return Rejoin(host=self.host)
@@ -44,11 +48,27 @@ class Rejoin(Change):
         return o.group.states().get(self.host) == "InService"
 
     def do(self, o: Outside) -> Facts:
+        if o.group.states().get(self.host) == "EnteringStandby":  # from there AWS lets nobody back
+            _until(o, self.host, "Standby")
         o.group.rejoin(self.host)
-        return {"states": dict(o.group.states())}
+        return {"states": _until(o, self.host, "InService")}
 
     def undo(self) -> Change:
         return StandBy(host=self.host)
+
+
+def _until(o: Outside, host: str, state: str) -> Facts:
+    """Wait until the group has a host in a state; answer all states. Raises Failed."""
+    until = o.clock.monotonic() + TURN.total_seconds()
+    while (states := dict(o.group.states())).get(host) != state:
+        if o.clock.monotonic() > until:
+            raise Failed(
+                f"{host} is {states.get(host, 'gone')} after {TURN.total_seconds():.0f} s, not {state}",
+                state="The group was asked and may still be at it.",
+                next="rmu host list",
+            )
+        o.clock.sleep(1)
+    return states
 
 
 class RebootHost(Change):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 from ratemyunit_ops.errors import Unreachable
@@ -89,6 +91,7 @@ def test_a_database_is_described(account: Account, environment: str) -> None:
     assert (seen.identifier, seen.status, seen.port, seen.protected) == (name, "available", 5432, True)
     assert seen.resource_id.startswith("db-")
     assert seen.address
+    assert seen.asked is not None and abs(seen.asked - datetime.now(UTC)) < timedelta(minutes=1)
 
 
 def test_a_database_that_is_not_there_is_unreachable(account: Account) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from email.utils import parsedate_to_datetime
+
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.model import DatabaseView
 from ratemyunit_ops.outside.aws.session import Account, Said
@@ -22,6 +24,7 @@ class RdsDatabases:
                 raise
             raise Unreachable(f"there is no database {identifier}", next="rmu infra apply") from why
         found = answer["DBInstances"][0]
+        date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         endpoint = found.get("Endpoint", {})  # absent while the instance is being created
         return DatabaseView(
             identifier=found["DBInstanceIdentifier"],
@@ -31,4 +34,5 @@ class RdsDatabases:
             status=found["DBInstanceStatus"],
             latest_restorable=found.get("LatestRestorableTime"),
             protected=found["DeletionProtection"],
+            asked=parsedate_to_datetime(date) if date else None,
         )

@@ -1,0 +1,94 @@
+"""What a real account does that a rehearsal hardly shows: slow groups, another clock, a database that is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import cast
+
+from ratemyunit_ops.ports import Group, Outside
+from ratemyunit_ops.records import read_release
+from ratemyunit_ops.steps.database import NoteRestorePoint
+from ratemyunit_ops.steps.hosts import Rejoin, StandBy
+from tests.fakes import FakeWorld
+from tests.fakes.clock import BEGIN
+from tests.fakes.operator import Operator
+
+
+class SlowGroup:
+    """A group that answers at once and moves a host in its own time."""
+
+    def __init__(self, *states: str) -> None:
+        self.states_to_come = list(states)
+        self.asked: list[tuple[str, str]] = []
+
+    def states(self) -> Mapping[str, str]:
+        state = self.states_to_come.pop(0) if len(self.states_to_come) > 1 else self.states_to_come[0]
+        return {"i-1": state}
+
+    def stand_by(self, host: str) -> None:
+        self.asked.append(("stand by", self.states_to_come[0]))
+
+    def rejoin(self, host: str) -> None:
+        self.asked.append(("rejoin", self.states_to_come[0]))
+
+
+def with_group(group: SlowGroup) -> Outside:
+    return replace(FakeWorld().outside(), group=cast(Group, group))
+
+
+def test_a_host_stands_by_only_when_the_group_has_drained_it() -> None:
+    group = SlowGroup("EnteringStandby", "EnteringStandby", "Standby")
+
+    facts = StandBy(host="i-1").do(with_group(group))
+
+    assert facts == {"states": {"i-1": "Standby"}} and group.states_to_come == ["Standby"]
+
+
+def test_a_host_that_is_still_being_drained_is_not_asked_back_yet() -> None:
+    group = SlowGroup("EnteringStandby", "EnteringStandby", "Standby", "Pending", "InService")
+
+    facts = Rejoin(host="i-1").do(with_group(group))
+
+    assert facts == {"states": {"i-1": "InService"}} and group.asked == [("rejoin", "Pending")]
+
+
+def test_a_restore_point_is_told_by_the_clock_of_the_account_not_of_a_laptop() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    seen = world.databases["rmu-test-db-1"]
+    world.databases["rmu-test-db-1"] = seen.model_copy(update={"asked": BEGIN - timedelta(minutes=6)})
+
+    assert Operator(world).deploy("v1").code == 0
+
+    noted = read_release(world.outside().ledger, "v1")
+    assert noted is not None and noted.restore_point is not None
+    assert noted.restore_point.at == BEGIN - timedelta(minutes=6)
+    assert NoteRestorePoint(release=noted, database="rmu-test-db-1").done(world.outside())
+
+
+def test_a_rollback_stays_where_it_went_while_nothing_that_needs_the_database_answers() -> None:
+    world = FakeWorld()
+    ann = Operator(world)
+    for version in ("v1", "v2"):
+        world.push(version)
+        assert ann.deploy(version).code == 0
+    world.smoke_fails = {"v1", "v2"}
+
+    ended = ann.rollback()
+
+    assert ended.code == 0
+    assert world.serving() == {"v1"} == {world.pointer().release}
+
+
+def test_a_deploy_of_what_serves_already_says_as_much_to_programs_as_any_other() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    ann = Operator(world)
+    first = ann.deploy("v1").screen.document or {}
+
+    again = ann.deploy("v1").screen.document or {}
+
+    assert set(first) <= set(again)
+    assert again["outcome"] == "done" and again["run"] is None
