@@ -24,6 +24,8 @@ HOW = {
     "start": "a start: its image is on the hosts, about half a minute",
     "pull": "a pull and a start: about a minute",
 }
+NOTHING_DONE = {"run": None, "outcome": "done", "seconds": 0.0, "phases": {}, "probe": None, "ssm_commands": 1}
+"""What a deploy of what serves already says to programs; its survey was one command."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -38,7 +40,7 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
     if already_serves(world, request):
         live = live_release(world)
         w.screen.result(
-            {"run": None, "outcome": "done", "release": version, "digest": live.digest if live else None},
+            {**NOTHING_DONE, "release": version, "digest": live.digest if live else None},
             [f"{version} serves already; nothing to do."],
         )
         return
@@ -126,11 +128,11 @@ def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
         return True
     session = session_of(w, agreed(w, asked, f"cancel {seen.run}?"), step=asked.step)
     outcome = runs.cancel(w.outside, seen.run, session)
+    if outcome not in {"rolled_back", "refused"}:
+        raise RmuErrorAfterCancel(seen.run, outcome)
     report = report_run(w.outside.ledger, seen.run)
     document = {**report.model_dump(exclude={"verb"}), "outcome": "done" if outcome == "rolled_back" else outcome}
     w.screen.result(document, [f"Deploy {seen.run} is unwound; {report.release or 'nothing'} serves."])
-    if outcome not in {"rolled_back", "refused"}:
-        raise RmuErrorAfterCancel(seen.run, outcome)
     return True
 
 

@@ -269,3 +269,12 @@ def test_a_ledger_nobody_serves_is_down_and_names_what_starts_it() -> None:
         DynamoLedger(account, "rmu-twin", FakeClock()).get("lease", "lease")
 
     assert why.value.next == "rmu twin up"
+
+
+def test_a_session_that_ends_in_the_middle_is_a_ledger_that_is_gone_not_a_typing_error(
+    dynamo: DynamoLedger, aws: StandIn
+) -> None:
+    aws.faults.instead["TransactWriteItems"] = [error("ExpiredTokenException", "the token has expired")]
+
+    with pytest.raises(LedgerDown, match="ExpiredToken"):
+        dynamo.write([event(1)], token=None)

@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Sequence
 from typing import Any
 
-from ratemyunit_ops.errors import AlreadyThere, LeaseLost, LedgerDown, Refused, Unreachable
+from ratemyunit_ops.errors import AlreadyThere, LeaseLost, LedgerDown, Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.outside.aws.session import Account, LostAnswer, Said
 from ratemyunit_ops.ports import Clock, Entry
@@ -168,7 +168,8 @@ class DynamoLedger:
             if why.code == "ResourceNotFoundException":
                 raise LedgerDown(f"there is no table {self._table}", next="rmu infra bootstrap") from why
             raise
-        except (Unreachable, LostAnswer) as why:
+        except (Unreachable, LostAnswer, Mistyped) as why:
+            # Mistyped: the session ended in the middle of a run. Nobody mistyped anything, and the run is half-way.
             raise LedgerDown(f"the ledger does not answer: {why.what}", next=why.next) from why
 
 
