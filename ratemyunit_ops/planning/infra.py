@@ -13,6 +13,7 @@ SECRETS = (
     "db/app_password",
     "app/secret_key",
     "app/admin_token",
+    "edge/header_secret",
 )
 """Names under /rmu/ENV/ that must exist before the first apply."""
 
