@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import shutil
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -15,7 +16,9 @@ from typing import Any
 
 import pytest
 
+from ratemyunit_ops.twin import certs
 from ratemyunit_ops.twin.keepers.balancer_config import backend_of, render
+from ratemyunit_ops.twin.site import Site
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy: balancer rules are unproven")
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef"
@@ -45,9 +48,11 @@ def free_port() -> int:
 class Balancer:
     """One HAProxy with one target."""
 
-    def __init__(self, where: Path, target: int, rules: list[dict[str, Any]], default: dict[str, Any]) -> None:
+    def __init__(
+        self, where: Path, target: int, rules: list[dict[str, Any]], default: dict[str, Any], protocol: str = "HTTP"
+    ) -> None:
         self.port = free_port()
-        listener = {"port": self.port, "protocol": "HTTP", "rules": rules, "default": [default]}
+        listener = {"port": self.port, "protocol": protocol, "rules": rules, "default": [default]}
         group = {
             "path": "/health",
             "port": "traffic-port",
@@ -61,7 +66,7 @@ class Balancer:
         slots = {ARN: {"1": {"id": "i-1", "address": "127.0.0.1", "port": target}}}
         self.socket = where / "admin.sock"
         config = where / "haproxy.cfg"
-        config.write_text(render(row, "127.0.0.1", self.socket, where / "none.pem", slots))
+        config.write_text(render(row, "127.0.0.1", self.socket, where / "certificate.pem", slots))
         self.process = subprocess.Popen(["haproxy", "-f", str(config)], stderr=subprocess.DEVNULL)
         self._wait()
 
@@ -106,8 +111,8 @@ def target() -> Iterator[type[Target]]:
 def balanced(tmp_path: Path, target: Any) -> Iterator[Any]:
     made: list[Balancer] = []
 
-    def make(rules: list[dict[str, Any]], default: dict[str, Any]) -> Balancer:
-        made.append(Balancer(tmp_path, target.port, rules, default))
+    def make(rules: list[dict[str, Any]], default: dict[str, Any], **more: Any) -> Balancer:
+        made.append(Balancer(tmp_path, target.port, rules, default, **more))
         return made[-1]
 
     yield make
@@ -153,3 +158,29 @@ def test_when_every_target_is_unhealthy_requests_still_go_there(balanced: Any, t
 
     assert balancer.health().startswith("DOWN")
     assert balancer.get().status == 200
+
+
+def test_a_listener_with_a_certificate_speaks_tls_that_the_twins_authority_vouches_for(
+    balanced: Any, tmp_path: Path
+) -> None:
+    site = Site(state_root=tmp_path / "state", cache_dir=tmp_path / "cache")
+    pair = certs.issue(site, "web", ["web.test"])
+    (tmp_path / "certificate.pem").write_bytes(pair.certificate.read_bytes() + pair.key.read_bytes())
+    balancer = balanced([], FORWARD, protocol="HTTPS")
+    trust = ssl.create_default_context(cafile=str(certs.authority(site).certificate))
+
+    with (
+        socket.create_connection(("127.0.0.1", balancer.port), timeout=5) as plain,
+        trust.wrap_socket(plain, server_hostname="web.test") as secure,
+    ):
+        secure.sendall(b"GET / HTTP/1.1\r\nHost: web.test\r\nConnection: close\r\n\r\n")
+        answer = secure.makefile("rb").read()
+
+    assert b" 200 " in answer.splitlines()[0] and b"x-seen-proto: https" in answer.lower()
+
+
+def test_a_redirect_sends_to_tls(balanced: Any) -> None:
+    away = {"Type": "redirect", "RedirectConfig": {"Protocol": "HTTPS", "Port": "443", "StatusCode": "HTTP_301"}}
+    answer = balanced([], away).get("/units?search=a")
+
+    assert (answer.status, answer.getheader("Location").partition(":")[0]) == (301, "https")

@@ -221,6 +221,26 @@ def test_a_database_answers_its_name_over_verified_tls_only(twin: Twin, web: Web
     assert plain.returncode != 0 and b"no encryption" in plain.stderr
 
 
+def test_a_static_parameter_waits_for_a_reboot_and_says_so(twin: Twin, web: Web, database: dict[str, Any]) -> None:
+    host, rds = web.host(), twin.client("rds")
+
+    def status() -> str:
+        row = rds.describe_db_instances(DBInstanceIdentifier="rmu-test-db-1")["DBInstances"][0]
+        return str(row["DBParameterGroups"][0]["ParameterApplyStatus"])
+
+    before = status()
+    static = {"ParameterName": "max_connections", "ParameterValue": "77", "ApplyMethod": "pending-reboot"}
+    rds.modify_db_parameter_group(DBParameterGroupName="pg", Parameters=[static])
+    wait_for("a parameter that waits", lambda: status() == "pending-reboot", 20)
+    waiting = ask(twin, host, database, "SHOW max_connections").stdout
+
+    rds.reboot_db_instance(DBInstanceIdentifier="rmu-test-db-1")
+    wait_for("the reboot", lambda: status() == "in-sync", 30)
+
+    assert before == "in-sync" and waiting != b"77\n"
+    wait_for("the parameter", lambda: ask(twin, host, database, "SHOW max_connections").stdout == b"77\n", 20)
+
+
 def test_a_changed_master_password_is_todays(twin: Twin, web: Web, database: dict[str, Any]) -> None:
     host, rds = web.host(), twin.client("rds")
 

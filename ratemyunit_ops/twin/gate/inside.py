@@ -58,6 +58,7 @@ def _see(report: dict[str, Any]) -> None:
     SEEN.machines.update(report.get("machines", {}))
     SEEN.databases.update(report.get("databases", {}))
     SEEN.database_addresses.update(report.get("database_addresses", {}))
+    SEEN.restart_pending.update(report.get("restart_pending", {}))
     SEEN.archived.update(report.get("archived", {}))
     SEEN.balancers.update(report.get("balancers", {}))
     for arn, states in report.get("targets", {}).items():

@@ -61,6 +61,16 @@ def _latest_restorable_time(self: DBInstance) -> datetime | None:
 DBInstance.latest_restorable_time = property(_latest_restorable_time)  # type: ignore[assignment, method-assign]
 
 
+def _parameter_group_status(self: DBInstance) -> list[dict[str, str]]:
+    status = "pending-reboot" if SEEN.restart_pending.get(self.db_instance_identifier) else "in-sync"
+    return [
+        {"DBParameterGroupName": group.name, "ParameterApplyStatus": status} for group in self.db_parameter_groups()
+    ]
+
+
+DBInstance.db_parameter_group_status_list = property(_parameter_group_status)  # type: ignore[assignment, method-assign]
+
+
 def databases() -> list[DBInstance]:
     """Answer every PostgreSQL instance of the account."""
     return [

@@ -15,6 +15,8 @@ class Seen:
     """Database identifier -> `creating`, `available`, `rebooting` or `stopped`."""
     database_addresses: dict[str, str] = field(default_factory=dict)
     """Database identifier -> the address of its machine."""
+    restart_pending: dict[str, bool] = field(default_factory=dict)
+    """Database identifier -> whether a changed parameter waits for a reboot."""
     archived: dict[str, float] = field(default_factory=dict)
     """Database identifier -> unix time up to which its WAL is archived."""
     balancers: dict[str, str] = field(default_factory=dict)

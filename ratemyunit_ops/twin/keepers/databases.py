@@ -67,10 +67,11 @@ class Database:
             self._reboots = row["reboots"]
         if not self.machine.running():
             self._boot(row)
+        changed = self._obey(row)
         if row["reboots"] > self._reboots:
             self._reboots = row["reboots"]
             postgres.restart(self.machine)
-        self._obey(row)
+            changed = True
         if time.monotonic() - self._probed > PROBE_SECONDS or self._state != "available":
             self._probed = time.monotonic()
             self._state = "available" if self._answers() else self._state
@@ -82,6 +83,8 @@ class Database:
             self._archived = time.monotonic()
             archived = postgres.archived_until(self.machine)
             report["archived"] = {self.id: archived} if archived else {}
+        if changed:
+            report["restart_pending"] = {self.id: postgres.restart_pending(self.machine)}
         return report
 
     def remove(self) -> None:
@@ -107,16 +110,17 @@ class Database:
         print(f"databases: {self.id} boots at {self.address}", flush=True)
         self._done_file.unlink(missing_ok=True)
 
-    def _obey(self, row: dict[str, Any]) -> None:
-        """Apply parameters, password and first contents, when they are not what was applied last."""
+    def _obey(self, row: dict[str, Any]) -> bool:
+        """Apply parameters, password and first contents; answer whether they were not what was applied last."""
         wish = hashlib.sha256(json.dumps([row["parameters"], row["password"], row["port"]]).encode()).hexdigest()
         if self._done_file.exists() and self._done_file.read_text() == wish:
-            return
+            return False
         pair = certs.issue(self.site, f"db-{self.id}", [row["address"], "localhost"])
         postgres.set_up(self.machine, self.directory / "srv", row, pair)
         door.publish(self.site, self.outer_port, f"{self.address}:{row['port']}", tcp=True)
         self._done_file.write_text(wish)
         print(f"databases: {self.id} obeys its record", flush=True)
+        return True
 
     @property
     def _done_file(self) -> Path:

@@ -98,6 +98,13 @@ def restart(machine: Machine) -> None:
     _run(machine, ["systemctl", "restart", UNIT], b"")
 
 
+def restart_pending(machine: Machine) -> bool:
+    """Tell whether a changed parameter waits for a restart."""
+    sql = b"SELECT count(*) FROM pg_settings WHERE pending_restart;\n"
+    done = machine.run(_psql("-A", "-t", "-q"), input=sql, timeout=15)
+    return done.returncode == 0 and done.stdout.strip() != b"0"
+
+
 def archived_until(machine: Machine) -> float | None:
     """Answer the unix time up to which everything is archived, and make sure that it moves on.
 
