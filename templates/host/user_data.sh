@@ -16,12 +16,17 @@ put() {
   mv "$1.new" "$1"
 }
 have() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-agent() { # package, URL
+# The nightly upgrades hold apt's locks and a mirror stumbles: neither is worth a host.
+again() {
+  local n
+  for n in 1 2 3 4 5 6; do "$@" && return; say "once more ($n): $1"; sleep 15; done
+  "$@"
+}
+agent() { # package, URL; not in /tmp, which is memory
   have "$1" && return
   say "installing $1"
-  curl -fsS --retry 5 --retry-connrefused --max-time 300 -o "/tmp/$1.deb" "$2"
-  dpkg -i "/tmp/$1.deb"
-  rm "/tmp/$1.deb"
+  curl -fsS --retry 5 --retry-connrefused --max-time 300 -o "/var/tmp/$1.deb" "$2" &&
+    again dpkg -i "/var/tmp/$1.deb" && rm "/var/tmp/$1.deb"
 }
 
 # Installing an agent alone has run a small instance out of memory: swap comes first.
@@ -52,11 +57,10 @@ missing=()
 for package in {{ packages }}; do have "$package" || missing+=("$package"); done
 if [ -n "${missing[*]-}" ]; then
   say "installing ${missing[*]}"
-  apt-get -q -o DPkg::Lock::Timeout=300 update
-  apt-get -qy -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --no-install-recommends "${missing[@]}"
+  again apt-get -q update
+  again apt-get -qy -o DPkg::Lock::Timeout=300 -o Dpkg::Options::=--force-confold install --no-install-recommends "${missing[@]}"
 fi
 agent amazon-ssm-agent https://s3.{{ region }}.amazonaws.com/amazon-ssm-{{ region }}/latest/debian_amd64/amazon-ssm-agent.deb
-agent amazon-cloudwatch-agent https://amazoncloudwatch-agent-{{ region }}.s3.{{ region }}.amazonaws.com/debian/amd64/latest/amazon-cloudwatch-agent.deb
 if [ ! -s /etc/rmu/rds-ca.pem ]; then
   curl -fsS --retry 5 --max-time 60 -o /etc/rmu/rds-ca.pem.new https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem
   mv /etc/rmu/rds-ca.pem.new /etc/rmu/rds-ca.pem
@@ -70,7 +74,11 @@ nft -f /etc/nftables.conf
 # rmu-boot starts HAProxy, once the map is this instance's own.
 systemctl disable -q haproxy.service
 [ -z "$changed_haproxy" ] || ! systemctl is-active -q haproxy.service || systemctl reload haproxy.service
-/opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/rmu/cloudwatch-agent.json
 systemctl enable -q rmu-boot.service
 systemctl restart rmu-boot.service || say "rmu-boot has not finished; it goes on trying"
+# Serving comes first, and a host without metrics is better than none: an alarm tells of its silence.
+{
+  agent amazon-cloudwatch-agent https://amazoncloudwatch-agent-{{ region }}.s3.{{ region }}.amazonaws.com/debian/amd64/latest/amazon-cloudwatch-agent.deb &&
+    /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/rmu/cloudwatch-agent.json
+} || say "the metrics agent is missing"
 say "done"

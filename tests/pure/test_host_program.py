@@ -478,7 +478,16 @@ def test_a_unit_names_the_image_by_digest_and_never_pulls(ask: Caller, m: FakeMa
 
     assert "Image=registry.example/rmu-test/app@sha256:v1\n" in unit
     assert "Pull=never" in unit
-    assert "Requires=nftables.service" in unit
+
+
+def test_no_container_starts_without_the_guard_and_none_is_restarted_with_it(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+
+    for name in ("blue", "worker"):
+        unit = m.read(f"{UNITS}/rmu-{name}.container") or ""
+        guard = "ExecStartPre=/bin/sh -c 'nft list chain inet rmu output > /dev/null'"
+        assert guard in unit and unit.index(guard) < unit.index("environment")
+        assert not [line for line in unit.splitlines() if line.startswith(("Requires=", "BindsTo="))]
 
 
 def test_a_failed_slot_is_told_as_failed(ask: Caller, m: FakeMachine) -> None:

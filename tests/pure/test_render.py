@@ -63,6 +63,20 @@ def test_swap_comes_before_anything_is_installed() -> None:
     assert text.index("swapon /swapfile") < text.index("apt-get") < text.index("agent amazon-ssm-agent")
 
 
+def test_a_host_serves_before_it_has_its_metrics_agent_and_without_it() -> None:
+    text = script()
+
+    assert text.index("systemctl restart rmu-boot.service") < text.index("agent amazon-cloudwatch-agent https")
+    assert text.rstrip().splitlines()[-2] == '} || say "the metrics agent is missing"'
+
+
+def test_what_another_program_may_hold_for_a_while_is_tried_again() -> None:
+    commands = [line.strip() for line in script().splitlines()]
+
+    for command in ("apt-get -q update", "apt-get -qy", "dpkg -i"):
+        assert [line for line in commands if line.startswith(f"again {command}")], command
+
+
 def test_what_ssm_carries_is_a_program_that_runs(tmp_path: Path) -> None:
     place = tmp_path / "rmu_host.pyz"
     place.write_bytes(gzip.decompress(base64.b64decode(render.host_program_text())))

@@ -22,8 +22,7 @@ SLOT = """\
 # Written whole by rmu for release {version}; edits are lost.
 [Unit]
 Description=rmu {slot}: {version}
-# The guard of the metadata service comes first: no container runs without it.
-Requires=nftables.service
+Wants=nftables.service
 After=network-online.target nftables.service redis-server.service
 
 [Container]
@@ -46,6 +45,9 @@ PodmanArgs=--oom-score-adj={newcomer}
 StopTimeout=40
 
 [Service]
+# No container runs without the guard of the metadata service. Not by Requires=: an upgrade that restarts nftables
+# would then restart what serves.
+ExecStartPre=/bin/sh -c 'nft list chain inet rmu output > /dev/null'
 ExecStartPre=/usr/bin/python3 -I {program} environment {slot}
 # One that restarts by itself while it serves must not come back as a newcomer.
 ExecStartPost=-/usr/bin/python3 -I {program} protect
