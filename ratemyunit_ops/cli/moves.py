@@ -24,7 +24,14 @@ HOW = {
     "start": "a start: its image is on the hosts, about half a minute",
     "pull": "a pull and a start: about a minute",
 }
-NOTHING_DONE = {"run": None, "outcome": "done", "seconds": 0.0, "phases": {}, "probe": None, "ssm_commands": 1}
+NOTHING_DONE: dict[str, object] = {
+    "run": None,
+    "outcome": "done",
+    "seconds": 0.0,
+    "phases": {},
+    "probe": None,
+    "ssm_commands": 1,
+}
 """What a deploy of what serves already says to programs; its survey was one command."""
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
