@@ -10,6 +10,9 @@ from ratemyunit_ops.model import Database, Facts, PlanSummary
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check
 
+STALE_PLAN = timedelta(minutes=10)
+"""How old a plan that was shown may be before Terraform is asked anew what it would take away."""
+
 
 class EnsureSecrets(Change):
     """Make the secrets that are missing, random. Existing ones are never touched, so nothing needs undoing."""
@@ -54,6 +57,7 @@ class ApplyInfra(Change):
 
     def do(self, o: Outside) -> Facts:
         self._release_own_lock(o)
+        self._still_agreed(o)
         slow: dict[str, float] = {}
         done = o.infra.apply(self.root, self.variables, lambda name, action, seconds: slow.update({name: seconds}))
         slowest = dict(sorted(slow.items(), key=lambda pair: -pair[1])[:5])
@@ -61,6 +65,19 @@ class ApplyInfra(Change):
 
     def undo(self) -> None:
         return None
+
+    def _still_agreed(self, o: Outside) -> None:
+        """See that what was shown a while ago still is the worst there is: a resume may come days later."""
+        if o.clock.now() - self.planned < STALE_PLAN:
+            return
+        now = o.infra.plan(self.root, self.variables)
+        more = sorted({*now.replace, *now.destroy} - {*self.summary.replace, *self.summary.destroy})
+        if more:
+            raise Failed(
+                f"terraform would now replace or destroy {', '.join(more)}, which nobody has agreed to",
+                state="Terraform changed nothing.",
+                next="rmu infra plan   (then: rmu abandon the run, and rmu infra apply)",
+            )
 
     def _release_own_lock(self, o: Outside) -> None:
         holder = o.infra.lock_holder(self.root)

@@ -7,13 +7,26 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import cast
 
+import pytest
+
+from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.ports import Group, Outside
 from ratemyunit_ops.records import read_release
 from ratemyunit_ops.steps.database import NoteRestorePoint
 from ratemyunit_ops.steps.hosts import Rejoin, StandBy
+from ratemyunit_ops.steps.infra import ApplyInfra
 from tests.fakes import FakeWorld
 from tests.fakes.clock import BEGIN
 from tests.fakes.operator import Operator
+
+
+def agreed_to_make(names: set[str], world: FakeWorld) -> ApplyInfra:
+    """Show and agree to a plan, now."""
+    world.wanted["stack"] = names
+    summary = world.outside().infra.plan("stack", {})
+    return ApplyInfra(
+        root="stack", variables={}, summary=summary, who="ann@laptop", planned=world.clock.now(), fence=True
+    )
 
 
 class SlowGroup:
@@ -92,3 +105,27 @@ def test_a_deploy_of_what_serves_already_says_as_much_to_programs_as_any_other()
 
     assert set(first) <= set(again)
     assert again["outcome"] == "done" and again["run"] is None
+
+
+def test_an_apply_that_is_resumed_days_later_takes_nothing_away_that_nobody_agreed_to() -> None:
+    world = FakeWorld()
+    world.built["stack"] = {"database"}
+    step = agreed_to_make({"database", "web"}, world)
+    world.clock.sleep(3 * 24 * 3600)
+    world.wanted["stack"] = {"web"}
+
+    with pytest.raises(Failed, match="replace or destroy database"):
+        step.do(world.outside())
+
+    assert world.built["stack"] == {"database"}
+
+
+def test_an_apply_that_is_resumed_later_goes_on_when_it_takes_away_no_more_than_agreed() -> None:
+    world = FakeWorld()
+    world.built["stack"] = {"old"}
+    step = agreed_to_make({"web"}, world)
+    world.clock.sleep(3600)
+
+    step.do(world.outside())
+
+    assert world.built["stack"] == {"web"}
