@@ -77,7 +77,7 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
         w.screen.event(plan, event.kind, event.step, event.facts, seconds)
 
     return runs.Session(
-        who=w.who,
+        who=_signed(w),
         because=because,
         look_at=facts,
         parse=parse_plan,
@@ -86,6 +86,12 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
         on_event=tell,
         patience=lambda left: w.screen.waiting("watching whether that run still beats", left),
     )
+
+
+def _signed(w: Wired) -> str:
+    """Name who acts as an audit wants it: who typed where, and who that is to the cloud."""
+    identity = w.outside.identity.who()
+    return w.who if identity == w.who else f"{w.who} as {identity}"
 
 
 def agreed(w: Wired, asked: Asked, question: str) -> str:

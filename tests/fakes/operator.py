@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, cast
@@ -23,6 +23,7 @@ from ratemyunit_ops.settings import Environment, Settings
 from ratemyunit_ops.show.screen import Screen
 from ratemyunit_ops.steps.base import Plan
 from tests.fakes.line import Killed
+from tests.fakes.places import FakeIdentity
 from tests.fakes.world import FakeWorld
 
 KILLED = 137
@@ -98,6 +99,7 @@ class Operator:
     ) -> None:
         self.world = world
         self.who = who
+        self.identity = who
         self._interrupted = interrupted
         self._answer = answer
 
@@ -128,7 +130,7 @@ class Operator:
     def _type(self, command: Callable[[Wired], None]) -> Ended:
         screen = QuietScreen(interrupted=self._interrupted, answer=self._answer)
         w = Wired(
-            outside=self.world.outside(self.who),
+            outside=replace(self.world.outside(self.who), identity=FakeIdentity(self.identity)),
             settings=SETTINGS,
             screen=cast(Screen, screen),
             who=self.who,

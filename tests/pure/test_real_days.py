@@ -11,7 +11,7 @@ import pytest
 
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.ports import Group, Outside
-from ratemyunit_ops.records import read_release
+from ratemyunit_ops.records import read_headers, read_release
 from ratemyunit_ops.steps.database import NoteRestorePoint
 from ratemyunit_ops.steps.hosts import Rejoin, StandBy
 from ratemyunit_ops.steps.infra import ApplyInfra
@@ -129,3 +129,16 @@ def test_an_apply_that_is_resumed_later_goes_on_when_it_takes_away_no_more_than_
     step.do(world.outside())
 
     assert world.built["stack"] == {"web"}
+
+
+def test_the_journal_names_who_acts_to_the_cloud_too() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    ci = Operator(world, "runner@fv-az42")
+    ci.identity = "assumed-role/rmu-production-ci/GitHubActions"
+
+    assert ci.deploy("v1").code == 0
+
+    assert read_headers(world.outside().ledger)[0].who == (
+        "runner@fv-az42 as assumed-role/rmu-production-ci/GitHubActions"
+    )
