@@ -11,7 +11,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -23,19 +23,17 @@ from python_terraform import Terraform as CommandLine
 
 from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Refused
 from ratemyunit_ops.model import PlanSummary
-from ratemyunit_ops.outside.aws.session import Account, Said
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.outside.terraform_adopt import Death, exists, find, kind_of
+from ratemyunit_ops.outside.terraform_log import POLL_S, Log, OnEvent, addresses, summary_of
 from ratemyunit_ops.ports import Identity, LockHolder
 
-OnEvent = Callable[[str, str, float], None]
 Variables = Mapping[str, str]
 
 MIRROR = "/opt/*/registry.terraform.io"
 """Where a machine may keep providers, so that no registry is asked."""
 PATIENCE_S = 30 * 60.0
 """How long to wait for a Terraform of an earlier rmu that still works; one database may take that long."""
-POLL_S = 0.2
-LAST_LINES = 15
-NOT_ADOPTED = frozenset({"404", "NoSuchBucket", "NoSuchKey", "ResourceNotFoundException"})
 OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_REATTACH")
 """Variables that would change what Terraform does behind our back; TF_LOG would even write passwords down."""
 
@@ -43,12 +41,6 @@ OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR",
 BOOTSTRAP_BACKENDS = {
     "s3": 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n',
     "local": 'terraform {\n  backend "local" {}\n}\n',
-}
-WORDS = {
-    "apply_start": "started",
-    "apply_progress": "running",
-    "apply_complete": "done",
-    "apply_errored": "failed",
 }
 
 
@@ -108,7 +100,7 @@ class Terraform:
         """
         with self._alone():
             summary = self._plan(root, variables)
-            if not summary.empty or root == "bootstrap":
+            if not summary.empty or self._imports(root).read_text():
                 self._change(root, "apply", self._plan_file(root), on_event=on_event)
             if root == "bootstrap":
                 self._move_state_in(root)
@@ -135,12 +127,9 @@ class Terraform:
 
     def lock_holder(self, root: str) -> LockHolder | None:
         """Tell who holds the state lock; None when nobody does."""
-        try:
-            answer = self._account.ask("s3", "GetObject", Bucket=self._bucket, Key=f"{_key(root)}.tflock")
-        except Said as why:
-            if why.code in NOT_ADOPTED:
-                return None
-            raise
+        answer = exists(self._account, "s3", "GetObject", Bucket=self._bucket, Key=f"{_key(root)}.tflock")
+        if answer is None:
+            return None
         lock = json.loads(answer["Body"].read())
         return LockHolder(id=lock["ID"], who=lock["Who"], created=_time(lock["Created"]))
 
@@ -178,7 +167,7 @@ class Terraform:
     def _init(self, root: str) -> None:
         """Copy the sources and make them ready, on the state in the bucket where there is one."""
         _copy(self._folders.sources, self._home / "src")
-        remote = root != "bootstrap" or self._exists("s3", "HeadBucket", Bucket=self._bucket)
+        remote = root != "bootstrap" or exists(self._account, "s3", "HeadBucket", Bucket=self._bucket) is not None
         if root == "bootstrap":
             self._write_bootstrap(remote)
         backend = {"backend_config": self._backend(root)} if remote else {}
@@ -186,14 +175,12 @@ class Terraform:
 
     def _write_bootstrap(self, remote: bool) -> None:
         """Name the backend, and take over what an earlier try made before its state could be saved."""
-        folder = self._folder("bootstrap")
-        (folder / "rmu_backend.tf").write_text(BOOTSTRAP_BACKENDS["s3" if remote else "local"])
+        (self._folder("bootstrap") / "rmu_backend.tf").write_text(BOOTSTRAP_BACKENDS["s3" if remote else "local"])
         table = f"rmu-{self._environment}"
         there = {"aws_s3_bucket.state": self._bucket} if remote else {}
-        if self._exists("dynamodb", "DescribeTable", TableName=table):
+        if exists(self._account, "dynamodb", "DescribeTable", TableName=table) is not None:
             there["aws_dynamodb_table.ledger"] = table
-        blocks = [f'import {{\n  to = {address}\n  id = "{name}"\n}}\n' for address, name in there.items()]
-        (folder / "rmu_import.tf").write_text("\n".join(blocks))
+        self._write_imports("bootstrap", there)
 
     def _move_state_in(self, root: str) -> None:
         """Put the state of a first bootstrap into the bucket that it made."""
@@ -207,13 +194,48 @@ class Terraform:
         self._read(root, "state push", str(kept))
         kept.unlink()
 
+    def _adopt(self, root: str) -> None:
+        """Import what a Terraform made that died before it saved its state; its log knows the ids.
+
+        They are kept in a file until an apply has ended, since the next log is written over that one.
+        """
+        last = self._home / f"{root}-apply.log"
+        death = Death(last)
+        kept = self._adopted(root)
+        known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
+        known |= death.imports()
+        if death.died:
+            known |= self._found(death.making | {a for a in death.made if kind_of(a) == "aws_db_instance"})
+            last.replace(last.with_suffix(".died.log"))
+        if known:
+            kept.write_text(json.dumps(known))
+            there = addresses(json.loads(self._read(root, "show", json=IsFlagged)))
+            known = {address: id for address, id in known.items() if address not in there}
+        self._write_imports(root, known)
+
+    def _found(self, making: set[str]) -> dict[str, str]:
+        """Find by name what was being made, and what is imported by another name than its id."""
+        planned = {address: find(self._account, kind_of(address), self._planned(address)) for address in making}
+        return {address: id for address, id in planned.items() if id is not None}
+
+    def _planned(self, address: str) -> dict[str, Any]:
+        """Look a resource up in the plan that was being applied."""
+        plan = json.loads((self._home / "stack-show.log").read_text())
+        return next(dict(c["change"]["after"]) for c in plan["resource_changes"] if c["address"] == address)
+
     def _plan(self, root: str, variables: Variables) -> PlanSummary:
         self._init(root)
+        if root != "bootstrap":
+            self._adopt(root)
         out = self._plan_file(root)
         log = self._run(root, "plan", json=IsFlagged, input=False, out=out, var_file=self._value_files(root, variables))
         if log.code != 0:
             raise self._refusal(root, log)
-        return _summary(json.loads(self._read(root, "show", out, json=IsFlagged)))
+        return summary_of(json.loads(self._read(root, "show", out, json=IsFlagged)))
+
+    def _write_imports(self, root: str, ids: Mapping[str, str]) -> None:
+        blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(id)}\n}}\n" for address, id in ids.items()]
+        self._imports(root).write_text("\n".join(blocks))
 
     def _value_files(self, root: str, variables: Variables) -> list[str]:
         """Write rmu's own values and name every file of values, the environment's first."""
@@ -226,10 +248,12 @@ class Terraform:
 
     def _change(self, root: str, verb: str, *arguments: str, on_event: OnEvent, **options: Any) -> None:
         log = self._run(root, verb, *arguments, on_event=on_event, json=IsFlagged, input=False, **options)
+        if log.code >= 0:  # it ended by itself, so its state is saved, imports and all
+            self._adopted(root).unlink(missing_ok=True)
         if log.code != 0:
             raise TerraformFailed(
                 f"terraform {verb} {root} failed: {log.errors[0] if log.errors else f'it ended with {log.code}'}",
-                state=f"What it changed until then is in its state; the log: {log.path}",
+                state=_left(log),
                 next=f"mend it, then: rmu infra {verb} --env {self._environment}",
                 log_tail=log.tail,
             )
@@ -328,6 +352,12 @@ class Terraform:
     def _folder(self, root: str) -> Path:
         return self._home / "src" / "live" / root
 
+    def _imports(self, root: str) -> Path:
+        return self._folder(root) / "rmu_import.tf"
+
+    def _adopted(self, root: str) -> Path:
+        return self._home / f"{root}-adopt.json"
+
     def _plan_file(self, root: str) -> str:
         return str(self._home / f"{root}.plan")
 
@@ -336,53 +366,14 @@ class Terraform:
         # An endpoint that is an address has no host name to put the bucket in front of.
         return {**values, "use_path_style": "true"} if self._account.endpoint else values
 
-    def _exists(self, service: str, operation: str, **arguments: str) -> bool:
-        try:
-            self._account.ask(service, operation, **arguments)
-        except Said as why:
-            if why.code in NOT_ADOPTED:
-                return False
-            raise
-        return True
 
-
-class Log:
-    """What one Terraform said: a file of lines, JSON where it was asked for."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.code = 0
-        self.errors: list[str] = []
-        self.stderr = ""
-
-    @property
-    def tail(self) -> tuple[str, ...]:
-        """Return its last lines, as a person would read them."""
-        lines = [_said(line) for line in self.path.read_text(errors="replace").splitlines()]
-        return tuple([line for line in lines + self.stderr.splitlines() if line.strip()][-LAST_LINES:])
-
-    def follow(self, child: subprocess.Popen[bytes], on_event: OnEvent | None) -> None:
-        """Read the file while the child writes it, to the child's end."""
-        with self.path.open(errors="replace") as lines:
-            rest = ""
-            while True:
-                ended = child.poll() is not None
-                *whole, rest = (rest + lines.read()).split("\n")
-                for line in whole:
-                    self._take(line, on_event)
-                if ended:
-                    break
-                time.sleep(POLL_S)
-        self.code = child.wait()
-
-    def _take(self, line: str, on_event: OnEvent | None) -> None:
-        event = _event(line)
-        hook = event.get("hook", {})
-        if event.get("type") == "diagnostic" and event["diagnostic"]["severity"] == "error":
-            self.errors.append(_diagnosis(event["diagnostic"]))
-        elif on_event is not None and event.get("type") in WORDS:
-            word = f"{hook.get('action', '')} {WORDS[event['type']]}"
-            on_event(hook["resource"]["addr"], word, float(hook.get("elapsed_seconds", 0)))
+def _left(log: Log) -> str:
+    """Say what a failed Terraform leaves: everything in its state, or, if it was killed, what it was making as well."""
+    death = Death(log.path)
+    if not death.died:
+        return f"What it changed until then is in its state; the log: {log.path}"
+    making = ", ".join(sorted(death.making)) or "nothing"
+    return f"It was killed while making: {making}. What it had made is imported by the next apply; the log: {log.path}"
 
 
 def find_mirror(named: str | None) -> Path | None:
@@ -414,37 +405,6 @@ def _locked(lock: IO[str]) -> bool:
 
 def _key(root: str) -> str:
     return f"{root}.tfstate"
-
-
-def _summary(plan: Mapping[str, Any]) -> PlanSummary:
-    """Sort what a plan changes by kind. A replacement is one thing, not a destruction and a creation."""
-    found: dict[str, list[str]] = {"create": [], "change": [], "replace": [], "destroy": []}
-    kinds = {("create",): "create", ("update",): "change", ("delete",): "destroy"}
-    for change in plan.get("resource_changes", []):
-        actions = tuple(change["change"]["actions"])
-        kind = "replace" if len(actions) == 2 else kinds.get(actions)
-        if kind is not None:
-            found[kind].append(change["address"])
-    return PlanSummary(**{kind: tuple(names) for kind, names in found.items()})
-
-
-def _event(line: str) -> dict[str, Any]:
-    """Read one line as an event; what is none (a crash of a provider, say) reads as an empty one."""
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return {}
-    return event if isinstance(event, dict) else {}
-
-
-def _said(line: str) -> str:
-    return str(_event(line).get("@message", line))
-
-
-def _diagnosis(diagnostic: Mapping[str, Any]) -> str:
-    where = f" ({diagnostic['address']})" if diagnostic.get("address") else ""
-    detail = " ".join(str(diagnostic.get("detail", "")).split())
-    return f"{diagnostic['summary']}{where}{f': {detail}' if detail else ''}"
 
 
 def _text(value: Any) -> str:

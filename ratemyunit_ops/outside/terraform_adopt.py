@@ -1,0 +1,127 @@
+"""What a Terraform made that died before it saved its state: found in its log or by name, to be imported.
+
+Terraform saves its state every 20 seconds and at its end, no oftener, and a killed one gets to neither.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ratemyunit_ops.outside.aws.session import Account, Said
+from ratemyunit_ops.outside.terraform_log import events
+
+Planned = Mapping[str, Any]
+
+NOT_THERE = frozenset({
+    "404", "DBInstanceNotFound", "InvalidLaunchTemplateName.NotFoundException", "LoadBalancerNotFound",
+    "NoSuchBucket", "NoSuchEntity", "NoSuchKey", "ResourceNotFoundException",
+})  # fmt: skip
+
+
+class Finder(NamedTuple):
+    """How a resource is found by the name it was to have: a call, the planned attribute it asks with, its answer."""
+
+    service: str
+    operation: str
+    argument: str
+    attribute: str
+    listed: str
+    id: str
+
+
+# Those that are minutes or seconds in the making, and so the ones that a death finds unfinished.
+SLOW = {
+    "aws_db_instance": Finder(
+        "rds", "DescribeDBInstances", "DBInstanceIdentifier", "identifier", "DBInstances", "DBInstanceIdentifier"
+    ),
+    "aws_iam_instance_profile": Finder(
+        "iam", "GetInstanceProfile", "InstanceProfileName", "name", "InstanceProfile", "InstanceProfileName"
+    ),
+    "aws_launch_template": Finder(
+        "ec2", "DescribeLaunchTemplates", "LaunchTemplateNames", "name", "LaunchTemplates", "LaunchTemplateId"
+    ),
+    "aws_lb": Finder("elbv2", "DescribeLoadBalancers", "Names", "name", "LoadBalancers", "LoadBalancerArn"),
+    "aws_vpc": Finder("ec2", "DescribeVpcs", "Filters", "Name", "Vpcs", "VpcId"),
+    "aws_vpc_endpoint": Finder("ec2", "DescribeVpcEndpoints", "Filters", "Name", "VpcEndpoints", "VpcEndpointId"),
+}
+SHAPES = {"Names", "LaunchTemplateNames"}
+"""Arguments that take a list."""
+
+
+class Death:
+    """What a Terraform had done and was doing when it died without a last word.
+
+    It saves its state every 20 seconds and at its end, no oftener: what it made since is in no state. Its log is.
+    """
+
+    def __init__(self, log: Path) -> None:
+        self.died = False
+        self.made: dict[str, str] = {}
+        self.making: set[str] = set()
+        if log.exists():
+            self._read(log)
+
+    def _read(self, log: Path) -> None:
+        self.died = True
+        for event in events(log):
+            kind, hook = event.get("type"), event.get("hook", {})
+            if kind == "change_summary" or (kind == "diagnostic" and event["diagnostic"]["severity"] == "error"):
+                self.died = False
+            if hook.get("action") != "create":
+                continue
+            address = hook["resource"]["addr"]
+            if kind == "apply_start":
+                self.making.add(address)
+            elif kind == "apply_complete":
+                self.making.discard(address)
+                self.made[address] = hook["id_value"]
+
+    def imports(self) -> dict[str, str]:
+        """Name what was made by the id that an import asks for. What may be made twice without harm is left out."""
+        if not self.died:
+            return {}
+        found = {address: self._import_id(address, id) for address, id in self.made.items()}
+        return {address: id for address, id in found.items() if id is not None}
+
+    def _import_id(self, address: str, id: str) -> str | None:
+        kind = kind_of(address)
+        if kind == "aws_iam_role_policy_attachment":
+            return None
+        if kind == "aws_route_table_association":
+            # Imported by the two ends it ties together: the subnet and the table of its own name.
+            subnet = self.made.get(address.replace(kind, "aws_subnet"))
+            table = self.made.get(address.replace(kind, "aws_route_table").split("[")[0])
+            return f"{subnet}/{table}" if subnet and table else None
+        return id
+
+
+def kind_of(address: str) -> str:
+    """Name the type of a resource: the last part but one of its address, whatever its key holds."""
+    return address.split("[")[0].split(".")[-2] if "." in address else ""
+
+
+def exists(account: Account, service: str, operation: str, **arguments: Any) -> dict[str, Any] | None:
+    """Ask for one thing; None where it is not there."""
+    try:
+        return account.ask(service, operation, **arguments)
+    except Said as why:
+        if why.code in NOT_THERE:
+            return None
+        raise
+
+
+def find(account: Account, kind: str, planned: Planned) -> str | None:
+    """Find the id of a thing that was being made, by its planned name; None where it was not made, or is made fast."""
+    how = SLOW.get(kind)
+    if how is None:
+        return None
+    name = planned["tags"]["Name"] if how.attribute == "Name" else planned[how.attribute]
+    value: Any = [name] if how.argument in SHAPES else name
+    if how.argument == "Filters":
+        value = [{"Name": "tag:Name", "Values": [name]}]
+    found = exists(account, how.service, how.operation, **{how.argument: value})
+    listed = (found or {}).get(how.listed) or []
+    first = listed if isinstance(listed, dict) else next(iter(listed), {})
+    return first.get(how.id)
