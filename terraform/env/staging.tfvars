@@ -2,6 +2,8 @@
 # means something there. Only its protection against deletion is off.
 ami_id              = ""
 deletion_protection = false
+front_door          = "https://staging.ratemyunit.com"
+certificate_arn     = ""
 
 host = {
   instance_type = "t3.small"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -107,3 +108,12 @@ def test_the_scripts_of_the_documents_pass_shellcheck() -> None:
 
     assert len(scripts) == 2
     assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("environment", ["staging", "production"])
+def test_the_hosts_probe_asks_at_the_door_that_rmu_asks_at(environment: str) -> None:
+    known = tomllib.loads((ROOT / "rmu.toml").read_text())["env"][environment]
+
+    told = re.search(r'^front_door += "(.+)"', (ROOT / known["tfvars"]).read_text(), re.M)
+
+    assert told is not None and told[1] == known["front_door"]
