@@ -104,7 +104,7 @@ class Operator:
         self._answer = answer
 
     def deploy(
-        self, version: str, *, bake: str = "60s", base: str | None = None, dry_run: bool = False, step: bool = False
+        self, version: str, *, bake: str = "12s", base: str | None = None, dry_run: bool = False, step: bool = False
     ) -> Ended:
         asked = Asked(because="a test", dry_run=dry_run, yes=True, step=step)
         return self._type(lambda w: moves.deploy_it(w, version, bake=bake, base=base, probe=True, asked=asked))

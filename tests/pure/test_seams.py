@@ -125,7 +125,7 @@ def first_record_fails() -> FakeWorld:
 
 def cancelled_in_the_bake() -> FakeWorld:
     world = v41_live()
-    world.clock.later(20, lambda: ask_cancel(world.outside("bob@ci"), RUN, who="bob@ci", because="search is empty"))
+    world.clock.later(4, lambda: ask_cancel(world.outside("bob@ci"), RUN, who="bob@ci", because="search is empty"))
     return world
 
 
@@ -147,7 +147,7 @@ def killed_after(number: int) -> Callable[[FakeWorld], None]:
 def interrupted(who: Operator) -> Ended:
     """Press Ctrl-C during the bake."""
     world = who.world
-    return Operator(world, who.who, interrupted=lambda: world.clock.seconds > 20).deploy("v42")
+    return Operator(world, who.who, interrupted=lambda: world.clock.seconds > 4).deploy("v42")
 
 
 def deploy(who: Operator) -> Ended:
@@ -296,8 +296,6 @@ def test_the_same_command_again_ends_a_killed_run(scenario: Scenario, seam: Seam
     converged(world)
     if not was_closed and not seam.first:
         assert like(world) == as_if_undisturbed(scenario)
-    assert Operator(world, "eve@laptop").deploy("v43").code == 0
-    converged(world)
 
 
 @pytest.mark.parametrize("again", ["after resumed", "cut off in its first step"])
