@@ -7,7 +7,7 @@ from datetime import timedelta
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, HostView, ImageView, Known, Release, ReleaseRef, World
+from ratemyunit_ops.model import Frozen, ImageView, Release, ReleaseRef, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
@@ -94,8 +94,8 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
 
 def _left_behind(world: World, request: DeployRequest) -> list[Step]:
     """Take out of the backup role what a deploy given up past its fence left there: it would need both slots."""
-    hosts: tuple[HostView, ...] = world.hosts.value if isinstance(world.hosts, Known) else ()
-    behind = [s for h in hosts if h.backup_on for name, s in h.slots.items() if name != h.live_slot]
+    backed = [h for h in need(world.hosts, "the hosts") if h.backup_on]
+    behind = [s for h in backed for name, s in h.slots.items() if name != h.live_slot]
     refs = {ReleaseRef(version=s.release, digest=s.digest) for s in behind if s.release and s.digest}
     return [Retire(release=ref, warm_floor=request.warm_floor) for ref in sorted(refs, key=lambda r: r.version)]
 
