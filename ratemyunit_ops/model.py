@@ -124,7 +124,6 @@ class HostView(Frozen):
     """One host as it described itself in one round trip. Bytes for memory and disk."""
 
     id: str
-    address: str
     live_slot: Literal["blue", "green"] | None = None
     slots: dict[str, SlotView] = Field(default_factory=dict)
     worker: WorkerView = WorkerView()
@@ -153,7 +152,6 @@ class Instance(Frozen):
     """One member of the fleet's group, as the group knows it."""
 
     id: str
-    address: str
     state: str
 
 
@@ -204,6 +202,7 @@ class World(Frozen):
     lease: Known[LeaseView | None] | Unknown = Unknown(why="not asked")
     instances: Known[tuple[Instance, ...]] | Unknown = Unknown(why="not asked")
     hosts: Known[tuple[HostView, ...]] | Unknown = Unknown(why="not asked")
+    addresses: Known[dict[str, str]] | Unknown = Unknown(why="not asked")
     front_door: Known[FrontDoor] | Unknown = Unknown(why="not asked")
     database: Known[DatabaseView] | Unknown = Unknown(why="not asked")
     image: Known[ImageView | None] | Unknown = Unknown(why="not asked")

@@ -90,6 +90,10 @@ class Fleet(Protocol):
         """List the members of the group, whatever their state."""
         ...
 
+    def addresses(self) -> dict[str, str]:
+        """Tell each member's private address. Only people read them: nothing that moves traffic asks."""
+        ...
+
     def survey(self) -> tuple[HostView, ...]:
         """Ask every InService host what it holds, in one round trip."""
         ...

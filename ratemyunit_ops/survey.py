@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "database", "image"})
 ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run"})
-STATUS = frozenset({"pointer", "releases", "lease", "instances", "hosts", "front_door", "database"})
+STATUS = frozenset({"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database"})
 
 
 def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str | None = None) -> World:
@@ -26,6 +26,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "lease": lambda: holder(o),
         "instances": o.fleet.instances,
         "hosts": o.fleet.survey,
+        "addresses": o.fleet.addresses,
         "front_door": o.traffic.look,
         "image": lambda: o.registry.image(version or ""),
         "last_run": lambda: last_run(o),

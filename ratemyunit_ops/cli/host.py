@@ -21,11 +21,12 @@ def list_hosts(env: Env = None, as_json: AsJson = False) -> None:
     from ratemyunit_ops.cli.wire import wire
 
     w = wire(env, as_json=as_json)
-    found = w.outside.fleet.instances()
+    found, addresses = w.outside.fleet.instances(), w.outside.fleet.addresses()
+    rows = [(i.id, addresses.get(i.id, ""), i.state) for i in found]
     if as_json:
-        w.screen.result({"hosts": [i.model_dump() for i in found]})
+        w.screen.result({"hosts": [dict(zip(("id", "address", "state"), row, strict=True)) for row in rows]})
         return
-    w.screen.table("", ("host", "address", "state"), [(i.id, i.address, i.state) for i in found])
+    w.screen.table("", ("host", "address", "state"), rows)
 
 
 @app.command(short_help="Reboot one host.")

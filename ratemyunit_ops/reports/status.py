@@ -29,6 +29,7 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
     door = world.front_door.value if isinstance(world.front_door, Known) else None
     live = _live(world)
     hosts = world.hosts.value if isinstance(world.hosts, Known) else ()
+    addresses = world.addresses.value if isinstance(world.addresses, Known) else {}
     lease = world.lease.value if isinstance(world.lease, Known) else None
     database = world.database.value if isinstance(world.database, Known) else None
     return Status(
@@ -37,7 +38,7 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
         release=door.version if door else (live.version if live else None),
         digest=door.digest if door else (live.digest if live else None),
         schema_head=live.schema_head if live else None,
-        hosts=tuple(_host(h) for h in hosts),
+        hosts=tuple(_host(h, addresses.get(h.id, "")) for h in hosts),
         worker=_worker(hosts),
         previous=_previous(world, live, hosts),
         unknown=tuple({"what": k, "why": v} for k, v in world.unknown().items()),
@@ -58,10 +59,10 @@ def _live(world: World) -> Release | None:
     return next((r for r in world.releases.value if r.version == version), None)
 
 
-def _host(h: HostView) -> dict[str, Any]:
+def _host(h: HostView, address: str) -> dict[str, Any]:
     return {
         "id": h.id,
-        "address": h.address,
+        "address": address,
         "live_slot": h.live_slot,
         "slots": {name: {"release": s.release, "state": s.state} for name, s in h.slots.items()},
         "memory_available": h.memory_available,

@@ -187,7 +187,8 @@ def test_the_survey_tells_what_each_host_holds(fleet: SsmFleet, played: Played) 
     assert [h.id for h in seen] == played.ids
     assert {h.serves() for h in seen} == {"v2"}
     assert (seen[0].memory_available, seen[0].disk_free, seen[0].backup_on) == (7, 3, True)
-    assert seen[0].address
+    assert set(fleet.addresses()) >= set(played.ids)
+    assert all(fleet.addresses().values())
 
 
 def test_f28_only_members_in_service_are_acted_on(fleet: SsmFleet, played: Played, account: Account, asg: str) -> None:

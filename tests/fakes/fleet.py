@@ -30,6 +30,9 @@ class FakeFleet:
     def instances(self) -> tuple[Instance, ...]:
         return self._line.call("fleet.instances", lambda: self._world.instances())
 
+    def addresses(self) -> dict[str, str]:
+        return self._line.call("fleet.addresses", lambda: {h.id: h.address for h in self._world.hosts})
+
     def survey(self) -> tuple[HostView, ...]:
         return self._line.call("fleet.survey", lambda: tuple(h.view() for h in self._world.in_service()))
 

@@ -84,7 +84,6 @@ class Host:
     def view(self) -> HostView:
         return HostView(
             id=self.id,
-            address=self.address,
             live_slot=self.live,
             slots={n: self._slot_view(n) for n in SLOTS},
             worker=WorkerView(release=self.worker.version if self.worker else None, state=self._worker_state()),

@@ -208,7 +208,7 @@ class FakeWorld:
     # -- what is seen --------------------------------------------------------------------------------------------
 
     def instances(self) -> tuple[Instance, ...]:
-        return tuple(Instance(id=h.id, address=h.address, state=h.state) for h in self.hosts)
+        return tuple(Instance(id=h.id, state=h.state) for h in self.hosts)
 
     def in_service(self) -> list[Host]:
         return [h for h in self.hosts if h.state == "InService"]

@@ -113,12 +113,17 @@ class Hosts:
 
     def instances(self) -> tuple[Instance, ...]:
         """List the members of the group. Raises Unreachable."""
-        members = self._members()
-        addresses = self._addresses([m["InstanceId"] for m in members])
-        return tuple(
-            Instance(id=m["InstanceId"], address=addresses.get(m["InstanceId"], ""), state=m["LifecycleState"])
-            for m in members
-        )
+        return tuple(Instance(id=m["InstanceId"], state=m["LifecycleState"]) for m in self._members())
+
+    def addresses(self) -> dict[str, str]:
+        """Tell each member's private address; the group does not know them, EC2 does. Raises Unreachable."""
+        ids = [m["InstanceId"] for m in self._members()]
+        if not ids:
+            return {}
+        # By filter, since naming an instance that EC2 does not know yet, or no more, is an error for all of them.
+        here = [{"Name": "instance-id", "Values": ids}]
+        listed = self.account.pages("ec2", "DescribeInstances", "Reservations", Filters=here)
+        return {i["InstanceId"]: i.get("PrivateIpAddress", "") for r in listed for i in r["Instances"]}
 
     def in_service(self) -> list[str]:
         """Name the hosts that may be acted on. Raises Unreachable where there is none."""
@@ -155,14 +160,6 @@ class Hosts:
         members: list[dict[str, Any]] = page["AutoScalingGroups"][0]["Instances"]
         return members
 
-    def _addresses(self, ids: Sequence[str]) -> dict[str, str]:
-        if not ids:
-            return {}
-        # By filter, since naming an instance that EC2 does not know yet, or no more, is an error for all of them.
-        here = [{"Name": "instance-id", "Values": list(ids)}]
-        listed = self.account.pages("ec2", "DescribeInstances", "Reservations", Filters=here)
-        return {i["InstanceId"]: i.get("PrivateIpAddress", "") for r in listed for i in r["Instances"]}
-
     def _note_skew(self, page: dict[str, Any]) -> None:
         """Learn how far this machine's clock is from AWS's: hosts refuse by their clock what we allow by ours."""
         date = page["ResponseMetadata"]["HTTPHeaders"].get("date")
@@ -192,11 +189,14 @@ class SsmFleet:
         """List the members of the group, whatever their state."""
         return self.hosts.instances()
 
+    def addresses(self) -> dict[str, str]:
+        """Tell each member's private address."""
+        return self.hosts.addresses()
+
     def survey(self) -> tuple[HostView, ...]:
         """Ask every InService host what it holds, in one round trip."""
-        addresses = {i.id: i.address for i in self.hosts.instances() if i.state == "InService"}
-        answers = self.hosts.ask(Question("survey"), sorted(addresses) or self.hosts.in_service())
-        return tuple(_view(host, addresses.get(host, ""), answer) for host, answer in answers.items())
+        answers = self.hosts.ask(Question("survey"), self.hosts.in_service())
+        return tuple(_view(host, answer) for host, answer in answers.items())
 
     def prepare(self, release: Release, database: Database) -> Facts:
         """Pull the image and write the slot's record and unit."""
@@ -372,10 +372,9 @@ def _dump(ref: ReleaseRef | None) -> Answer | None:
     return ref.model_dump() if ref else None
 
 
-def _view(host: str, address: str, answer: Answer) -> HostView:
+def _view(host: str, answer: Answer) -> HostView:
     return HostView(
         id=host,
-        address=address,
         live_slot=answer["live_slot"],
         slots={name: SlotView.model_validate(slot) for name, slot in answer["slots"].items()},
         worker=WorkerView.model_validate(answer["worker"]),
