@@ -17,11 +17,12 @@ from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.keepers.hosts import memory_of
 from ratemyunit_ops.twin.keepers.places import DATABASES, database_address, database_port
 from ratemyunit_ops.twin.keepers.record import Record
+from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 
 PROBE_SECONDS = 3.0
-ARCHIVE_SECONDS = 30.0
+ARCHIVE_SECONDS = 15.0
 SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 
 
@@ -95,7 +96,7 @@ class Database:
             dns.drop_name(self.site, name)
         postgres.wipe(self.directory)
         _forget(self.site, self.id)
-        print(f"databases: {self.id} is gone", flush=True)
+        say(f"databases: {self.id} is gone")
 
     def _boot(self, row: dict[str, Any]) -> None:
         """Start the machine (again): a host of RDS that died is replaced over the same storage."""
@@ -107,7 +108,7 @@ class Database:
             self.address, memory_bytes=memory_of(row["class"]), cloud_init=False, binds={shared: "/srv/rds"}
         )
         self.machine.wait_up()
-        print(f"databases: {self.id} boots at {self.address}", flush=True)
+        say(f"databases: {self.id} boots at {self.address}")
         self._done_file.unlink(missing_ok=True)
 
     def _obey(self, row: dict[str, Any]) -> bool:
@@ -119,7 +120,7 @@ class Database:
         postgres.set_up(self.machine, self.directory / "srv", row, pair)
         door.publish(self.site, self.outer_port, f"{self.address}:{row['port']}", tcp=True)
         self._done_file.write_text(wish)
-        print(f"databases: {self.id} obeys its record", flush=True)
+        say(f"databases: {self.id} obeys its record")
         return True
 
     @property

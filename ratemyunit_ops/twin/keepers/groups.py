@@ -4,6 +4,7 @@ import time
 from typing import Any
 
 from ratemyunit_ops.twin.keepers.record import Record
+from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.site import Site
 
 
@@ -29,12 +30,12 @@ class Groups:
 
     def _fill(self, group: dict[str, Any]) -> None:
         """Launch what is missing: a launch that failed once is tried again, as on AWS."""
-        print(f"groups: {group['name']} has {group['active']} of {group['desired']}", flush=True)
+        say(f"groups: {group['name']} has {group['active']} of {group['desired']}")
         asg = self.record.client("autoscaling", group["region"])
         asg.set_desired_capacity(AutoScalingGroupName=group["name"], DesiredCapacity=group["desired"])
 
     def _replace(self, group: dict[str, Any], id: str, why: str) -> None:
-        print(f"groups: {id} of {group['name']} is replaced: {why}", flush=True)
+        say(f"groups: {id} of {group['name']} is replaced: {why}")
         asg = self.record.client("autoscaling", group["region"])
         asg.set_instance_health(InstanceId=id, HealthStatus="Unhealthy")
         asg.terminate_instance_in_auto_scaling_group(InstanceId=id, ShouldDecrementDesiredCapacity=False)

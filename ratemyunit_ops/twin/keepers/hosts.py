@@ -5,6 +5,7 @@ from typing import Any
 
 from ratemyunit_ops.twin import imds
 from ratemyunit_ops.twin.keepers.record import Record
+from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.machine import Machine, machines
 from ratemyunit_ops.twin.site import Site
 
@@ -77,13 +78,13 @@ class Hosts:
         )
         imds.describe(self.site, row["address"], facts)
         Machine(self.site, row["id"]).start(row["address"], memory_bytes=memory_of(row["type"]))
-        print(f"hosts: {row['id']} boots at {row['address']}", flush=True)
+        say(f"hosts: {row['id']} boots at {row['address']}")
 
     def _destroy(self, machine: Machine) -> None:
         if machine.ip:
             imds.forget(self.site, machine.ip)
         machine.destroy()
-        print(f"hosts: {machine.name} is gone", flush=True)
+        say(f"hosts: {machine.name} is gone")
 
 
 def _role(profile: str) -> imds.Role | None:

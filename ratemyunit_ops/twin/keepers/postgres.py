@@ -112,7 +112,7 @@ def archived_until(machine: Machine) -> float | None:
     """
     # RDS writes a heartbeat of its own; without one an idle database would archive nothing.
     sql = (
-        "SELECT pg_logical_emit_message(false, 'rds', 'heartbeat'), pg_switch_wal() \\g /dev/null\n"
+        "SELECT pg_logical_emit_message(false, 'rds', 'heartbeat'), pg_switch_wal(), pg_sleep(0.5) \\g /dev/null\n"
         "SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver;\n"
     )
     done = machine.run(_psql("-A", "-t", "-q"), input=sql.encode(), timeout=15)

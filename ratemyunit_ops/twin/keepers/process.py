@@ -10,6 +10,7 @@ from ratemyunit_ops.twin.keepers.databases import Databases
 from ratemyunit_ops.twin.keepers.groups import Groups
 from ratemyunit_ops.twin.keepers.hosts import Hosts
 from ratemyunit_ops.twin.keepers.record import Record
+from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.site import Site
 
 PERIOD_SECONDS = 1.0
@@ -34,7 +35,7 @@ def keep(organ: Organ, record: Record) -> None:
         except Exception as why:  # noqa: BLE001  (an organ that stops is worse than one that stumbles)
             if repr(why) != last:
                 last = repr(why)
-                print(f"{organ.name}: {traceback.format_exc()}", flush=True)
+                say(f"{organ.name}: {traceback.format_exc()}")
         time.sleep(PERIOD_SECONDS)
 
 
