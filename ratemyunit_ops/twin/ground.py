@@ -15,6 +15,7 @@ from ratemyunit_ops.twin.site import Site
 # Program -> Debian package.
 NEEDS = {
     "dnsmasq": "dnsmasq-base",
+    "docker-registry": "docker-registry",
     "dpkg-deb": "dpkg",
     "haproxy": "haproxy",
     "ip": "iproute2",
