@@ -72,6 +72,8 @@ class Rmu:
             code = process.wait()
             stdout.seek(0)
             answer = Answer(code, _document(stdout.read()), time.monotonic() - began, said)
+        if not quiet:
+            self.screen.print(f"  [dim]{answer.seconds:.1f} s[/]")
         if code != expect:
             raise DemoFailed(f"`rmu {' '.join(words)}` ended with {code}, not {expect}:\n{_reason(answer)}")
         return answer
