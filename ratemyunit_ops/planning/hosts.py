@@ -42,7 +42,7 @@ def plan_replace(world: World, request: HostRequest) -> Plan:
     host = _known(world, request)
     steps: list[Step] = [
         ReplaceHost(host=host, fence=True),
-        NewHostServes(not_host=host, release=live.version if live else None),
+        NewHostServes(before=tuple(in_service(world)), release=live.version if live else None),
     ]
     return _plan(world, request, "host replace", steps)
 

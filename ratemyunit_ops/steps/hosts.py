@@ -138,7 +138,7 @@ class NewHostServes(Check):
     """A host that was not there before is in service, and the front door answers with the live release."""
 
     kind: Literal["new_host_serves"] = "new_host_serves"
-    not_host: str
+    before: tuple[str, ...]
     release: str | None
     deadline: timedelta = timedelta(minutes=15)
 
@@ -159,5 +159,5 @@ class NewHostServes(Check):
             door = o.traffic.look()
         except RmuError:
             return []
-        fresh = [h for h, state in states.items() if state == "InService" and h != self.not_host]
-        return fresh if door.version == self.release and self.not_host not in states else []
+        fresh = [h for h, state in states.items() if state == "InService" and h not in self.before]
+        return fresh if door.version == self.release else []

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, moves
+from ratemyunit_ops.cli import carrying, machines, moves
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -111,6 +111,12 @@ class Operator:
 
     def rollback(self, version: str | None = None) -> Ended:
         return self._type(lambda w: moves.roll_back(w, version, asked=Asked(because="a test", dry_run=False, yes=True)))
+
+    def reboot(self, host: str) -> Ended:
+        return self._type(lambda w: machines.reboot_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
+
+    def replace(self, host: str) -> Ended:
+        return self._type(lambda w: machines.replace_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
 
     def resume(self, run: str | None = None) -> Ended:
         def act(w: Wired) -> None:

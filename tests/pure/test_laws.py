@@ -102,7 +102,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "image_fit": lambda: (w := fresh(), ImageFit(release=w.release("v42").ref, base="v41")),
     "make_roles": lambda: (fresh(), MakeRoles(database=DATABASE.identifier)),
     "migrate": lambda: (w := old_and_new(head="0002"), Migrate(release=w.record("v42").ref, head="0002")),
-    "new_host_serves": lambda: (replaced(), NewHostServes(not_host="i-1", release="v41")),
+    "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),
     "note_restore_point": lambda: (
         w := fresh(),
         NoteRestorePoint(release=w.release("v42"), database=DATABASE.identifier),
