@@ -186,7 +186,7 @@ class ImageView(Frozen):
     tags: tuple[str, ...] = ()
     size: int = 0
     active: bool = True
-    scan: Literal["clean", "critical", "inconclusive"] = "inconclusive"
+    scan: Literal["clean", "critical", "pending", "inconclusive"] = "inconclusive"
     findings: int = 0
     schema_head: str = ""
     schema_oldest: str = ""

@@ -6,6 +6,7 @@ import typer
 
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.steps.checks import scanned
 
 
 def push_version(w: Wired, version: str) -> None:
@@ -25,7 +26,8 @@ def push_version(w: Wired, version: str) -> None:
 
 def scan_version(w: Wired, version: str) -> None:
     """Show one image's findings."""
-    image = w.outside.registry.image(version)
+    with w.screen.working(f"waiting for the scan of {version}"):
+        image = scanned(w.outside, version)
     if image is None:
         raise Refused(f"the registry has no image {version}", next=f"rmu image push {version}")
     document = {"version": version, "digest": image.digest, "scan": image.scan, "critical": image.findings}

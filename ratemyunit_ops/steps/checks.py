@@ -6,12 +6,14 @@ from datetime import timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed, Unreachable
-from ratemyunit_ops.model import Facts, ReleaseRef
+from ratemyunit_ops.model import Facts, ImageView, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Check
 
 NOT_MOVED = "Traffic was not moved."
+SCAN_PATIENCE = timedelta(minutes=3)
+"""How long a scan may take before it counts as one that proved nothing."""
 
 
 class ImageFit(Check):
@@ -26,7 +28,7 @@ class ImageFit(Check):
         return "check digest, scan, base is live"
 
     def look(self, o: Outside) -> Facts:
-        image = o.registry.image(self.release.version)
+        image = scanned(o, self.release.version)
         if image is None or image.digest != self.release.digest:
             raise Failed(
                 f"the registry has no image {self.release.version} with digest {self.release.digest[:19]} any more",
@@ -47,6 +49,16 @@ class ImageFit(Check):
                 next=f"rmu deploy {self.release.version} --dry-run",
             )
         return {"digest": image.digest, "scan": image.scan, "base": live}
+
+
+def scanned(o: Outside, version: str) -> ImageView | None:
+    """Find an image once its scan has ended: right after a push it is still under way, and has found nothing yet."""
+    until = o.clock.monotonic() + SCAN_PATIENCE.total_seconds()
+    while (image := o.registry.image(version)) is not None and image.scan == "pending":
+        if o.clock.monotonic() > until:
+            break
+        o.clock.sleep(1)
+    return image
 
 
 class Ready(Check):

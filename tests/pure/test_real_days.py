@@ -9,7 +9,7 @@ from typing import cast
 
 import pytest
 
-from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.errors import Failed, Refused
 from ratemyunit_ops.ports import Group, Outside
 from ratemyunit_ops.records import read_headers, read_release
 from ratemyunit_ops.steps.database import NoteRestorePoint
@@ -142,3 +142,30 @@ def test_the_journal_names_who_acts_to_the_cloud_too() -> None:
     assert read_headers(world.outside().ledger)[0].who == (
         "runner@fv-az42 as assumed-role/rmu-production-ci/GitHubActions"
     )
+
+
+def scan_says(world: FakeWorld, version: str, scan: str) -> None:
+    world.images[version] = world.images[version].model_copy(update={"scan": scan, "findings": scan == "critical"})
+
+
+def test_a_deploy_right_after_the_push_waits_for_the_scan_and_heeds_it() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    scan_says(world, "v1", "pending")
+    world.on_call("registry.image", lambda: scan_says(world, "v1", "critical"), nth=4)
+
+    ended = Operator(world).deploy("v1")
+
+    assert ended.code == Refused.exit_code and "CRITICAL" in ended.why
+    assert world.serving() == {None}
+
+
+def test_a_scan_that_never_ends_proves_nothing_and_holds_nobody_up_for_ever() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    scan_says(world, "v1", "pending")
+    began = world.clock.seconds
+
+    assert Operator(world).deploy("v1").code == 0
+
+    assert world.clock.seconds - began > 180

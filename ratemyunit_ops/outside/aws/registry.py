@@ -13,11 +13,13 @@ from ratemyunit_ops.model import ImageView
 from ratemyunit_ops.outside.aws.session import Account, Said
 
 Detail = dict[str, Any]
-Scan = tuple[Literal["clean", "critical", "inconclusive"], int]
+Scan = tuple[Literal["clean", "critical", "pending", "inconclusive"], int]
 
 INCONCLUSIVE: Scan = ("inconclusive", 0)
+PENDING: Scan = ("pending", 0)
 MANIFESTS = ("application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json")
 SCANNED = frozenset({"COMPLETE", "ACTIVE"})
+UNDER_WAY = frozenset({"IN_PROGRESS", "PENDING"})
 TIMEOUT_S = 10
 
 
@@ -154,6 +156,8 @@ def _view(detail: Detail, scan: Scan) -> ImageView:
 
 def _counted(status: Detail | None, findings: Detail | None) -> Scan:
     """Judge a scan. One that did not complete, or an unsupported image, has proven nothing."""
+    if status and status.get("status") in UNDER_WAY:
+        return PENDING
     if not status or status.get("status") not in SCANNED or findings is None:
         return INCONCLUSIVE
     critical = int((findings.get("findingSeverityCounts") or {}).get("CRITICAL", 0))
