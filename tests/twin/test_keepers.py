@@ -89,8 +89,8 @@ def test_a_host_that_is_rebooted_comes_back_under_its_own_id(twin: Twin, web: We
 def _quietly(look: Any) -> bool:
     try:
         return bool(look())
-    except (Refused, subprocess.SubprocessError):
-        return False  # the machine is between two boots
+    except (Refused, OSError, subprocess.SubprocessError):
+        return False  # it is on its way
 
 
 def test_a_host_that_lost_its_power_is_replaced_through_the_template(twin: Twin, web: Web) -> None:
@@ -161,6 +161,22 @@ def test_a_frozen_host_is_replaced(twin: Twin, web: Web) -> None:
         assert web.host(but=host) != host
     finally:
         twin.client("autoscaling").update_auto_scaling_group(**group, HealthCheckGracePeriod=60)
+
+
+@pytest.mark.parametrize("process", ["alb-web", "door", "front", "imds", "dns"])
+def test_a_killed_process_of_the_twin_is_mended_by_its_keeper_or_by_up(twin: Twin, web: Web, process: str) -> None:
+    host = web.host()
+    pid = daemons.pid(twin.site, process)
+    assert pid is not None
+    os.kill(pid, signal.SIGKILL)
+
+    twin.up()
+
+    wait_for(process, lambda: daemons.pid(twin.site, process) not in (None, pid), 15)
+    wait_for("the front door", lambda: _quietly(lambda: front_door(twin)[0] == 200), 15)
+    resolved = twin.machine(host).run(["getent", "hosts", "s3.us-east-1.amazonaws.com"])
+    assert resolved.returncode == 0
+    assert twin.shell(host, "echo alive")["StandardOutputContent"] == "alive\n"
 
 
 def test_keepers_that_were_killed_go_on_where_they_were(twin: Twin, web: Web) -> None:

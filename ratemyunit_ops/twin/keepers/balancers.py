@@ -200,11 +200,10 @@ class Balancer:
             elif slot["leaves"]:
                 self._say(f"set server {server} state drain")
             else:
-                self._say(f"set server {server} addr {slot['address']} port {slot['port']}")
-                self._say(f"set server {server} state ready")
-                if not backend.endswith("-open"):
-                    # A new target must first pass its checks, as on AWS; HAProxy would trust it.
-                    self._say(f"set server {server} health down")
+                # A new target must first pass its checks, as on AWS; HAProxy would trust it.
+                down = "" if backend.endswith("-open") else f"; set server {server} health down"
+                where = f"set server {server} addr {slot['address']} port {slot['port']}"
+                self._say(f"{where}; set server {server} state ready{down}")
 
     def _health(self, row: dict[str, Any]) -> dict[str, dict[str, str]]:
         lines = self._say("show stat -1 4 -1").splitlines()
