@@ -44,6 +44,10 @@ class LedgerDown(Unreachable):
     """The ledger does not answer; without it rmu does not act."""
 
 
+class Absent(Unreachable):
+    """What was asked for is not there; the service itself answered."""
+
+
 class Busy(RmuError):
     """Someone else holds the lease."""
 

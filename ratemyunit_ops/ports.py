@@ -216,7 +216,7 @@ class Databases(Protocol):
     """Database instances."""
 
     def view(self, identifier: str) -> DatabaseView:
-        """Describe one instance. Raises Unreachable."""
+        """Describe one instance. Raises Unreachable, and Absent where there is none."""
         ...
 
 

@@ -9,11 +9,11 @@ from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_ru
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.engine.lease import busy
-from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import PlanSummary
+from ratemyunit_ops.engine.lease import acquire, busy
+from ratemyunit_ops.errors import Absent, Refused
+from ratemyunit_ops.model import PlanSummary, Pointer
 from ratemyunit_ops.planning.infra import SECRETS, InfraRequest, database_identifier, plan_apply
-from ratemyunit_ops.records import read_pointer
+from ratemyunit_ops.records import pointer_entry, read_pointer
 from ratemyunit_ops.survey import survey
 
 
@@ -74,16 +74,30 @@ def destroy_it(w: Wired, *, yes: bool) -> None:
     if seen is not None:
         raise busy(seen)
     name = database_identifier(w.settings.environment, read_pointer(w.outside.ledger))
-    if w.outside.databases.view(name).protected:
+    if _protected(w, name):
         raise Refused(
             f"database {name} is protected from deletion",
             next="set deletion_protection = false in terraform/env, rmu infra apply, then rmu infra destroy",
         )
     if not yes and w.screen.ask("Type the environment's name to destroy it") != w.settings.environment:
         raise Refused("the environment's name was not typed", next="rmu infra destroy --yes")
-    with w.screen.working("terraform destroy"):
-        w.outside.infra.destroy("stack", w.variables(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
+    lease = acquire(w.outside, new_run_id(), w.who)
+    try:
+        with w.screen.working("terraform destroy"):
+            w.outside.infra.destroy("stack", w.variables(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
+        # Or the hosts of the next apply would wait for an image that is gone with its repository.
+        w.outside.ledger.write([pointer_entry(Pointer())], token=lease.view.token)
+    finally:
+        lease.free()
     w.screen.result({"outcome": "done"}, ["destroyed"])
+
+
+def _protected(w: Wired, database: str) -> bool:
+    """Tell whether the database refuses its deletion; one that a destroy cut short took already refuses nothing."""
+    try:
+        return w.outside.databases.view(database).protected
+    except Absent:
+        return False
 
 
 def _summary(w: Wired) -> PlanSummary:

@@ -14,6 +14,7 @@ from typing import Any, NoReturn, TypeVar
 from ratemyunit_ops.engine.journal import Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
 from ratemyunit_ops.errors import (
+    NOTHING_CHANGED,
     Bug,
     Failed,
     HalfWay,
@@ -65,8 +66,10 @@ def carry(c: Carrier) -> None:
         _carry_on(c)
         c.journal.close("done")
         c.lease.free()
-    except LeaseLost:
+    except LeaseLost as why:
         c.lease.let_go()
+        if why.state == NOTHING_CHANGED and _any_change_started(c.journal):
+            why.state = f"Run {c.journal.plan.run} is no longer ours; what it had done until then is in its journal."
         raise
     except LedgerDown as why:
         raise _stopped_without_ledger(c, why) from why

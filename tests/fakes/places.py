@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.errors import Absent, Failed
 from ratemyunit_ops.model import DatabaseView, Facts, FrontDoor, ImageView, PlanSummary
 from ratemyunit_ops.ports import LockHolder
 from tests.fakes.line import Line
@@ -48,7 +48,7 @@ class FakeDatabases:
     def _view(self, identifier: str) -> DatabaseView:
         found = self._world.databases.get(identifier)
         if found is None:
-            raise Unreachable(f"there is no database {identifier!r}", next="rmu doctor")
+            raise Absent(f"there is no database {identifier!r}", next="rmu doctor")
         return found
 
 

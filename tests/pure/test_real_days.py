@@ -9,15 +9,16 @@ from typing import cast
 
 import pytest
 
-from ratemyunit_ops.errors import Failed, Refused
+from ratemyunit_ops.cli import places
+from ratemyunit_ops.errors import Failed, LeaseLost, Refused
 from ratemyunit_ops.ports import Group, Outside
-from ratemyunit_ops.records import read_headers, read_release
+from ratemyunit_ops.records import held, read_headers, read_lease, read_release
 from ratemyunit_ops.steps.database import NoteRestorePoint
 from ratemyunit_ops.steps.hosts import Rejoin, StandBy
 from ratemyunit_ops.steps.infra import ApplyInfra
 from tests.fakes import FakeWorld
 from tests.fakes.clock import BEGIN
-from tests.fakes.operator import Operator
+from tests.fakes.operator import Ended, Operator
 
 
 def agreed_to_make(names: set[str], world: FakeWorld) -> ApplyInfra:
@@ -169,3 +170,55 @@ def test_a_scan_that_never_ends_proves_nothing_and_holds_nobody_up_for_ever() ->
     assert Operator(world).deploy("v1").code == 0
 
     assert world.clock.seconds - began > 180
+
+
+def destroyed(world: FakeWorld) -> Ended:
+    return Operator(world)._type(lambda w: places.destroy_it(w, yes=True))
+
+
+def test_what_is_destroyed_leaves_no_pointer_for_the_hosts_of_the_next_apply() -> None:
+    world = FakeWorld()
+    world.push("v1")
+    assert Operator(world).deploy("v1").code == 0
+    world.databases["rmu-test-db-1"] = world.databases["rmu-test-db-1"].model_copy(update={"protected": False})
+    world.built["stack"] = {"web"}
+
+    assert destroyed(world).code == 0
+
+    assert "stack" not in world.built
+    assert world.pointer().release is None
+    assert not held(read_lease(world.outside().ledger))
+
+
+def test_a_destroy_that_was_cut_short_after_the_database_is_typed_again() -> None:
+    world = FakeWorld()
+    world.built["stack"] = {"web"}
+    world.databases.clear()
+
+    assert destroyed(world).code == 0
+    assert "stack" not in world.built
+
+
+def test_a_protected_database_is_not_destroyed() -> None:
+    world = FakeWorld()
+    world.built["stack"] = {"web"}
+
+    assert destroyed(world).code == Refused.exit_code
+    assert world.built["stack"] == {"web"}
+
+
+def test_who_loses_the_lease_in_the_middle_does_not_say_that_nothing_was_changed() -> None:
+    world = FakeWorld()
+    world.push("v1")
+
+    def taken_over() -> None:
+        seen = read_lease(world.outside().ledger)
+        assert seen is not None
+        world.outside("bob@ci").ledger.put_lease(seen.model_copy(update={"token": "bobs"}), seen=seen)
+
+    world.on_call("fleet.prepare", taken_over)
+
+    ended = Operator(world).deploy("v1")
+
+    assert ended.code == LeaseLost.exit_code
+    assert "no longer ours" in ended.failure.state

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from email.utils import parsedate_to_datetime
 
-from ratemyunit_ops.errors import Unreachable
+from ratemyunit_ops.errors import Absent
 from ratemyunit_ops.model import DatabaseView
 from ratemyunit_ops.outside.aws.session import Account, Said
 
@@ -16,13 +16,13 @@ class RdsDatabases:
         self._account = account
 
     def view(self, identifier: str) -> DatabaseView:
-        """Describe one instance. Raises Unreachable where there is none."""
+        """Describe one instance. Raises Unreachable, and Absent where there is none."""
         try:
             answer = self._account.ask("rds", "DescribeDBInstances", DBInstanceIdentifier=identifier)
         except Said as why:
             if why.code not in {"DBInstanceNotFound", "DBInstanceNotFoundFault"}:
                 raise
-            raise Unreachable(f"there is no database {identifier}", next="rmu infra apply") from why
+            raise Absent(f"there is no database {identifier}", next="rmu infra apply") from why
         found = answer["DBInstances"][0]
         date = answer["ResponseMetadata"]["HTTPHeaders"].get("date")
         endpoint = found.get("Endpoint", {})  # absent while the instance is being created
