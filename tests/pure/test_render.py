@@ -15,6 +15,7 @@ import jinja2
 import pytest
 
 from ratemyunit_ops import render
+from ratemyunit_ops.shipped import shipped
 
 VALUES = {
     "env": "test",
@@ -141,3 +142,10 @@ def test_f39_no_health_path_of_the_proxy_asks_the_database() -> None:
 
     assert "httpchk GET /livez" in config
     assert "readyz" not in config
+
+
+def test_program_request_and_document_stay_far_below_what_ssm_takes_in_one_command() -> None:
+    # 64 KB, for the document and the values of its parameters together; a request with a large config has some 8 KB.
+    document = (shipped("terraform") / "modules/access/scripts/host.sh").read_text()
+
+    assert len(render.host_program_text()) + len(document) + 8 * 1024 < 40 * 1024
