@@ -222,3 +222,18 @@ def test_who_loses_the_lease_in_the_middle_does_not_say_that_nothing_was_changed
 
     assert ended.code == LeaseLost.exit_code
     assert "no longer ours" in ended.failure.state
+
+
+def test_a_rollback_after_the_group_replaced_a_host_brings_the_old_release_there_first() -> None:
+    world = FakeWorld()
+    ann = Operator(world)
+    for version in ("v1", "v2"):
+        world.push(version)
+        assert ann.deploy(version).code == 0
+    world.replace_host("i-1")
+    world.clock.sleep(90)
+
+    ended = ann.rollback()
+
+    assert ended.code == 0, ended.why
+    assert world.serving() == {"v1"}
