@@ -15,8 +15,9 @@ from ratemyunit_ops.outside.terraform_log import events
 Planned = Mapping[str, Any]
 
 NOT_THERE = frozenset({
-    "404", "DBInstanceNotFound", "InvalidLaunchTemplateName.NotFoundException", "LoadBalancerNotFound",
-    "NoSuchBucket", "NoSuchEntity", "NoSuchKey", "ResourceNotFoundException",
+    "404", "DBInstanceNotFound", "DBParameterGroupNotFound", "DBSubnetGroupNotFoundFault", "InvalidDocument",
+    "InvalidLaunchTemplateName.NotFoundException", "LoadBalancerNotFound", "NoSuchBucket", "NoSuchEntity", "NoSuchKey",
+    "ParameterNotFound", "RepositoryNotFoundException", "ResourceNotFoundException", "TargetGroupNotFound",
 })  # fmt: skip
 
 
@@ -31,23 +32,48 @@ class Finder(NamedTuple):
     id: str
 
 
-# Those that are minutes or seconds in the making, and so the ones that a death finds unfinished.
-SLOW = {
+def _tagged(operation: str, listed: str, id: str) -> Finder:
+    return Finder("ec2", operation, "Filters", "Name", listed, id)
+
+
+# The slow ones first: they are what a death most likely finds unfinished. What is not here is made in a moment, or
+# may be made twice without harm; if a death hits one of those, the next apply says that it is there already.
+BY_NAME = {
     "aws_db_instance": Finder(
         "rds", "DescribeDBInstances", "DBInstanceIdentifier", "identifier", "DBInstances", "DBInstanceIdentifier"
+    ),
+    "aws_lb": Finder("elbv2", "DescribeLoadBalancers", "Names", "name", "LoadBalancers", "LoadBalancerArn"),
+    "aws_vpc": _tagged("DescribeVpcs", "Vpcs", "VpcId"),
+    "aws_vpc_endpoint": _tagged("DescribeVpcEndpoints", "VpcEndpoints", "VpcEndpointId"),
+    "aws_launch_template": Finder(
+        "ec2", "DescribeLaunchTemplates", "LaunchTemplateNames", "name", "LaunchTemplates", "LaunchTemplateId"
     ),
     "aws_iam_instance_profile": Finder(
         "iam", "GetInstanceProfile", "InstanceProfileName", "name", "InstanceProfile", "InstanceProfileName"
     ),
-    "aws_launch_template": Finder(
-        "ec2", "DescribeLaunchTemplates", "LaunchTemplateNames", "name", "LaunchTemplates", "LaunchTemplateId"
+    "aws_autoscaling_group": Finder(
+        *("autoscaling", "DescribeAutoScalingGroups", "AutoScalingGroupNames", "name"),
+        *("AutoScalingGroups", "AutoScalingGroupName"),
     ),
-    "aws_lb": Finder("elbv2", "DescribeLoadBalancers", "Names", "name", "LoadBalancers", "LoadBalancerArn"),
-    "aws_vpc": Finder("ec2", "DescribeVpcs", "Filters", "Name", "Vpcs", "VpcId"),
-    "aws_vpc_endpoint": Finder("ec2", "DescribeVpcEndpoints", "Filters", "Name", "VpcEndpoints", "VpcEndpointId"),
+    "aws_db_parameter_group": Finder(
+        *("rds", "DescribeDBParameterGroups", "DBParameterGroupName", "name"),
+        *("DBParameterGroups", "DBParameterGroupName"),
+    ),
+    "aws_db_subnet_group": Finder(
+        "rds", "DescribeDBSubnetGroups", "DBSubnetGroupName", "name", "DBSubnetGroups", "DBSubnetGroupName"
+    ),
+    "aws_ecr_repository": Finder(
+        "ecr", "DescribeRepositories", "repositoryNames", "name", "repositories", "repositoryName"
+    ),
+    "aws_iam_role": Finder("iam", "GetRole", "RoleName", "name", "Role", "RoleName"),
+    "aws_internet_gateway": _tagged("DescribeInternetGateways", "InternetGateways", "InternetGatewayId"),
+    "aws_lb_target_group": Finder("elbv2", "DescribeTargetGroups", "Names", "name", "TargetGroups", "TargetGroupArn"),
+    "aws_route_table": _tagged("DescribeRouteTables", "RouteTables", "RouteTableId"),
+    "aws_security_group": _tagged("DescribeSecurityGroups", "SecurityGroups", "GroupId"),
+    "aws_ssm_document": Finder("ssm", "DescribeDocument", "Name", "name", "Document", "Name"),
+    "aws_ssm_parameter": Finder("ssm", "GetParameter", "Name", "name", "Parameter", "Name"),
+    "aws_subnet": _tagged("DescribeSubnets", "Subnets", "SubnetId"),
 }
-SHAPES = {"Names", "LaunchTemplateNames"}
-"""Arguments that take a list."""
 
 
 class Death:
@@ -113,12 +139,12 @@ def exists(account: Account, service: str, operation: str, **arguments: Any) -> 
 
 
 def find(account: Account, kind: str, planned: Planned) -> str | None:
-    """Find the id of a thing that was being made, by its planned name; None where it was not made, or is made fast."""
-    how = SLOW.get(kind)
+    """Find the id of a thing that was being made, by its planned name; None where it is not there."""
+    how = BY_NAME.get(kind)
     if how is None:
         return None
     name = planned["tags"]["Name"] if how.attribute == "Name" else planned[how.attribute]
-    value: Any = [name] if how.argument in SHAPES else name
+    value: Any = [name] if how.argument.endswith("Names") else name
     if how.argument == "Filters":
         value = [{"Name": "tag:Name", "Values": [name]}]
     found = exists(account, how.service, how.operation, **{how.argument: value})

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,3 +100,24 @@ def work(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def nobody_listens(name: str, action: str, seconds: float) -> None:
     """Take an event and forget it."""
+
+
+def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
+    until = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < until, "it never came"
+        time.sleep(0.1)
+
+
+def terraforms_of(folder: Path) -> list[int]:
+    """Find the processes of Terraform that work in a folder, by their working directory."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        try:
+            inside = str(proc.joinpath("cwd").readlink()).startswith(str(folder))
+            name = proc.joinpath("comm").read_text().strip()
+        except OSError:
+            continue
+        if inside and name == "terraform":
+            found.append(int(proc.name))
+    return found

@@ -9,8 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import time
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -18,7 +16,7 @@ import pytest
 
 from ratemyunit_ops.errors import Busy, Refused
 from ratemyunit_ops.outside.terraform import Terraform, TerraformFailed, find_mirror
-from tests.terraform.conftest import ROOT, Cloud, nobody_listens
+from tests.terraform.conftest import ROOT, Cloud, nobody_listens, terraforms_of, wait_for
 
 STACK = """
 terraform {
@@ -74,13 +72,6 @@ def terraform(cloud: Cloud, sources: Path, tmp_path: Path) -> Terraform:
 
 def values(word: str = "hello", pause: int = 0) -> dict[str, str]:
     return {"word": word, "pause": str(pause), "unknown": "not declared, not passed"}
-
-
-def wait_for(what: Callable[[], object], seconds: float = 40) -> None:
-    until = time.monotonic() + seconds
-    while not what():
-        assert time.monotonic() < until, "it never came"
-        time.sleep(0.1)
 
 
 def test_an_apply_tells_what_it_does_while_it_does_it(terraform: Terraform) -> None:
@@ -172,14 +163,14 @@ def test_f36_a_killed_terraform_leaves_a_lock_that_names_it_and_can_be_released(
 
     def applying() -> None:
         try:
-            terraform.apply("stack", values(pause=60), nobody_listens)
+            terraform.apply("stack", values(pause=10), nobody_listens)
         except TerraformFailed as why:
             died.append(why)
 
     thread = threading.Thread(target=applying)
     thread.start()
     wait_for(lambda: "slow: Provisioning" in _log(tmp_path))
-    for pid in _terraforms_of(tmp_path):
+    for pid in terraforms_of(tmp_path):
         os.kill(pid, signal.SIGKILL)
     thread.join()
     assert died
@@ -215,11 +206,11 @@ def test_f36_an_unlock_waits_for_a_terraform_that_still_works(
     rmu.wait()
     holder = terraform.lock_holder("stack")
     assert holder is not None
-    assert _terraforms_of(tmp_path)
+    assert terraforms_of(tmp_path)
 
     terraform.unlock("stack", holder.id)
 
-    assert not _terraforms_of(tmp_path)
+    assert not terraforms_of(tmp_path)
     assert terraform.lock_holder("stack") is None
     assert terraform.plan("stack", values(pause=8)).empty  # it finished what it began, and its state knows
 
@@ -240,17 +231,3 @@ def test_a_named_mirror_of_providers_is_used(tmp_path: Path) -> None:
 def _log(tmp_path: Path) -> str:
     found = list((tmp_path / "work").glob("*/stack-apply.log"))
     return found[0].read_text() if found else ""
-
-
-def _terraforms_of(tmp_path: Path) -> list[int]:
-    """Find the processes of Terraform that work in our folder, by their working directory."""
-    found = []
-    for proc in Path("/proc").glob("[0-9]*"):
-        try:
-            inside = str(proc.joinpath("cwd").readlink()).startswith(str(tmp_path))
-            name = proc.joinpath("comm").read_text().strip()
-        except OSError:
-            continue
-        if inside and name == "terraform":
-            found.append(int(proc.name))
-    return found

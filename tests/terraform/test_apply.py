@@ -1,14 +1,19 @@
-"""Both roots, applied whole. RDS alone waits 80 seconds: the provider looks after a minute, then three times."""
+"""Both roots, applied whole, with a death in between.
+
+RDS alone waits 80 seconds: the provider looks after a minute, then three times.
+"""
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 from pathlib import Path
 
 import pytest
 
-from ratemyunit_ops.outside.terraform import Terraform
-from tests.terraform.conftest import EDGE_SECRET, PASSWORD, SOURCES, VARIABLES, Cloud, nobody_listens
+from ratemyunit_ops.outside.terraform import Terraform, TerraformFailed
+from tests.terraform.conftest import EDGE_SECRET, PASSWORD, SOURCES, VARIABLES, Cloud, nobody_listens, terraforms_of
 
 TWIN = {"environment": "twin", **VARIABLES, "database_identifier": "rmu-twin-db-1"}
 PLACES = "/rmu/twin/places"
@@ -20,10 +25,29 @@ def terraform(cloud: Cloud, work: Path) -> Terraform:
 
 
 @pytest.fixture(scope="module")
-def applied(cloud: Cloud, terraform: Terraform) -> Terraform:
-    """The twin's stack, made as `rmu infra bootstrap` and `rmu infra apply` make it."""
+def killed(cloud: Cloud, terraform: Terraform, work: Path) -> TerraformFailed:
+    """The first apply of the stack, whose Terraform is killed while balancer and database are being made."""
     terraform.apply("bootstrap", TWIN, nobody_listens)
     cloud.make_secrets("twin")
+    log = work / "twin/stack-apply.log"
+
+    def kill(name: str, action: str, seconds: float) -> None:
+        said = log.read_text()
+        if "aws_db_instance.this: Creating" in said and "aws_lb.this: Creating" in said:
+            for pid in terraforms_of(work / "twin"):
+                os.kill(pid, signal.SIGKILL)
+
+    with pytest.raises(TerraformFailed) as died:
+        terraform.apply("stack", TWIN, kill)
+    return died.value
+
+
+@pytest.fixture(scope="module")
+def applied(cloud: Cloud, terraform: Terraform, killed: TerraformFailed) -> Terraform:
+    """The twin's stack, made as `rmu infra bootstrap` and `rmu infra apply` make it: here, on the second try."""
+    holder = terraform.lock_holder("stack")
+    assert holder is not None
+    terraform.unlock("stack", holder.id)
     terraform.apply("stack", TWIN, lambda *event: cloud.database_is_there("rmu-twin-db-1"))
     return terraform
 
@@ -31,6 +55,21 @@ def applied(cloud: Cloud, terraform: Terraform) -> Terraform:
 def body_of(cloud: Cloud, key: str) -> str:
     bucket = "rmu-twin-state-123456789012"
     return str(cloud.account.ask("s3", "GetObject", Bucket=bucket, Key=key)["Body"].read().decode())
+
+
+def test_f36_what_a_killed_terraform_was_making_is_named(killed: TerraformFailed) -> None:
+    assert "module.database.aws_db_instance.this" in killed.state
+    assert "module.web.aws_lb.this" in killed.state
+    assert killed.next == "mend it, then: rmu infra apply --env twin"
+
+
+def test_f36_what_a_killed_terraform_had_made_is_taken_over_not_made_again(cloud: Cloud, applied: Terraform) -> None:
+    """It saves its state every 20 seconds only, so this one had saved none of its network."""
+    named = [{"Name": "tag:rmu:env", "Values": ["twin"]}]
+
+    assert len(cloud.account.ask("ec2", "DescribeVpcs", Filters=named)["Vpcs"]) == 1
+    assert len(cloud.account.ask("ec2", "DescribeSubnets", Filters=named)["Subnets"]) == 4
+    assert len(cloud.account.ask("ec2", "DescribeVpcEndpoints", Filters=named)["VpcEndpoints"]) == 1
 
 
 def test_the_bootstrap_is_safe_to_repeat_and_its_state_lies_in_its_own_bucket(cloud: Cloud, applied: Terraform) -> None:
