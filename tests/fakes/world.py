@@ -227,10 +227,15 @@ class FakeWorld:
         self.clock.later(20, lambda: setattr(host, "booted", self.clock.now().timestamp()))
 
     def replace_host(self, name: str) -> None:
-        """End a host; a minute later another one has booted what the pointer names."""
+        """End a host; another one reads the pointer a few seconds later, and serves what it named within a minute."""
         self.hosts.remove(self.host(name))
         self.born += 1
-        self.clock.later(60, lambda: self.hosts.append(self._boot(f"i-{len(self.hosts) + 1 + self.born}")))
+
+        def boot() -> None:
+            successor = self._boot(f"i-{2 + self.born}")
+            self.clock.later(55, lambda: self.hosts.append(successor))
+
+        self.clock.later(5, boot)
 
     def _boot(self, name: str) -> Host:
         host, live = Host(name, f"10.0.1.{self.born}", booted=self.clock.now().timestamp()), self.pointer()
