@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 from rmu_host.machine import Heard
 from rmu_host.request import Host
+from rmu_host.roles import script, verifier
 from rmu_host.state import MAP, STATE, UNITS, locked
 from rmu_host.units import environment
 
@@ -533,3 +535,16 @@ def test_an_earlier_bake_that_fell_back_is_not_held_against_the_next(ask: Caller
     m.stot["green-backed", "blue"] = 1  # a reload: HAProxy counts anew
 
     assert (again, ask("survey")["fell_back"]) == (False, True)
+
+
+def test_the_database_is_told_a_verifier_and_never_a_password() -> None:
+    passwords = {"ops": "ops-secret", "migrate": "migrate-secret", "app": "app-secret", "master": "master-secret"}
+
+    sql = script(passwords)
+
+    assert not [word for word in passwords.values() if word in sql]
+    # The example of RFC 7677.
+    assert verifier("pencil", base64.b64decode("W22ZaJ0SNY7soEsUEjb6gQ==")) == (
+        "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
+        ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
+    )

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
+import hmac
+import os
 from typing import Any
 
 from .answers import Answer, failed
@@ -11,7 +15,7 @@ from .units import DATABASE, TRUST
 
 ROLES = ("ops", "migrate", "app")
 
-# Ops may close the others' doors (fence) and end their sessions, but reads and writes no row of theirs.
+# Ops closes the others' doors (fence) and ends their sessions; what they own it inherits, to salvage by.
 # PostgreSQL 16 and later let a role alter another only where it holds ADMIN on it.
 SQL = """\
 grant rmu_migrate to current_user;
@@ -45,17 +49,25 @@ def roles(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
 
 
 def script(passwords: dict[str, str]) -> str:
-    """Spell the SQL; it goes to psql's stdin, so no password is an argument."""
+    """Spell the SQL. It holds no password: the server logs DDL, and ships its log."""
     lines = []
     for role in ROLES:
         # A role that exists is not an error, and `create role if not exists` does not exist.
         make = f"create role rmu_{role}"
         lines.append(f"do $$ begin {make}; exception when duplicate_object then null; end $$;")
         more = " createrole" if role == "ops" else ""
-        lines.append(
-            f"alter role rmu_{role} with login{more} password '{passwords[role].replace(chr(39), chr(39) * 2)}';"
-        )
+        lines.append(f"alter role rmu_{role} with login{more} password '{verifier(passwords[role])}';")
     return "\n".join(lines) + "\n" + SQL.format(database=DATABASE)
+
+
+def verifier(password: str, salt: bytes | None = None, rounds: int = 4096) -> str:
+    """Make what PostgreSQL keeps of a password (RFC 5803), as its own psql does: no way leads back from it."""
+    salt = os.urandom(16) if salt is None else salt
+    salted = hashlib.pbkdf2_hmac("sha256", password.encode(), salt, rounds)
+    stored = hashlib.sha256(hmac.digest(salted, b"Client Key", "sha256")).digest()
+    server = hmac.digest(salted, b"Server Key", "sha256")
+    salt64, stored64, server64 = (base64.b64encode(part).decode() for part in (salt, stored, server))
+    return f"SCRAM-SHA-256${rounds}:{salt64}${stored64}:{server64}"
 
 
 def psql(m: Machine, database: dict[str, Any], role: str, password: str, sql: str) -> Ran:
