@@ -77,11 +77,10 @@ def warm_release(o: Outside) -> str | None:
     if not headers or headers[-1].outcome != "done":
         return None
     bodies = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{headers[-1].run}")]
-    then = bodies[0]["facts"]["plan"]["holds"].get("hosts")
-    if then is None or facts(o, ("hosts",))["hosts"] != then:
-        return None  # a host that was born since holds the live release alone
     retired = [b["facts"] for b in bodies if b["kind"] == "done" and "retired" in b["facts"]]
-    return next((str(f["retired"]) for f in retired if f["state"] == "warm"), None)
+    warm = next((str(f["retired"]) for f in retired if f["state"] == "warm"), None)
+    # A host that was born since holds the live release alone.
+    return warm if warm and facts(o, ("hosts",)).items() <= bodies[0]["facts"]["plan"]["holds"].items() else None
 
 
 def _database_name(o: Outside) -> str:
