@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -21,7 +22,7 @@ from ratemyunit_ops.model import (
     RestorePoint,
     RunHeader,
 )
-from ratemyunit_ops.ports import LockHolder, Outside
+from ratemyunit_ops.ports import Entry, LockHolder, Outside
 from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
 from tests.fakes.clock import BEGIN, FakeClock
 from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
@@ -179,10 +180,15 @@ class FakeWorld:
         header = RunHeader(
             run=release.run, verb="deploy", who="ann@laptop", started=BEGIN - timedelta(days=1), outcome="done"
         )
-        self.put(
-            release_entry(release), pointer_entry(Pointer(release=version, database=DATABASE)), header_entry(header)
-        )
+        pointer = pointer_entry(Pointer(release=version, database=DATABASE))
+        self.put(release_entry(release), pointer, header_entry(header), self._planned(release.run))
         return release
+
+    def _planned(self, run: str) -> Entry:
+        """Make event 0 of a run of the past, with what others read of it."""
+        plan = {"run": run, "verb": "deploy", "holds": {"hosts": sorted(h.id for h in self.hosts)}}
+        body = {"kind": "planned", "at": BEGIN.isoformat(), "step": None, "facts": {"plan": plan}}
+        return Entry(pk=f"run#{run}", sk="event#00000", attributes={"body": json.dumps(body)})
 
     def put_release(self, release: Release) -> None:
         self.put(release_entry(release))
