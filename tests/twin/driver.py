@@ -166,6 +166,7 @@ class Stack:
         self.names = (f"v{n}" for n in itertools.count(1))
         self.digests: dict[str, str] = {}
         self.tar: Path | None = None
+        self._clients: dict[str, Any] = {}
         self.config = self.settings("rmu.toml")
         cache = where / "cache" / "rmu"
         (cache / "terraform").mkdir(parents=True)
@@ -344,14 +345,16 @@ class Stack:
 
     def aws(self, service: str) -> Any:
         """Return a client of the account, as somebody else than rmu would use it."""
-        client: Any = boto3.client
-        return client(
-            service,
-            endpoint_url=self.site.endpoint,
-            region_name=self.site.region,
-            aws_access_key_id="twin",
-            aws_secret_access_key="twin",
-        )
+        if service not in self._clients:
+            client: Any = boto3.client
+            self._clients[service] = client(
+                service,
+                endpoint_url=self.site.endpoint,
+                region_name=self.site.region,
+                aws_access_key_id="twin",
+                aws_secret_access_key="twin",
+            )
+        return self._clients[service]
 
 
 def toml(value: Any) -> str:
@@ -361,12 +364,12 @@ def toml(value: Any) -> str:
     return json.dumps(value)
 
 
-def wait_until(look: Callable[[], Any], seconds: float, what: str) -> Any:
+def wait_until(look: Callable[[], Any], seconds: float, what: str, *, every: float = 0.3) -> Any:
     """Poll until `look` answers something true."""
     until = time.monotonic() + seconds
     while not (found := look()):
         assert time.monotonic() < until, f"waited {seconds:.0f} s for {what}"
-        time.sleep(0.3)
+        time.sleep(every)
     return found
 
 

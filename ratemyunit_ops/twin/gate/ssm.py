@@ -61,7 +61,8 @@ class Invocation:
     def _expire(self, now: float) -> None:
         if self.ended is not None:
             return
-        if self.delivered is None and now > self.command.sent + self.command.delivery_timeout:
+        # What was handed to an agent that died before it said a word was never delivered.
+        if not self.acknowledged and now > self.command.sent + self.command.delivery_timeout:
             self._end(now, "TimedOut", "Delivery Timed Out")
         # A dead agent never reports: the API says InProgress until both time-outs have passed.
         elif now > self.command.sent + self.command.delivery_timeout + self.command.script.execution_timeout:
