@@ -6,6 +6,7 @@ rmu.toml is found by RMU_CONFIG, else upward from the working directory.
 from __future__ import annotations
 
 import os
+import pwd
 import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
@@ -97,8 +98,8 @@ def load(environment: str | None = None) -> Settings:
 
 
 def user() -> str:
-    """Name who types, as `user@host`, for lease and journal."""
-    return f"{os.environ.get('USER') or os.environ.get('LOGNAME') or 'root'}@{os.uname().nodename}"
+    """Name who types, as `user@host`: by the real uid, as Terraform names the holder of its lock."""
+    return f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
 
 
 def cache_dir() -> Path:

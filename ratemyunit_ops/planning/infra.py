@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Frozen, PlanSummary, Pointer, World
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
@@ -29,7 +30,11 @@ class InfraRequest(Frozen):
 
 
 def plan_apply(world: World, request: InfraRequest, summary: PlanSummary) -> Plan:
-    """Plan to bring the stack to what Terraform says. The summary is Terraform's own plan, as counts and names."""
+    """Plan to bring the stack to what Terraform says. The summary is Terraform's own plan, as counts and names.
+
+    Raises Refused when Terraform would take a database away: making it again is no way of changing it.
+    """
+    _keeps_databases(summary)
     return Plan(
         run=request.run,
         verb="infra apply",
@@ -50,6 +55,12 @@ def plan_apply(world: World, request: InfraRequest, summary: PlanSummary) -> Pla
             MakeRoles(database=request.database),
         ),
     )
+
+
+def _keeps_databases(summary: PlanSummary) -> None:
+    lost = [name for name in (*summary.replace, *summary.destroy) if "aws_db_instance." in name]
+    if lost:
+        raise Refused(f"Terraform would destroy the database {lost[0]}", next="rmu infra plan")
 
 
 def database_identifier(environment: str, pointer: Pointer) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.model import Known, RunHeader, World
+from ratemyunit_ops.model import Known, PlanSummary, RunHeader, World
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.hosts import HostRequest, plan_reboot, plan_replace
 from ratemyunit_ops.planning.infra import InfraRequest, plan_apply
@@ -324,3 +324,11 @@ def test_a_survey_changes_nothing(world: FakeWorld) -> None:
 
     assert world.everything() == before
     assert timedelta(seconds=world.clock.seconds) == timedelta(0)
+
+
+def test_an_apply_that_would_take_the_database_away_is_refused(world: FakeWorld) -> None:
+    request = InfraRequest(run="r-infra", rmu_version="0", who="ann@test", database="rmu-test-db-1", variables={})
+    summary = PlanSummary(replace=("module.database.aws_db_instance.this",))
+
+    with pytest.raises(Refused, match="destroy the database"):
+        plan_apply(seen(world), request, summary)
