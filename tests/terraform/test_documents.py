@@ -68,3 +68,12 @@ def test_exec_says_what_it_could_not_run() -> None:
 
     assert done.returncode == 1
     assert done.stderr.strip() == "no-such-command: No such file or directory"
+
+
+@pytest.mark.parametrize(("code", "told"), [("exit 194", 1), ("kill -9 $$", 137), ("exit 195", 195)])
+def test_no_command_can_make_the_agent_reboot_the_host(code: str, told: int) -> None:
+    argv = json.dumps(["sh", "-c", code]).encode()
+
+    done = run((SCRIPTS / "exec.sh").read_text(), argv=packed(argv))
+
+    assert done.returncode == told
