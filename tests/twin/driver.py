@@ -225,7 +225,7 @@ class Stack:
         return Running([str(RMU), *words, "--json"], environ or self.environ(config), self.where)
 
     def rmu(self, *words: str, expect: int | None = 0, config: Path | None = None, **how: Any) -> Answer:
-        """Run a command to its end and hold it to an exit code, a failure to its three parts; None holds it to nothing."""
+        """Run a command to its end; hold it to an exit code, a failure to its three parts. None holds it to nothing."""
         answer = self.begin(*words, config=config, **how).end()
         assert expect is None or answer.code == expect, f"rmu {' '.join(words)}: {answer.says()}"
         if expect not in (None, 0):
