@@ -22,13 +22,14 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from ratemyunit_ops.twin.cgroups import ROOT, Cgroup, hierarchies
-from tests.bench.figures import ended_in_order, keep, load, say, spread
+from tests.bench.figures import ended_in_order, idle_since, keep, load, say, spread, ticks, wait_for_quiet
 from tests.bench.product import furnish
 from tests.twin.driver import Answer, Stack, raised_stack
 
 SSM_S = 1.0
 BAKE_S = 10.0
-ROUNDS = 3
+ROUNDS = 5
+STOPS = 3
 CONNECTIONS = 60
 MIB = 1 << 20
 # What a host does in these is pulling, starting a container, waiting for one, or watching. All else is rmu's own.
@@ -54,19 +55,21 @@ def measured(stack: Stack) -> dict[str, Any]:
     deploys, rollbacks, arrivals = [], [], []
     with memory_watched(stack) as memory, stack.client(CONNECTIONS) as seen:
         for version in versions:
+            wait_for_quiet()
             deploys.append(deploy(stack, version))
+            wait_for_quiet()
             answer, seconds = roll_back(stack)
             rollbacks.append(answer)
             arrivals.append(seconds)
             say(f"{version} deployed in {deploys[-1]['wall_s']:.1f} s, back by a rollback in {seconds:.2f} s")
     with stack.client(CONNECTIONS) as dropped:
-        outages = [stop_then_start(stack) for _ in range(ROUNDS)]
+        outages = [stop_then_start(stack) for _ in range(STOPS)]
     return {
         "ssm_latency_s": {"each_way": SSM_S},
         "client": {"connections": CONNECTIONS, "sent": seen.sent, "failed": seen.failed, "p99_ms": seen.told["p99_ms"]},
         "control": {
             "what": "the same client while the serving container is stopped and started",
-            "times": ROUNDS,
+            "times": STOPS,
             "sent": dropped.sent,
             "failed": dropped.failed,
             "reasons": dropped.told["reasons"],
@@ -78,6 +81,7 @@ def measured(stack: Stack) -> dict[str, Any]:
             "wall_s": spread([one["wall_s"] for one in deploys]),
             "own_s": spread([one["own_s"] for one in deploys]),
             "target_own_s": 5,
+            "machine_idle": spread([one["idle"] for one in deploys]),
             "parts_s": {name: spread([one["parts_s"][name] for one in deploys]) for name in deploys[0]["parts_s"]},
             "ssm_commands": max(one["ssm_commands"] for one in deploys),
             "target_ssm_commands": 8,
@@ -95,8 +99,9 @@ def measured(stack: Stack) -> dict[str, Any]:
 
 def deploy(stack: Stack, version: str) -> dict[str, Any]:
     """Deploy once; return where its time went."""
-    began = time.time()
+    began, machine = time.time(), ticks()
     answer = stack.rmu("deploy", version, "--yes")
+    idle = idle_since(machine)
     worked = host_seconds(stack, began, time.time())
     ssm_s = 2 * SSM_S * int(answer["ssm_commands"])
     pull_and_start = sum(worked.get(verb, 0.0) for verb in PULL_AND_START)
@@ -106,6 +111,7 @@ def deploy(stack: Stack, version: str) -> dict[str, Any]:
         "wall_s": answer.seconds,
         "own_s": answer.seconds - ssm_s - pull_and_start - watching,
         "parts_s": {"pull, start, wait for ready": pull_and_start, "SSM latency": ssm_s, "bake and probe": watching},
+        "idle": idle,
         "ssm_commands": int(answer["ssm_commands"]),
         "flip_ms": float(flip_ms),
         "added_p99_ms": float(answer["probe"]["added_p99_ms"]),

@@ -8,6 +8,7 @@ import platform
 import signal
 import statistics
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -46,6 +47,29 @@ def spread(values: Sequence[float], digits: int = 2) -> dict[str, Any]:
         "median": round(statistics.median(values), digits),
         "max": round(max(values), digits),
     }
+
+
+def idle_since(before: tuple[int, int]) -> float:
+    """Return which share of the cores' time nobody wanted since a reading of `ticks`."""
+    idle, total = (now - then for now, then in zip(ticks(), before, strict=True))
+    return idle / total if total else 1.0
+
+
+def ticks() -> tuple[int, int]:
+    """Read how long the cores were idle, and how long they were there."""
+    numbers = [int(word) for word in Path("/proc/stat").read_text().splitlines()[0].split()[1:9]]
+    return numbers[3] + numbers[4], sum(numbers)
+
+
+def wait_for_quiet(patience: float = 90.0) -> None:
+    """Wait until most of the machine is idle for three seconds, but not for ever: seconds are of rmu, not of others."""
+    end = time.monotonic() + patience
+    while time.monotonic() < end:
+        before = ticks()
+        time.sleep(3)
+        if idle_since(before) > 0.6:
+            return
+    say("the machine is not quiet; measuring all the same")
 
 
 def say(line: str) -> None:
