@@ -32,7 +32,10 @@ class Row(NamedTuple):
 
 
 NOTES = {
-    "deploy": "The versions are one tree and so one image: the first deploy pulls it, the measured ones find it there.",
+    "deploy": "The versions are one tree and so one image: the first deploy pulls it, the measured ones find it there. "
+    "rmu's own share is all the rest: rmu starting, its calls, ledger and lease, learning by polls that a command has "
+    "ended, the agent, shell and Python starting on the host, and what the host does around the flip. It is judged by "
+    "its median, since others use the machine too.",
     "host": "The twin's machines hold the packages already and pull from this same machine: an account adds both, and "
     "the seconds EC2 takes to boot a kernel. With one host the balancer fails open, so its health checks cost little.",
 }
