@@ -330,8 +330,9 @@ def _unwind(c: Carrier, why: RmuError, *, outcome: str, bug: Exception | None = 
     run = c.journal.plan.run
     if bug is not None:
         raise Bug(why.what, state=f"Run {run} is rolled back.", next=f"rmu show {run}") from bug
+    steps = "1 step" if len(undone) == 1 else f"{len(undone)} steps"
     serving = _serving_before(c.journal.plan)
-    state = f"Run {run} is rolled back ({len(undone)} steps undone){serving}"
+    state = f"Run {run} is rolled back ({steps} undone){serving}"
     raise RolledBack(why.what, state=state, next=why.next) from why
 
 
