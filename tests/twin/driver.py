@@ -222,7 +222,9 @@ class Stack:
 
     def begin(self, *words: str, config: Path | None = None, environ: Mapping[str, str] | None = None) -> Running:
         """Start a command, reading its progress."""
-        return Running([str(RMU), *words, "--json"], environ or self.environ(config), self.where)
+        at = words.index("--") if "--" in words else len(words)
+        argv = [str(RMU), *words[:at], "--json", *words[at:]]
+        return Running(argv, environ or self.environ(config), self.where)
 
     def rmu(self, *words: str, expect: int | None = 0, config: Path | None = None, **how: Any) -> Answer:
         """Run a command to its end; hold it to an exit code, a failure to its three parts. None holds it to nothing."""
