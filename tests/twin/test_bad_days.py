@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import signal
 import time
@@ -18,6 +20,22 @@ from tests.twin.driver import CHECKOUT, KILLED, Stack, done, started, wait_until
 pytestmark = pytest.mark.twin
 
 NOWHERE = "http://127.0.0.1:9"
+SSO_CONFIG = """\
+[profile twin-sso]
+sso_session = company
+sso_account_id = 123456789012
+sso_role_name = operator
+[sso-session company]
+sso_start_url = https://example.awsapps.com/start
+sso_region = us-east-1
+sso_registration_scopes = sso:account:access
+"""
+SSO_TOKEN = {
+    "startUrl": "https://example.awsapps.com/start",
+    "region": "us-east-1",
+    "accessToken": "of yesterday",
+    "expiresAt": "2020-01-01T00:00:00Z",
+}
 
 
 def test_a_version_that_was_never_pushed_is_refused(stack: Stack) -> None:
@@ -84,16 +102,23 @@ def test_settings_that_are_wrong_name_line_and_key(stack: Stack, line: str, says
     assert answer["next"] == f"edit {config}"
 
 
-def test_without_credentials_the_command_that_gets_some_is_named(stack: Stack) -> None:
+def test_without_credentials_or_with_an_expired_sso_the_command_that_gets_some_is_named(stack: Stack) -> None:
     bare = stack.settings("bare.toml", credentials=None)
     named = stack.settings("named.toml", credentials=None, profile="twin-sso")
-    environ = {**stack.environ(), "HOME": str(stack.where), "AWS_EC2_METADATA_DISABLED": "true"}
+    aws = stack.where / "home" / ".aws"
+    aws.mkdir(parents=True, exist_ok=True)
+    (aws / "config").write_text(SSO_CONFIG)
+    token = aws / "sso" / "cache" / f"{hashlib.sha1(b'company').hexdigest()}.json"
+    token.parent.mkdir(parents=True, exist_ok=True)
+    token.write_text(json.dumps(SSO_TOKEN))
+    environ = {**stack.environ(), "HOME": str(aws.parent), "AWS_EC2_METADATA_DISABLED": "true"}
 
     without = stack.rmu("status", environ={**environ, "RMU_CONFIG": str(bare)}, expect=2)
     expired = stack.rmu("status", environ={**environ, "RMU_CONFIG": str(named)}, expect=2)
 
     assert "no valid credentials" in without["what"]
     assert without["next"].startswith("aws configure")
+    assert "expired" in expired["what"]
     assert expired["next"] == "aws sso login --profile twin-sso"
 
 

@@ -1,0 +1,62 @@
+"""The product's own image on the road: built, pushed, deployed twice, and at work, on a host of 1 GiB."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ratemyunit_ops.twin.machine import Machine
+from tests.twin.driver import CHECKOUT, Stack, raised_stack, wait_until
+
+pytestmark = [pytest.mark.twin, pytest.mark.long]
+
+GIB = 1 << 30
+
+
+@pytest.fixture(scope="module")
+def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    """A twin of its own: the app's schema and the smallest app's do not belong into one history."""
+    with raised_stack("road-app", 5660, tmp_path_factory.mktemp("road-app")) as stack:
+        (stack.where / "app").symlink_to(CHECKOUT / "app")
+        stack.config = stack.settings("app.toml", app={"FIXTURE_CATALOGUE": "1"}, ready_deadline="PT90S")
+        yield stack
+
+
+def ask(stack: Stack, path: str, body: Any = None, token: str = "") -> Any:
+    """Send one request through the front door; with a body it is a POST."""
+    data = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
+    request = urllib.request.Request(stack.front_door + path, data=data, headers=headers)
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        return json.load(answer)
+
+
+def test_f31_the_product_is_deployed_twice_on_one_gibibyte_and_scrapes_in_between(product: Stack) -> None:
+    built = product.rmu("image", "build", "v1")
+    for version in ("v1", "v2"):
+        assert product.rmu("image", "push", version)["digest"] == built["digest"]
+    product.rmu("deploy", "v1", "--yes")
+    parameter = product.aws("ssm").get_parameter(Name="/rmu/twin/app/admin_token", WithDecryption=True)
+    token = parameter["Parameter"]["Value"]
+    wish = {"url": "http://127.0.0.1:8080/fixture/catalogue", "university": "Twin"}
+
+    job = ask(product, "/api/admin/scrape", wish, token)["job"]
+    wait_until(lambda: ask(product, f"/api/admin/jobs/{job}", token=token)["state"] == "done", 90, "the scrape")
+    units = ask(product, "/api/units?search=a")["units"]
+    with product.no_drop():
+        second = product.rmu("deploy", "v2", "--yes")
+    found_still = ask(product, "/api/units?search=a")["units"]
+
+    assert units
+    assert found_still == units
+    assert ask(product, f"/api/units/{units[0]['id']}")["id"] == units[0]["id"]
+    assert second["probe"]["failed"] == 0
+    assert second["ssm_commands"] <= 8
+    assert Machine(product.site, product.host).memory() < GIB
+    assert product.on_host("systemctl show -p NRestarts --value rmu-blue rmu-green rmu-worker").split() == ["0"] * 3
+    assert token not in second.stdout + second.stderr + product.rmu("show", second["run"]).stdout
+    product.serves_alone("v2")
