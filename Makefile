@@ -62,7 +62,7 @@ app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
 test: test-tools style policy app ## what CI runs: check, app, Terraform, contract, and one shared twin
-	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "not destructive and not long and not sweep and not live"
+	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "not long and not sweep and not live"
 
 e2e: test-tools style policy app ## everything, the tests that break the twin included
 	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "not sweep and not live"
