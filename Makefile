@@ -62,13 +62,13 @@ app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
 test: test-tools style policy app ## what CI runs: check, app, Terraform, contract, and one shared twin
-	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "not long and not sweep and not live"
+	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests -m "not long and not live"
 
 e2e: test-tools style policy app ## everything, the tests that break the twin included
-	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "not sweep and not live"
+	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests -m "not live"
 
-sweep: tools $(STAMP) ## hours: every seam of every verb, on the twin
-	$(SUDO) $(PYTEST) -p no:cacheprovider tests -m "sweep"
+sweep: e2e ## hours: everything, and then each guard taken out once to see its test fail
+	$(BIN)/python -m tests.mutations
 
 twin: tools $(STAMP) ## start the local AWS with the stack applied, to play with
 	$(SUDO) $(BIN)/rmu twin up
