@@ -32,13 +32,13 @@ def test_exec_and_logs_answer_from_the_host(stack: Stack) -> None:
 
     said = stack.rmu("exec", "--", "cat", "/etc/rmu/host.json")
     wrong = stack.rmu("exec", "--", "cat", "/no/such/file", expect=None)
-    logs = stack.rmu("logs")
+    logs = stack.rmu("logs", "--role", "worker")
 
     assert said["answers"][0]["host"] == host
     assert '"env": "twin"' in said["answers"][0]["stdout"]
     assert wrong.code == 6
     assert "No such file" in wrong["answers"][0]["stderr"]
-    assert any('"event": "started"' in line for line in logs["logs"][host])
+    assert any('"role": "worker"' in line for line in logs["logs"][host])
 
 
 @pytest.mark.long
