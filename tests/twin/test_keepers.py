@@ -174,8 +174,8 @@ def test_a_killed_process_of_the_twin_is_mended_by_its_keeper_or_by_up(twin: Twi
 
     wait_for(process, lambda: daemons.pid(twin.site, process) not in (None, pid), 15)
     wait_for("the front door", lambda: _quietly(lambda: front_door(twin)[0] == 200), 15)
-    resolved = twin.machine(host).run(["getent", "hosts", "s3.us-east-1.amazonaws.com"])
-    assert resolved.returncode == 0
+    ask = ["getent", "hosts", "s3.us-east-1.amazonaws.com"]
+    wait_for("names", lambda: twin.machine(host).run(ask).returncode == 0, 15)
     assert twin.shell(host, "echo alive")["StandardOutputContent"] == "alive\n"
 
 
