@@ -41,8 +41,10 @@ def test_user_data_is_bash_without_faults(tmp_path: Path) -> None:
     place = tmp_path / "user_data.sh"
     place.write_text(script())
 
+    shellcheck = Path(sys.executable).with_name("shellcheck")
+
     found = subprocess.run(
-        ["shellcheck", "--severity=style", "--exclude=SC2034", place], capture_output=True, text=True, check=False
+        [shellcheck, "--severity=style", "--exclude=SC2034", place], capture_output=True, text=True, check=False
     )
 
     assert found.stdout == ""

@@ -169,6 +169,7 @@ def test_a_killed_process_of_the_twin_is_mended_by_its_keeper_or_by_up(twin: Twi
     pid = daemons.pid(twin.site, process)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
+    wait_for("its end", lambda: daemons.pid(twin.site, process) != pid, 5)
 
     twin.up()
 
@@ -184,6 +185,7 @@ def test_keepers_that_were_killed_go_on_where_they_were(twin: Twin, web: Web) ->
     keepers = daemons.pid(twin.site, "keepers")
     assert keepers is not None
     os.kill(keepers, signal.SIGKILL)
+    wait_for("their end", lambda: daemons.pid(twin.site, "keepers") != keepers, 5)
 
     twin.up()
     time.sleep(3)
