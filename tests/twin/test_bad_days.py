@@ -275,6 +275,7 @@ def below(stack: Stack, words: str) -> list[int]:
     return found
 
 
+@pytest.mark.long
 def test_a_host_that_dies_in_a_deploy_is_replaced_by_one_that_serves_the_live_release(stack: Stack) -> None:
     live, new = stack.live(), stack.push()
     host = stack.host
@@ -293,6 +294,7 @@ def test_a_host_that_dies_in_a_deploy_is_replaced_by_one_that_serves_the_live_re
     assert stack.status()["worker"] == {"release": live, "state": "running"}
 
 
+@pytest.mark.long
 def test_a_deploy_killed_early_is_given_up_by_abandon_and_the_worker_is_back(stack: Stack) -> None:
     live, new = stack.live(), stack.push()
 

@@ -14,6 +14,7 @@ REACH = (
 )
 
 
+@pytest.mark.long
 def test_neither_slots_nor_worker_reach_the_credentials_of_their_host(stack: Stack) -> None:
     unit = stack.unit(stack.live())
 
