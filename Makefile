@@ -7,8 +7,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.made
 # The twin boots machines, which needs root.
 SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
-# Some tests call the linters of .venv by name.
-PYTEST := env PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo test check style pure policy app e2e sweep twin down fresh audit build lock \
