@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -258,5 +258,4 @@ class Fence(Frozen):
     sequence: int
 
 
-Duration = timedelta
 World.model_rebuild()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from pydantic import Field, SerializeAsAny
@@ -72,6 +72,3 @@ class Plan(Frozen):
     def titles(self) -> tuple[str, ...]:
         """List the steps as they are printed."""
         return tuple(f"{s.title()}{' ── fence' if isinstance(s, Change) and s.fence else ''}" for s in self.steps)
-
-
-Deadline = timedelta
