@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from ratemyunit_ops.engine.carry import Carrier, LookAt, carry, unwind
 from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, outline, reopen
 from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take, take_over
-from ratemyunit_ops.errors import Busy, HalfWay, Refused, RmuError, RolledBack
+from ratemyunit_ops.errors import Busy, HalfWay, LedgerDown, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import held, read_header, read_lease
@@ -35,15 +35,35 @@ class Session:
 
 
 def execute(o: Outside, plan: Plan, s: Session) -> None:
-    """Take the free lease, write the plan down and carry it. Raises Busy, and whatever `carry` raises."""
+    """Take the free lease, write the plan down and carry it.
+
+    Raises Busy, whatever `carry` raises, and HalfWay when the plan was written but the answer that says so was lost.
+    """
     _clear_leftover(o, s)
     lease = acquire(o, plan.run, s.who)
     try:
         journal = begin(o, plan, token=lease.view.token, who=s.who, because=s.because)
+    except LedgerDown as why:
+        raise _perhaps_begun(o, lease, plan.run, why) from why
     except RmuError:
         lease.let_go()
         raise
     carry(_carrier(o, s, lease, journal))
+
+
+def _perhaps_begun(o: Outside, lease: Lease, run: str, why: LedgerDown) -> RmuError:
+    """Tell a plan that was never written from one whose answer was lost."""
+    with suppress(RmuError):
+        if read_header(o.ledger, run) is None:
+            lease.free()  # from here on a straggler cannot write it any more, so the second look is the last word
+            if read_header(o.ledger, run) is None:
+                return why
+    lease.let_go()
+    return HalfWay(
+        why.what,
+        state=f"Run {run} may have been written down; none of its steps was begun.",
+        next=f"rmu resume {run}   (or: rmu abandon {run})",
+    )
 
 
 def resume(o: Outside, run: str, s: Session) -> None:

@@ -113,6 +113,27 @@ def test_nothing_acts_before_its_started_is_written(world: FakeWorld, ann: Opera
     assert [h.log.count(verb) for h in world.hosts] == [0, 0]
 
 
+def test_a_plan_whose_written_answer_is_lost_is_said_to_have_perhaps_begun(world: FakeWorld, ann: Operator) -> None:
+    world.fail(event_key(0), LedgerDown("no answer", next=""), acted=True)
+
+    ended = ann.deploy("v42")
+
+    assert ended.code == HalfWay.exit_code
+    assert "may have been written down" in ended.failure.state
+    assert ann.resume(RUN).code == 0
+    assert world.serving() == {"v42"}
+
+
+def test_a_plan_that_could_not_be_written_is_refused_and_frees_the_lease(world: FakeWorld, ann: Operator) -> None:
+    world.fail(event_key(0), LedgerDown("no answer", next="rmu doctor"))
+
+    ended = ann.deploy("v42")
+
+    assert ended.code == LedgerDown.exit_code
+    assert journal(world) == []
+    assert ann.deploy("v42").code == 0
+
+
 def test_a_dry_run_writes_and_changes_nothing(world: FakeWorld, ann: Operator) -> None:
     before = world.everything()
 
