@@ -23,3 +23,10 @@ def test_every_failure_that_is_owed_has_its_line() -> None:
 def test_every_line_names_tests_and_they_exist() -> None:
     assert all(named(line) for line in LINES)
     assert {name for line in LINES for name in named(line)} <= TESTS
+
+
+def test_every_numbered_test_of_an_owed_failure_stands_in_its_line() -> None:
+    listed = {name for line in LINES for name in named(line)}
+    owed = {t for t in TESTS if any(int(n) in OWED for n in re.findall(r"_f(\d+)(?=_)", t))}
+
+    assert owed <= listed
