@@ -58,6 +58,7 @@ class FakeMachine(Machine):
         self.scur: dict[str, list[int]] = {}
         self.stot: dict[tuple[str, str], int] = {}
         self.free = 4000 * MIB
+        self.fills_up = False
         self.available = 500 * MIB
         self.imds = True
         self.seen_up_at: dict[str, float] = {}
@@ -176,6 +177,8 @@ class FakeMachine(Machine):
     def _podman(self, argv: list[str]) -> Ran:
         if argv[:2] == ["image", "exists"]:
             return Ran(0 if argv[2].split("@")[1] in self.pulled else 1, "")
+        if argv[0] == "pull" and self.fills_up:
+            return Ran(125, "", "Error: writing blob: write /var/tmp/layer: no space left on device\n")
         if argv[0] == "pull":
             digest = argv[-1].split("@")[1]
             if digest not in self.apps:

@@ -11,7 +11,7 @@ import pytest
 from rmu_host.machine import Heard
 from rmu_host.request import Host
 from rmu_host.roles import script, verifier
-from rmu_host.state import MAP, STATE, UNITS, locked
+from rmu_host.state import MAP, STATE, UNITS, locked, record
 from rmu_host.units import environment
 
 from tests.fakes.host_machine import DATABASE, MIB, App, FakeCloud, FakeMachine, ref, release
@@ -345,6 +345,19 @@ def test_a_full_disk_is_refused_before_the_pull(ask: Caller, m: FakeMachine, clo
     assert (answer["outcome"], answer["why"]) == ("refused", "disk_full")
     assert "sha256:v2" not in m.pulled
     assert served(m) == "v1"
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_the_pull_is_named_and_what_serves_goes_on(
+    ask: Caller, m: FakeMachine
+) -> None:
+    ask.live("v1")
+    m.fills_up = True
+
+    answer = ask.prepare("v2")
+
+    assert (answer["outcome"], answer["why"]) == ("failed", "disk_full")
+    assert served(m) == "v1"
+    assert record(m, "green") is None
 
 
 def test_a_digest_the_registry_does_not_have_is_a_failed_pull(ask: Caller, m: FakeMachine) -> None:

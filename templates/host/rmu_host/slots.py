@@ -92,7 +92,8 @@ def pull(m: Machine, release: dict[str, Any], cloud: Cloud) -> bool:
         )
     done = m.run(["podman", "pull", "--quiet", "--authfile", str(m.path(AUTH)), name], timeout=600)
     if done.code != 0:
-        code = "disk_full" if m.disk_free() < LEAST_FREE // 4 else "pull_failed"
+        # podman takes back what it had unpacked, so afterwards the disk has room again: only its words tell.
+        code = "disk_full" if "no space left on device" in done.err else "pull_failed"
         raise failed(code, f"{release['version']} could not be pulled: {last(done.err)}")
     return True
 
