@@ -1,4 +1,5 @@
-"""The ledger's contract: on DynamoDB (emulated, and real with RMU_LIVE=1) and on the fake that other tests stand on."""
+"""The ledger's contract: on DynamoDB (emulated, and real with RMU_LIVE=1), in a folder (`--journal`), and on the fake
+that other tests stand on."""
 
 from __future__ import annotations
 
@@ -6,6 +7,7 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.outside.aws.ledger import DynamoLedger
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.clock import SystemClock
+from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.ports import Entry, Ledger
 from tests.contract.stand_in import StandIn, error
 from tests.fakes.clock import FakeClock
@@ -50,7 +53,12 @@ def live() -> Iterator[DynamoLedger]:
     account.act("dynamodb", "DeleteTable", TableName=name)
 
 
-@pytest.fixture(params=["fake", "dynamo", pytest.param("live", marks=pytest.mark.live)])
+@pytest.fixture
+def folder(tmp_path: Path) -> FileLedger:
+    return FileLedger(tmp_path / "journal")
+
+
+@pytest.fixture(params=["fake", "folder", "dynamo", pytest.param("live", marks=pytest.mark.live)])
 def ledger(request: pytest.FixtureRequest) -> Ledger:
     if request.param == "fake":
         faults = Faults()
@@ -278,3 +286,40 @@ def test_a_session_that_ends_in_the_middle_is_a_ledger_that_is_gone_not_a_typing
 
     with pytest.raises(LedgerDown, match="ExpiredToken"):
         dynamo.write([event(1)], token=None)
+
+
+def test_a_folder_that_is_not_there_is_an_empty_ledger_and_looking_makes_none(tmp_path: Path) -> None:
+    ledger = FileLedger(tmp_path / "not" / "yet")
+
+    assert ledger.get("pointer", "pointer") is None
+    assert ledger.query("run") == []
+    assert not (tmp_path / "not").exists()
+
+
+def test_a_line_that_a_crash_cut_off_never_happened_and_spoils_nothing(tmp_path: Path, folder: FileLedger) -> None:
+    folder.write([event(0)], token=None)
+    with (tmp_path / "journal/journal.jsonl").open("ab") as journal:
+        journal.write(b'[{"pk": "run#r-1", "sk": "event#00001", "attri')
+
+    folder.write([event(2)], token=None)
+
+    assert [i["sk"] for i in folder.query("run#r-1")] == ["event#00000", "event#00002"]
+
+
+def test_two_processes_share_a_folder_and_one_of_them_has_the_lease(tmp_path: Path, folder: FileLedger) -> None:
+    folder.put_lease(lease("ours"), seen=None)
+    second = FileLedger(tmp_path / "journal")
+
+    with pytest.raises(LeaseLost):
+        second.put_lease(lease("theirs"), seen=None)
+    with pytest.raises(LeaseLost):
+        second.write([event(0)], token="theirs")
+
+    assert folder.query("run#r-1") == []
+
+
+def test_a_folder_that_cannot_be_written_is_a_ledger_that_is_down(tmp_path: Path) -> None:
+    (tmp_path / "journal").write_text("a file, where the folder should be")
+
+    with pytest.raises(LedgerDown, match="cannot be used"):
+        FileLedger(tmp_path / "journal").write([event(0)], token=None)
