@@ -40,17 +40,25 @@ class Unknown(Frozen):
 
 
 class ReleaseRef(Frozen):
-    """A release by version and image digest: a slot may hold another by now."""
+    """A release by version and image digest: a slot may hold another by now.
+
+    `database` names the instance its slot is set up with; None means any. While a restore cuts over, both slots may
+    hold one release, each on a database of its own.
+    """
 
     version: str
     digest: str
+    database: str | None = None
 
 
 class Database(Frozen):
-    """A database instance by its planned name; it keeps that name for life."""
+    """A database instance by its planned name; it keeps that name for life.
+
+    `address` is empty while the instance is only planned: who needs it looks it up by the name.
+    """
 
     identifier: str
-    address: str
+    address: str = ""
     port: int = 5432
 
 
@@ -59,6 +67,16 @@ class RestorePoint(Frozen):
 
     resource_id: str
     at: datetime
+
+
+class RestoreWindow(Frozen):
+    """From when to when an instance's history can be restored: the instance's own, or its retained backups'."""
+
+    resource_id: str
+    identifier: str
+    earliest: datetime
+    latest: datetime
+    source: Literal["instance", "retained"] = "instance"
 
 
 Verdict = Literal["good", "rolled_back", "unknown"]
@@ -74,6 +92,7 @@ class Release(Frozen):
     secrets: tuple[str, ...] = ()
     schema_head: str
     schema_oldest: str
+    schema_admits: str = Field(default="", description="oldest code head that may run on schema_head; empty: every")
     restore_point: RestorePoint | None = None
     verdict: Verdict = "unknown"
     created: datetime
@@ -84,17 +103,21 @@ class Release(Frozen):
         """Name this release as steps do."""
         return ReleaseRef(version=self.version, digest=self.digest)
 
+    def on(self, database: str) -> ReleaseRef:
+        """Name this release as set up with one database."""
+        return ReleaseRef(version=self.version, digest=self.digest, database=database)
+
     def setup(self, database: Database) -> str:
         """Fingerprint what a host runs this release with, as its survey does."""
         text = json.dumps([self.config, list(self.secrets), database.model_dump()], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
-    def runs_on(self, head: str) -> bool:
+    def runs_on(self, head: str, admits: str = "") -> bool:
         """Tell whether this release's code can run on a database whose schema head is `head`.
 
-        Revisions are zero-padded numbers, so they compare as text: oldest <= head.
+        `admits` is the oldest code that schema lets run. Revisions are zero-padded numbers, so they compare as text.
         """
-        return self.schema_oldest <= head
+        return self.schema_oldest <= head and admits <= self.schema_head
 
 
 class Pointer(Frozen):
@@ -104,13 +127,50 @@ class Pointer(Frozen):
     database: Database | None = None
 
 
+class LiveNote(Frozen):
+    """What served from a moment on; together they tell what served when. Written with every change of the pointer."""
+
+    at: datetime
+    release: str | None
+    database: Database | None
+    resource_id: str
+    run: str
+
+
+class SchemaNote(Frozen):
+    """The schema a database had from a moment on: its head, and the oldest code head that may run on it."""
+
+    at: datetime
+    database: str
+    head: str
+    admits: str = ""
+    run: str
+
+
+class DatabaseNote(Frozen):
+    """What rmu knows of an instance that a restore made or left behind."""
+
+    identifier: str
+    resource_id: str
+    state: Literal["live", "superseded", "forgotten"]
+    restored_from: RestorePoint | None = None
+    superseded_at: datetime | None = None
+    run: str
+
+
 class SlotView(Frozen):
     """One slot as its host sees it."""
 
     release: str | None = None
     digest: str | None = None
     setup: str | None = None
+    database: str | None = None
     state: Literal["serving", "warm", "stopped", "prepared", "empty", "failed"] = "empty"
+
+    def holds(self, ref: ReleaseRef) -> bool:
+        """Tell whether this is the release, on the database it names, if it names one."""
+        same = (self.release, self.digest) == (ref.version, ref.digest)
+        return same and ref.database in (None, self.database)
 
 
 class WorkerView(Frozen):
@@ -128,6 +188,7 @@ class HostView(Frozen):
     slots: dict[str, SlotView] = Field(default_factory=dict)
     worker: WorkerView = WorkerView()
     backup_on: bool = False
+    holding_requests: bool = False
     memory_available: int = 0
     disk_free: int = 0
 
@@ -136,8 +197,8 @@ class HostView(Frozen):
         return self.slots[self.live_slot].release if self.live_slot else None
 
     def holding(self, ref: ReleaseRef) -> SlotView | None:
-        """Find the slot that holds this very release."""
-        return next((s for s in self.slots.values() if s.release == ref.version and s.digest == ref.digest), None)
+        """Find the slot that holds this very release, on the database the reference names, if it names one."""
+        return next((s for s in self.slots.values() if s.holds(ref)), None)
 
 
 class FrontDoor(Frozen):
@@ -146,6 +207,7 @@ class FrontDoor(Frozen):
     version: str | None
     digest: str | None
     host: str | None
+    database: str | None = None
 
 
 class Instance(Frozen):
@@ -176,7 +238,132 @@ class DatabaseView(Frozen):
     status: str
     latest_restorable: datetime | None = None
     protected: bool = True
+    pending: tuple[str, ...] = Field(default=(), description="names of settings that are not applied yet")
+    created: datetime | None = None
+    made_by: str | None = Field(default=None, description="the run that made it; None for one that Terraform made")
     asked: datetime | None = Field(default=None, description="when, by the control plane's own clock")
+
+
+class DatabaseSettings(Frozen):
+    """Every attribute of an instance that its restored successor must have too: what is not asked for, AWS defaults."""
+
+    instance_class: str
+    storage_gb: int
+    storage_max_gb: int | None = None
+    storage_type: str = "gp3"
+    iops: int | None = None
+    throughput: int | None = None
+    encrypted: bool = True
+    kms_key: str | None = None
+    multi_az: bool = False
+    network: str = "IPV4"
+    subnet_group: str = ""
+    security_groups: tuple[str, ...] = ()
+    public: bool = False
+    port: int = 5432
+    parameter_group: str = ""
+    parameter_group_status: str = "in-sync"
+    option_group: str = ""
+    retention_days: int = 7
+    backup_window: str = ""
+    maintenance_window: str = ""
+    copy_tags: bool = True
+    log_exports: tuple[str, ...] = ()
+    deletion_protection: bool = True
+    auto_minor_upgrade: bool = True
+    certificate_authority: str = ""
+    iam_authentication: bool = False
+    insights_days: int | None = None
+    insights_key: str | None = None
+    monitoring_seconds: int = 0
+    monitoring_role: str | None = None
+    tags: dict[str, str] = Field(default_factory=dict)
+
+    def difference(self, other: DatabaseSettings) -> dict[str, tuple[Any, Any]]:
+        """Name each setting that differs: what it is here, and what it is there."""
+        mine, theirs = self.model_dump(), other.model_dump()
+        return {name: (mine[name], theirs[name]) for name in mine if mine[name] != theirs[name]}
+
+
+class TableView(Frozen):
+    """One table: its rows, and how many were written since the moment asked about."""
+
+    rows: int
+    written: int = 0
+
+
+class Blocker(Frozen):
+    """A session that keeps others waiting."""
+
+    pid: int
+    state: str
+    seconds: float
+    query: str
+
+
+class DataView(Frozen):
+    """What is in a database, as ops sees it by SQL. Size in bytes."""
+
+    schema_head: str = ""
+    admits: str = ""
+    tables: dict[str, TableView] = Field(default_factory=dict)
+    logins: dict[str, bool] = Field(default_factory=dict)
+    blockers: tuple[Blocker, ...] = ()
+    size: int = 0
+    connections: int = 0
+    newest: datetime | None = Field(default=None, description="the newest commit seen")
+
+
+class TableSalvage(Frozen):
+    """How many rows of a table a restore left behind."""
+
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+
+class Conflict(Frozen):
+    """A row that changed on both sides since the restore point, so that salvage does not decide it."""
+
+    table: str
+    key: str
+    why: str
+
+
+class SalvageView(Frozen):
+    """What a salvage found: rows per table, conflicts that a person decides, and the files that hold the SQL."""
+
+    tables: dict[str, TableSalvage] = Field(default_factory=dict)
+    conflicts: tuple[Conflict, ...] = ()
+    files: tuple[str, ...] = ()
+
+
+class SalvageNote(Frozen):
+    """What the salvage of a restore found, and whether it was applied."""
+
+    restore: str = Field(description="the run that restored")
+    run: str
+    at: datetime
+    found: SalvageView
+    applied: bool = False
+
+
+class PendingMigration(Frozen):
+    """One revision that a database does not have yet."""
+
+    revision: str
+    phase: Literal["expand", "contract"]
+    oldest_code: str
+    title: str = ""
+
+
+class MigrationsView(Frozen):
+    """What a release's image would bring to its database: `head` by expand, `tip` with its contract steps."""
+
+    current: str
+    head: str
+    tip: str
+    pending: tuple[PendingMigration, ...] = ()
 
 
 class ImageView(Frozen):
@@ -190,6 +377,7 @@ class ImageView(Frozen):
     findings: int = 0
     schema_head: str = ""
     schema_oldest: str = ""
+    schema_admits: str = ""
 
 
 class World(Frozen):
@@ -206,6 +394,9 @@ class World(Frozen):
     front_door: Known[FrontDoor] | Unknown = Unknown(why="not asked")
     database: Known[DatabaseView] | Unknown = Unknown(why="not asked")
     image: Known[ImageView | None] | Unknown = Unknown(why="not asked")
+    schema_notes: Known[tuple[SchemaNote, ...]] | Unknown = Unknown(why="not asked")
+    live_notes: Known[tuple[LiveNote, ...]] | Unknown = Unknown(why="not asked")
+    database_notes: Known[tuple[DatabaseNote, ...]] | Unknown = Unknown(why="not asked")
     last_run: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ratemyunit_ops.model import (
     Database,
+    DatabaseSettings,
     DatabaseView,
+    DataView,
     Facts,
     Fence,
     FrontDoor,
@@ -22,10 +24,14 @@ from ratemyunit_ops.model import (
     ImageView,
     Instance,
     LeaseView,
+    MigrationsView,
     PlanSummary,
     Probe,
     Release,
     ReleaseRef,
+    RestorePoint,
+    RestoreWindow,
+    SalvageView,
 )
 
 
@@ -130,6 +136,18 @@ class Fleet(Protocol):
         """Stop a release that does not serve and run that worker again."""
         ...
 
+    def hold(self, *, at_most: timedelta) -> Facts:
+        """Let requests wait at the proxy of every host; a hold ends by itself after that long."""
+        ...
+
+    def let_go(self) -> Facts:
+        """Let waiting requests go on to what serves."""
+        ...
+
+    def holding(self) -> bool:
+        """Tell whether every host holds requests. Who held them in this process may answer from memory."""
+        ...
+
 
 class Group(Protocol):
     """The hosts' places in their group: who is in service, and taking one out."""
@@ -178,8 +196,14 @@ class OneOff(Protocol):
         """Make the database roles of ops, migrations and application, with today's passwords; safe to repeat."""
         ...
 
-    def migrate(self, ref: ReleaseRef) -> Facts:
-        """Run the release's migrations to its head; answers head_before and head."""
+    def migrate(
+        self, ref: ReleaseRef, *, old: ReleaseRef | None = None, phase: Literal["expand", "contract"] = "expand"
+    ) -> Facts:
+        """Run the release's migrations of a phase; answers head_before, head and whether `old` still works on it."""
+        ...
+
+    def pending(self, ref: ReleaseRef) -> MigrationsView:
+        """Tell what the release's image would bring to its database."""
         ...
 
 
@@ -213,10 +237,112 @@ class Traffic(Protocol):
 
 
 class Databases(Protocol):
-    """Database instances."""
+    """Database instances, as the control plane knows them. A name is for life; history hangs on the resource id."""
 
     def view(self, identifier: str) -> DatabaseView:
         """Describe one instance. Raises Unreachable, and Absent where there is none."""
+        ...
+
+    def all(self) -> tuple[DatabaseView, ...]:
+        """Describe every instance of this environment."""
+        ...
+
+    def window(self, resource_id: str) -> RestoreWindow:
+        """Tell the times an instance, or its retained backups, can be restored to. Raises Absent."""
+        ...
+
+    def windows(self) -> tuple[RestoreWindow, ...]:
+        """Tell every window of this environment, of instances and of retained backups."""
+        ...
+
+    def settings(self, identifier: str) -> DatabaseSettings:
+        """Read every attribute that a restore must carry over."""
+        ...
+
+    def restore(self, point: RestorePoint, *, identifier: str, like: DatabaseSettings, run: str) -> Facts:
+        """Ask for a new instance from a restore point, once; one that this run has asked for already is enough.
+
+        Raises Failed, which names what stands in the way: a quota, the window, somebody else's instance of that name.
+        """
+        ...
+
+    def settle(self, identifier: str, like: DatabaseSettings) -> Facts:
+        """Ask for the attributes that a restore does not take; nothing where none differs."""
+        ...
+
+    def made_by(self, identifier: str) -> str | None:
+        """Tell which run made an instance; None where there is no instance, or no run made it."""
+        ...
+
+    def renew_master(self, identifier: str) -> Facts:
+        """Give the master today's password. A restore brings the old one back."""
+        ...
+
+    def drop(self, identifier: str, *, run: str) -> Facts:
+        """Delete an instance that this very run made, with its backups; one that is gone is enough."""
+        ...
+
+    def retire(self, identifier: str) -> Facts:
+        """Cut an instance off, take a final snapshot and delete it; its automated backups are retained."""
+        ...
+
+
+class Data(Protocol):
+    """What is in databases, by SQL as ops, run on a host."""
+
+    def at(self, fence: Fence) -> Data:
+        """Bind the right to act."""
+        ...
+
+    def look(self, database: Database, *, since: datetime | None) -> DataView:
+        """Look into a database; `written` counts the rows that were committed after `since`."""
+        ...
+
+    def warm(self, database: Database, *, run: str) -> Facts:
+        """Read every table and index of a restored database once, and note the keys of its rows for the salvage."""
+        ...
+
+    def warmed(self, database: Database, *, run: str) -> bool:
+        """Tell whether this run has warmed a database and noted its keys."""
+        ...
+
+    def fence(self, database: Database) -> Facts:
+        """Shut application and migrations out and end their sessions, proven by a write that fails."""
+        ...
+
+    def unfence(self, database: Database) -> Facts:
+        """Let application and migrations in again."""
+        ...
+
+    def fenced(self, database: Database) -> bool:
+        """Tell whether application and migrations are shut out."""
+        ...
+
+    def move_sequences(self, old: Database, new: Database) -> Facts:
+        """Move every sequence of the new database past the old one's, so that no key is given twice."""
+        ...
+
+    def sequences_moved(self, old: Database, new: Database) -> bool:
+        """Tell whether every sequence of the new database is past the old one's."""
+        ...
+
+    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+        """Find the rows that the old database has and the new one lacks, and put them into the bucket as SQL.
+
+        `run` is the restore whose noted keys tell what was there at the restore point.
+        """
+        ...
+
+    def files(self, run: str) -> Mapping[str, bytes]:
+        """Fetch the files of a restore's salvage; empty where none was made."""
+        ...
+
+    def apply(self, new: Database, *, run: str) -> Facts:
+        """Run the SQL of a restore's salvage in one transaction; safe to repeat."""
+        ...
+
+    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
+        """Count every table's rows and sum them up, whatever their order."""
         ...
 
 
@@ -269,6 +395,10 @@ class Identity(Protocol):
 
     def account(self) -> str:
         """Name the account we reach."""
+        ...
+
+    def expires(self) -> datetime | None:
+        """Tell when our credentials end; None where they do not, or where nobody can tell."""
         ...
 
 
@@ -345,6 +475,7 @@ class Outside:
     shell: Shell
     traffic: Traffic
     databases: Databases
+    data: Data
     registry: Registry
     secrets: Secrets
     places: Places
@@ -353,4 +484,4 @@ class Outside:
 
     def at(self, fence: Fence) -> Outside:
         """Bind the fence into every port that changes hosts."""
-        return replace(self, fleet=self.fleet.at(fence), oneoff=self.oneoff.at(fence))
+        return replace(self, fleet=self.fleet.at(fence), oneoff=self.oneoff.at(fence), data=self.data.at(fence))

@@ -1,11 +1,20 @@
-"""The ledger's lasting items: names and shapes of pointer, releases, lease and the list of runs.
+"""The ledger's lasting items: names and shapes of pointer, releases, notes, lease and the list of runs.
 
 Events and cancels belong to the engine's journal.
 """
 
 from __future__ import annotations
 
-from ratemyunit_ops.model import LeaseView, Pointer, Release, RunHeader
+from ratemyunit_ops.model import (
+    DatabaseNote,
+    LeaseView,
+    LiveNote,
+    Pointer,
+    Release,
+    RunHeader,
+    SalvageNote,
+    SchemaNote,
+)
 from ratemyunit_ops.ports import Entry, Ledger
 
 
@@ -35,6 +44,55 @@ def read_releases(ledger: Ledger) -> tuple[Release, ...]:
 def release_entry(release: Release) -> Entry:
     """Make the item of a release."""
     return Entry(pk="release", sk=f"release#{release.version}", attributes={"body": release.model_dump_json()})
+
+
+def read_live_notes(ledger: Ledger) -> tuple[LiveNote, ...]:
+    """Read what served when, oldest first."""
+    return tuple(LiveNote.model_validate_json(str(i["body"])) for i in ledger.query("live"))
+
+
+def live_entry(note: LiveNote) -> Entry:
+    """Make the item of what serves from a moment on."""
+    return Entry(pk="live", sk=f"{note.at.isoformat()}#{note.run}", attributes={"body": note.model_dump_json()})
+
+
+def read_schema_notes(ledger: Ledger, database: str) -> tuple[SchemaNote, ...]:
+    """Read the schemas a database had, oldest first."""
+    found = (SchemaNote.model_validate_json(str(i["body"])) for i in ledger.query("schema"))
+    return tuple(n for n in found if n.database == database)
+
+
+def schema_entry(note: SchemaNote) -> Entry:
+    """Make the item of the schema a database has from a moment on."""
+    sk = f"{note.database}#{note.at.isoformat()}#{note.run}"
+    return Entry(pk="schema", sk=sk, attributes={"body": note.model_dump_json()})
+
+
+def read_database(ledger: Ledger, identifier: str) -> DatabaseNote | None:
+    """Read what is known of one instance."""
+    item = ledger.get("database", identifier)
+    return DatabaseNote.model_validate_json(str(item["body"])) if item else None
+
+
+def read_databases(ledger: Ledger) -> tuple[DatabaseNote, ...]:
+    """Read what is known of every instance that a restore made or left behind."""
+    return tuple(DatabaseNote.model_validate_json(str(i["body"])) for i in ledger.query("database"))
+
+
+def database_entry(note: DatabaseNote) -> Entry:
+    """Make the item of an instance."""
+    return Entry(pk="database", sk=note.identifier, attributes={"body": note.model_dump_json()})
+
+
+def read_salvage(ledger: Ledger, restore: str) -> SalvageNote | None:
+    """Read what the salvage of a restore found; None where none was made."""
+    item = ledger.get("salvage", restore)
+    return SalvageNote.model_validate_json(str(item["body"])) if item else None
+
+
+def salvage_entry(note: SalvageNote) -> Entry:
+    """Make the item of a restore's salvage."""
+    return Entry(pk="salvage", sk=note.restore, attributes={"body": note.model_dump_json()})
 
 
 def read_lease(ledger: Ledger) -> LeaseView | None:

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Infra, Outside
+from ratemyunit_ops.ports import Builder, Data, Databases, Fleet, Identity, Infra, OneOff, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -151,18 +151,27 @@ def compose(settings: Settings) -> Outside:
     return Outside(
         clock=clock,
         ledger=DynamoLedger(account, name, clock),
-        fleet=SsmFleet(hosts, places, probe_for=PROBE_FOR),
+        fleet=cast(Fleet, SsmFleet(hosts, places, probe_for=PROBE_FOR)),
         group=AutoScalingGroup(account, f"{name}-hosts", shell),
-        oneoff=SsmOneOff(hosts),
+        oneoff=cast(OneOff, SsmOneOff(hosts)),
         shell=shell,
         traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
-        databases=RdsDatabases(account),
+        databases=cast(Databases, RdsDatabases(account)),
+        data=cast(Data, NotYet()),
         registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
         secrets=SsmSecrets(account, settings.environment),
         places=places,
-        identity=StsIdentity(account),
+        identity=cast(Identity, StsIdentity(account)),
         infra=_infra(settings, account),
     )
+
+
+class NotYet:
+    """Stands where the adapter of `Data` will."""
+
+    def at(self, fence: object) -> NotYet:
+        """Bind nothing."""
+        return self
 
 
 def _infra(settings: Settings, account: Account) -> Infra:
@@ -176,7 +185,7 @@ def _infra(settings: Settings, account: Account) -> Infra:
         work=settings_file.cache_dir() / "terraform",
         tfvars=settings.root / tfvars if tfvars else None,
     )
-    return Terraform(settings.environment, account, StsIdentity(account), folders)
+    return Terraform(settings.environment, account, cast(Identity, StsIdentity(account)), folders)
 
 
 PROBE_FOR = timedelta(seconds=8)

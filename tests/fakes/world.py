@@ -25,6 +25,7 @@ from ratemyunit_ops.model import (
 from ratemyunit_ops.ports import Entry, LockHolder, Outside
 from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
 from tests.fakes.clock import BEGIN, FakeClock
+from tests.fakes.data import FakeData
 from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
 from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
@@ -101,6 +102,7 @@ class FakeWorld:
             shell=FakeShell(self, line),
             traffic=FakeTraffic(self, line),
             databases=FakeDatabases(self, line),
+            data=FakeData(self, line),
             registry=FakeRegistry(self, line),
             secrets=FakeSecrets(self, line),
             places=FakePlaces(self, line),
