@@ -93,7 +93,7 @@ build: $(STAMP) ## sdist and wheel, into dist/
 lock: $(STAMP) ## renew the hash-locked requirements
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) pyproject.toml -o requirements/base.txt
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/base.txt --extra twin pyproject.toml -o requirements/twin.txt
-	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/twin.txt --extra twin --extra dev pyproject.toml -o requirements/dev.txt
+	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) -c requirements/twin.txt --extra twin --extra lint --extra dev pyproject.toml -o requirements/dev.txt
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) requirements/checkov.in -o requirements/checkov.txt
 
 LOCK := --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-emit-find-links --custom-compile-command "make lock"
