@@ -107,7 +107,7 @@ def test_every_place_leads_to_something(cloud: Cloud, applied: Terraform) -> Non
     more = cloud.account.pages("ssm", "GetParametersByPath", "Parameters", Path=PLACES)
     places = {p["Name"].rsplit("/", 1)[1]: p["Value"] for p in [*found, *more]}
 
-    assert len(places) == 19
+    assert len(places) == 23
     assert all(places.values())
     assert places["table"] == "rmu-twin"
     assert places["asg"] == "rmu-twin-hosts"

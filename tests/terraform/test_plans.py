@@ -20,10 +20,11 @@ Planned = Callable[[str], list[Resource]]
 
 @pytest.fixture(scope="module")
 def production_tfvars(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Production's values with an image pinned, as they are once an account exists."""
+    """Production's values with an image pinned, as they are once an account exists, and copies in another region."""
     text = (SOURCES / "env/production.tfvars").read_text()
     pinned = tmp_path_factory.mktemp("env") / "production.tfvars"
-    pinned.write_text(text.replace('ami_id = ""', 'ami_id = "ami-12c6146b"'))
+    copies = 'copies = { region = "ap-southeast-4" }\n'
+    pinned.write_text(text.replace('ami_id = ""', 'ami_id = "ami-12c6146b"') + copies)
     return pinned
 
 
@@ -114,7 +115,59 @@ def test_hosts_admit_the_balancer_alone(plan: dict[str, Any], planned: Planned) 
 
     hosts = ingress.pop("module.web.aws_vpc_security_group_ingress_rule.host_from_balancer")
     assert (hosts["from_port"], hosts["to_port"]) == (8080, 8080)
-    assert {(r["from_port"], a.split(".")[1]) for a, r in ingress.items()} == {(5432, "database"), (80, "edge")}
+    assert {(r["from_port"], a.split(".")[1]) for a, r in ingress.items()} == {
+        (5432, "database"),
+        (80, "edge"),
+        (5432, "drill"),
+    }
+
+
+def test_a_drill_is_reached_by_nobody_and_reaches_nothing_that_serves(plan: dict[str, Any]) -> None:
+    """Who is admitted by whom, as the expressions say it: ids are not known before the apply."""
+    modules = plan["configuration"]["root_module"]["module_calls"]
+    admitted = {
+        (name, resource["name"], tuple(sorted(resource["expressions"]["referenced_security_group_id"]["references"])))
+        for name, call in modules.items()
+        for resource in call["module"]["resources"]
+        if resource["type"] == "aws_vpc_security_group_ingress_rule"
+        and "referenced_security_group_id" in resource["expressions"]
+    }
+
+    of_a_drill = {(module, name) for module, name, groups in admitted if module == "drill"}
+    assert of_a_drill == {("drill", "database_from_host")}
+    assert ("aws_security_group.host", "aws_security_group.host.id") == next(
+        tuple(sorted(groups)) for module, name, groups in admitted if module == "drill"
+    )
+    for module, name, groups in admitted:
+        assert module == "drill" or not any("drill" in group for group in groups), name
+
+
+def test_a_drills_host_goes_out_for_aws_and_to_its_own_database_only(plan: dict[str, Any]) -> None:
+    rules = [
+        c["change"]["after"]
+        for c in plan["resource_changes"]
+        if c["type"] == "aws_vpc_security_group_egress_rule" and c["address"].startswith("module.drill.")
+    ]
+
+    assert {(r["from_port"], r["cidr_ipv4"]) for r in rules} == {(80, "0.0.0.0/0"), (443, "0.0.0.0/0"), (5432, None)}
+
+
+def test_somebody_is_reminded_after_a_quarter_without_a_drill(planned: Planned) -> None:
+    reminder = planned("aws_scheduler_schedule")[0]
+
+    assert (reminder["name"], reminder["schedule_expression"]) == ("rmu-production-drill", "rate(7 days)")
+    assert "91 days" in reminder["target"][0]["input"]
+    assert "rmu dr drill --env production" in reminder["target"][0]["input"]
+
+
+def test_a_lost_region_leaves_backups_and_images_in_another(planned: Planned) -> None:
+    copy = planned("aws_dlm_lifecycle_policy")[0]["policy_details"][0]["schedule"][0]["cross_region_copy_rule"][0]
+    images = planned("aws_ecr_replication_configuration")[0]["replication_configuration"][0]["rule"][0]
+
+    assert (copy["target"], copy["encrypted"]) == ("ap-southeast-4", True)
+    assert planned("aws_db_instance_automated_backups_replication")[0]["retention_period"] == 7
+    assert images["destination"][0]["region"] == "ap-southeast-4"
+    assert images["repository_filter"][0]["filter"] == "rmu-production/"
 
 
 def test_containers_cannot_reach_the_hosts_credentials_by_distance(planned: Planned) -> None:

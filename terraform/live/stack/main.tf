@@ -76,25 +76,29 @@ module "ledger" {
   deletion_protection = var.deletion_protection
 
   places = {
-    alb_arn             = module.web.balancer.arn
-    alb_dns             = module.web.balancer.dns
-    asg                 = module.web.asg
-    bucket              = local._bucket
-    database            = module.database.identifier
-    database_address    = module.database.address
-    db_parameter_group  = module.database.parameter_group
-    db_security_group   = module.database.security_group_id
-    db_subnet_group     = module.database.subnet_group
-    document_exec       = module.access.documents.exec
-    document_host       = module.access.documents.host
-    front_door          = var.front_door != "" ? var.front_door : module.web.front_door
-    host_security_group = module.web.host_security_group_id
-    launch_template     = module.web.launch_template
-    repository          = module.registry.repository
-    table               = "rmu-${var.environment}"
-    target_group_arn    = module.web.target_group.arn
-    topic_alerts        = module.watch.topics.alerts
-    topic_critical      = module.watch.topics.critical
+    alb_arn                   = module.web.balancer.arn
+    alb_dns                   = module.web.balancer.dns
+    asg                       = module.web.asg
+    bucket                    = local._bucket
+    database                  = module.database.identifier
+    database_address          = module.database.address
+    db_parameter_group        = module.database.parameter_group
+    db_security_group         = module.database.security_group_id
+    db_subnet_group           = module.database.subnet_group
+    document_exec             = module.access.documents.exec
+    document_host             = module.access.documents.host
+    drill_db_security_group   = module.drill.security_groups.database
+    drill_host_security_group = module.drill.security_groups.host
+    drill_reminder            = module.drill.reminder
+    drill_subnet              = module.network.public_subnet_ids[0]
+    front_door                = var.front_door != "" ? var.front_door : module.web.front_door
+    host_security_group       = module.web.host_security_group_id
+    launch_template           = module.web.launch_template
+    repository                = module.registry.repository
+    table                     = "rmu-${var.environment}"
+    target_group_arn          = module.web.target_group.arn
+    topic_alerts              = module.watch.topics.alerts
+    topic_critical            = module.watch.topics.critical
   }
 }
 
@@ -113,6 +117,33 @@ module "backup" {
   source = "../../modules/backup"
 
   environment = var.environment
+  copy_to     = var.copies.region
+}
+
+module "copies" {
+  source = "../../modules/copies"
+  count  = var.copies.region != "" ? 1 : 0
+
+  environment = var.environment
+  images      = var.copies.images
+
+  database = {
+    arn            = module.database.arn
+    retention_days = var.database.backup.retention_days
+  }
+
+  providers = {
+    aws       = aws
+    aws.there = aws.copies
+  }
+}
+
+module "drill" {
+  source = "../../modules/drill"
+
+  environment = var.environment
+  topic_arn   = module.watch.topics.alerts
+  vpc_id      = module.network.vpc_id
 }
 
 module "edge" {

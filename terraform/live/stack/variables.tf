@@ -30,6 +30,20 @@ variable "cidr" {
   default     = "10.20.0.0/16"
 }
 
+variable "copies" {
+  description = "Region that gets copies of backups and images, for the day this one is lost; empty makes none. See module copies."
+  type = object({
+    images = optional(bool, true)
+    region = optional(string, "")
+  })
+  default = {}
+
+  validation {
+    condition     = var.copies.region != var.region
+    error_message = "Copies in the same region are lost with it."
+  }
+}
+
 variable "database" {
   description = "Size, backups and password version of the database; see module database."
   type = object({

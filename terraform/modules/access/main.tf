@@ -13,6 +13,7 @@ locals {
   _arn = {
     asg       = "${local._aws}:autoscaling:${local._scope}:autoScalingGroup:*:autoScalingGroupName/${local._name}-hosts"
     bucket    = "${local._aws}:s3:::${var.bucket}"
+    ec2       = "${local._aws}:ec2:${local._scope}"
     databases = "${local._aws}:rds:${local._scope}:db:${local._name}-*"
     instances = "${local._aws}:ec2:${local._scope}:instance/*"
     logs      = "${local._aws}:logs:${local._scope}:log-group:/rmu/${var.environment}"

@@ -25,7 +25,7 @@ data "aws_iam_policy_document" "deploy" {
     condition {
       test     = "StringEquals"
       variable = "ssm:resourceTag/rmu:role"
-      values   = ["host"]
+      values   = ["host", "drill"]
     }
   }
 
@@ -133,6 +133,86 @@ data "aws_iam_policy_document" "operate" {
       variable = "ec2:ResourceTag/rmu:env"
       values   = [var.environment]
     }
+  }
+
+  # A drill makes a host of its own from the hosts' template and ends it. Launching
+  # names much that carries no tag; what is launched must say that it is a drill's.
+  statement {
+    sid     = "LaunchDrillHosts"
+    actions = ["ec2:RunInstances"]
+    resources = [
+      "${local._arn.ec2}:launch-template/*",
+      "${local._arn.ec2}:network-interface/*",
+      "${local._arn.ec2}:security-group/*",
+      "${local._arn.ec2}:subnet/*",
+      "${local._arn.ec2}:volume/*",
+      "${local._aws}:ec2:*::image/*",
+      "${local._aws}:ec2:*::snapshot/*",
+      "${local._arn.ec2}:image/*",
+    ]
+  }
+
+  statement {
+    sid       = "LaunchDrillHostsTagged"
+    actions   = ["ec2:RunInstances"]
+    resources = [local._arn.instances]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:RequestTag/rmu:role"
+      values   = ["drill"]
+    }
+  }
+
+  statement {
+    sid       = "TagWhatIsLaunched"
+    actions   = ["ec2:CreateTags"]
+    resources = ["${local._arn.ec2}:*/*"]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:CreateAction"
+      values   = ["RunInstances"]
+    }
+  }
+
+  statement {
+    sid       = "EndDrillHosts"
+    actions   = ["ec2:TerminateInstances"]
+    resources = [local._arn.instances]
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:ResourceTag/rmu:role"
+      values   = ["drill"]
+    }
+
+    condition {
+      test     = "StringEquals"
+      variable = "ec2:ResourceTag/rmu:env"
+      values   = [var.environment]
+    }
+  }
+
+  statement {
+    sid       = "LookAtImages"
+    actions   = ["ec2:DescribeImages"]
+    resources = ["*"]
+  }
+
+  statement {
+    sid     = "HostsRole"
+    actions = ["iam:PassRole"]
+    resources = [
+      aws_iam_role.host.arn,
+      "${local._aws}:iam::${data.aws_caller_identity.here.account_id}:role/${local._name}-drill-reminder",
+    ]
+  }
+
+  statement {
+    sid       = "MoveTheReminder"
+    actions   = ["scheduler:GetSchedule", "scheduler:UpdateSchedule"]
+    resources = ["${local._aws}:scheduler:${local._scope}:schedule/default/${local._name}-drill"]
   }
 
   # A restore makes a new instance beside the old one and changes it; nothing here

@@ -61,6 +61,20 @@ resource "aws_dlm_lifecycle_policy" "images" {
       }
 
       tags_to_add = { "rmu:image" = "daily" }
+
+      dynamic "cross_region_copy_rule" {
+        for_each = var.copy_to != "" ? [var.copy_to] : []
+        content {
+          target    = cross_region_copy_rule.value
+          encrypted = true # by the other region's own key: keys do not travel
+          copy_tags = true
+
+          retain_rule {
+            interval      = var.keep
+            interval_unit = "DAYS"
+          }
+        }
+      }
     }
   }
 

@@ -1,3 +1,14 @@
+variable "copy_to" {
+  description = "Region that gets a copy of every image, kept as many days as images are; empty copies nothing."
+  type        = string
+  default     = ""
+
+  validation {
+    condition     = can(regex("^([a-z]{2}(-[a-z]+)+-[0-9])?$", var.copy_to))
+    error_message = "A region such as ap-southeast-4, or nothing."
+  }
+}
+
 variable "environment" {
   description = "Name of the environment; every resource is called rmu-ENVIRONMENT."
   type        = string

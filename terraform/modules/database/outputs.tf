@@ -3,6 +3,11 @@ output "address" {
   value       = aws_db_instance.this.address
 }
 
+output "arn" {
+  description = "ARN of the instance; copies of its backups name it."
+  value       = aws_db_instance.this.arn
+}
+
 output "identifier" {
   description = "Name of the instance."
   value       = aws_db_instance.this.identifier
