@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Data, Databases, Fleet, Identity, Infra, OneOff, Outside
+from ratemyunit_ops.ports import Builder, Fleet, Infra, OneOff, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -130,6 +130,7 @@ def account_of(settings: Settings) -> Account:
 
 def compose(settings: Settings) -> Outside:
     """Make every port of an environment. Reaches nothing yet."""
+    from ratemyunit_ops.outside.aws.data import SsmData
     from ratemyunit_ops.outside.aws.databases import RdsDatabases
     from ratemyunit_ops.outside.aws.group import AutoScalingGroup
     from ratemyunit_ops.outside.aws.hosts import Hosts, SsmFleet, SsmOneOff
@@ -156,22 +157,14 @@ def compose(settings: Settings) -> Outside:
         oneoff=cast(OneOff, SsmOneOff(hosts)),
         shell=shell,
         traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
-        databases=cast(Databases, RdsDatabases(account)),
-        data=cast(Data, NotYet()),
+        databases=RdsDatabases(account, settings.environment, clock),
+        data=SsmData(hosts, places, account),
         registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
         secrets=SsmSecrets(account, settings.environment),
         places=places,
-        identity=cast(Identity, StsIdentity(account)),
+        identity=StsIdentity(account),
         infra=_infra(settings, account),
     )
-
-
-class NotYet:
-    """Stands where the adapter of `Data` will."""
-
-    def at(self, fence: object) -> NotYet:
-        """Bind nothing."""
-        return self
 
 
 def _infra(settings: Settings, account: Account) -> Infra:
@@ -185,7 +178,7 @@ def _infra(settings: Settings, account: Account) -> Infra:
         work=settings_file.cache_dir() / "terraform",
         tfvars=settings.root / tfvars if tfvars else None,
     )
-    return Terraform(settings.environment, account, cast(Identity, StsIdentity(account)), folders)
+    return Terraform(settings.environment, account, StsIdentity(account), folders)
 
 
 PROBE_FOR = timedelta(seconds=8)

@@ -12,6 +12,7 @@ from ratemyunit_ops.outside.aws.places import SsmPlaces
 from ratemyunit_ops.outside.aws.secrets import SsmSecrets
 from ratemyunit_ops.outside.aws.session import Account
 from tests.contract.stand_in import StandIn, error
+from tests.fakes.clock import FakeClock
 
 
 def put(account: Account, name: str, value: str) -> None:
@@ -86,7 +87,7 @@ def test_a_database_is_described(account: Account, environment: str) -> None:
         DeletionProtection=True,
     )
 
-    seen = RdsDatabases(account).view(name)
+    seen = RdsDatabases(account, environment, FakeClock()).view(name)
 
     assert (seen.identifier, seen.status, seen.port, seen.protected) == (name, "available", 5432, True)
     assert seen.resource_id.startswith("db-")
@@ -96,4 +97,4 @@ def test_a_database_is_described(account: Account, environment: str) -> None:
 
 def test_a_database_that_is_not_there_is_unreachable(account: Account) -> None:
     with pytest.raises(Unreachable, match="no database rmu-nowhere-db-1"):
-        RdsDatabases(account).view("rmu-nowhere-db-1")
+        RdsDatabases(account, "nowhere", FakeClock()).view("rmu-nowhere-db-1")

@@ -54,6 +54,14 @@ SECONDS = {
     "probe": 20,
     "retire": 120,
     "stop": 300,
+    "hold": 120,
+    "data_look": 120,
+    "data_warm": 3600,
+    "data_fence": 120,
+    "data_sequences": 90,
+    "data_salvage": 3600,
+    "data_apply": 1800,
+    "data_checksum": 1800,
 }
 
 STATES = {
@@ -61,7 +69,13 @@ STATES = {
     "migrate": "Traffic was not moved; the schema may be part of the way (migrations are safe to repeat).",
     "start": "It was left as it is beside what serves; traffic was not moved.",
     "ready": "It was left as it is beside what serves; traffic was not moved.",
+    "hold": "A hold ends by itself within half a minute; traffic was not moved.",
     "serve": "A host that cannot prove the flip puts its traffic back by itself.",
+    "data_warm": "It was only read; what serves was not touched.",
+    "data_fence": "Some sessions may have been ended; fencing again, or lifting the fence, is safe.",
+    "data_sequences": "Sequences only ever move forward, so moving them again is safe.",
+    "data_salvage": "No row was written anywhere; what serves was not touched.",
+    "data_apply": "It is one transaction: either all of it is there, or nothing.",
 }
 NEXT = {
     "disk_full": "rmu exec -- podman system df",
@@ -70,6 +84,7 @@ NEXT = {
     "pull_failed": "rmu image list",
     "migrate_failed": "rmu logs",
     "start_failed": "rmu logs",
+    "no_hold": "rmu host replace",
     "stale_fence": "rmu history",
     "not_after": "try again",
 }
@@ -152,6 +167,11 @@ class Hosts:
         results = Commands(self.account, self.clock).run(script, hosts, deadline=question.deadline + LATEST)
         return _judged(question.verb, {r.host: _answer(question.verb, r) for r in results})
 
+    def ask_one(self, question: Question, fence: Fence | None = None) -> Answer:
+        """Ask the first host what one host can do for all: a command in an image, SQL. Raises what `ask` raises."""
+        host = self.in_service()[0]
+        return {"instance": host, **self.ask(question, [host], fence)[host]}
+
     def _members(self) -> list[dict[str, Any]]:
         page = self.account.ask("autoscaling", "DescribeAutoScalingGroups", AutoScalingGroupNames=[self.asg])
         self._note_skew(page)
@@ -202,13 +222,13 @@ class SsmFleet:
         """Pull the image and write the slot's record and unit."""
         wanted = release.model_dump(mode="json", include={"version", "digest", "image", "config", "secrets"})
         answers = self._change(Question("prepare", {"release": wanted, "database": database.model_dump()}))
-        return _facts(answers, pulled=any(a.get("pulled") for a in answers.values()))
+        return facts_of(answers, pulled=any(a.get("pulled") for a in answers.values()))
 
     def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
         """Park the worker, start the release and wait until it is ready; remember that it was."""
         body = {"release": ref.model_dump(), "park_worker": True, "ready": _ready(schema_head, deadline)}
         answers = self._change(Question("start", body, extra=deadline))
-        facts = _facts(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
+        facts = facts_of(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
         self.hosts.memory.ready[(ref, schema_head)] = (self.hosts.clock.monotonic(), facts)
         return facts
 
@@ -221,7 +241,7 @@ class SsmFleet:
             return {**seen[1], "commands": 0, "seen_by": "start"}
         body = {"release": ref.model_dump(), "ready": _ready(schema_head, deadline)}
         answers = self._look(Question("ready", body, extra=deadline))
-        return _facts(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
+        return facts_of(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
 
     def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
         """Send traffic to a release (None: to nothing) and prove it on each host."""
@@ -230,11 +250,11 @@ class SsmFleet:
             body["probe"] = {"url": self.places.all()["front_door"], "seconds": self.probe_for.total_seconds()}
         answers = self._change(Question("serve", body))
         self.hosts.memory.probe_began = self.hosts.clock.monotonic() if probe else None
-        return _facts(answers, flip_ms=max(a.get("flip_ms", 0) for a in answers.values()))
+        return facts_of(answers, flip_ms=max(a.get("flip_ms", 0) for a in answers.values()))
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:
         """Run the worker of a release; None parks it."""
-        return _facts(self._change(Question("worker", {"release": _dump(ref)})))
+        return facts_of(self._change(Question("worker", {"release": _dump(ref)})))
 
     def probe(self, *, wait: timedelta) -> Probe:
         """Read what the drop probe saw; it is waited for only where it ends in time."""
@@ -249,16 +269,29 @@ class SsmFleet:
         """Take a release out of the backup role; stop it when memory is short."""
         answers = self._change(Question("retire", {"release": ref.model_dump(), "warm_floor": warm_floor}))
         states = {a.get("state") for a in answers.values()}
-        return _facts(answers, state="warm" if states == {"warm"} else "retained")
+        return facts_of(answers, state="warm" if states == {"warm"} else "retained")
 
     def stop(self, ref: ReleaseRef, *, resume_worker: ReleaseRef | None) -> Facts:
         """Stop a release that does not serve and run that worker again."""
         self.hosts.memory.ready.clear()
         body = {"release": ref.model_dump(), "resume_worker": _dump(resume_worker)}
-        return _facts(self._change(Question("stop", body)))
+        return facts_of(self._change(Question("stop", body)))
+
+    def hold(self, *, at_most: timedelta) -> Facts:
+        """Let requests wait at the proxy of every host, once what was on its way has its answer."""
+        answers = self._change(Question("hold", {"on": True, "at_most_s": at_most.total_seconds()}))
+        return facts_of(answers, calm=all(a.get("calm") for a in answers.values()))
+
+    def let_go(self) -> Facts:
+        """Let waiting requests go on to what serves."""
+        return facts_of(self._change(Question("hold", {"on": False})))
+
+    def holding(self) -> bool:
+        """Tell whether every host holds requests."""
+        return all(a["holding"] for a in self._look(Question("survey")).values())
 
     def _change(self, question: Question) -> Answers:
-        return self.hosts.ask(question, self.hosts.in_service(), _fenced(question, self.fence))
+        return self.hosts.ask(question, self.hosts.in_service(), fenced(question, self.fence))
 
     def _look(self, question: Question) -> Answers:
         return self.hosts.ask(question, self.hosts.in_service())
@@ -283,9 +316,9 @@ class SsmOneOff:
     def migrate(self, ref: ReleaseRef) -> Facts:
         """Run the release's migrations to its head."""
         question = Question("migrate", {"release": ref.model_dump(), "look": False})
-        answer = self._one(question, _fenced(question, self.fence))
+        answer = self._one(question, fenced(question, self.fence))
         host = answer["instance"]
-        return _facts({host: answer}, head_before=answer.get("head_before"), head=answer["head"])
+        return facts_of({host: answer}, head_before=answer.get("head_before"), head=answer["head"])
 
     def has_roles(self, database: Database) -> bool:
         """Tell whether the database's roles are there and take today's passwords."""
@@ -294,12 +327,11 @@ class SsmOneOff:
     def make_roles(self, database: Database) -> Facts:
         """Make the database roles of ops, migrations and application; safe to repeat."""
         question = Question("roles", {"database": database.model_dump(), "look": False})
-        answer = self._one(question, _fenced(question, self.fence))
-        return _facts({answer["instance"]: answer})
+        answer = self._one(question, fenced(question, self.fence))
+        return facts_of({answer["instance"]: answer})
 
     def _one(self, question: Question, fence: Fence | None) -> Answer:
-        host = self.hosts.in_service()[0]
-        return {"instance": host, **self.hosts.ask(question, [host], fence)[host]}
+        return self.hosts.ask_one(question, fence)
 
 
 def run_of(fence: Fence) -> str:
@@ -307,7 +339,8 @@ def run_of(fence: Fence) -> str:
     return f"lease-{fence.generation}"
 
 
-def _fenced(question: Question, fence: Fence | None) -> Fence:
+def fenced(question: Question, fence: Fence | None) -> Fence:
+    """Demand the right to act before a host is asked to change something."""
     if fence is None:
         raise Bug(f"“{question.verb}” was asked of the hosts without a fence", next="rmu history")
     return fence
@@ -360,7 +393,8 @@ def _evidence(answer: Answer) -> list[str]:
     return probes[-SHOWN:] + log[-SHOWN:]
 
 
-def _facts(answers: Answers, **more: Any) -> Facts:
+def facts_of(answers: Answers, **more: Any) -> Facts:
+    """Sum up one command for the journal."""
     return {"commands": 1, "hosts": answers, **more}
 
 
@@ -379,6 +413,7 @@ def _view(host: str, answer: Answer) -> HostView:
         slots={name: SlotView.model_validate(slot) for name, slot in answer["slots"].items()},
         worker=WorkerView.model_validate(answer["worker"]),
         backup_on=answer["backup_on"],
+        holding_requests=answer["holding"],
         memory_available=answer["memory"]["available"],
         disk_free=answer["disk_free"],
     )

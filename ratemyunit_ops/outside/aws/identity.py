@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -21,6 +22,10 @@ class StsIdentity:
     def account(self) -> str:
         """Name the account we reach."""
         return str(self._caller["Account"])
+
+    def expires(self) -> datetime | None:
+        """Tell when our credentials end; None where they do not, or where nobody can tell."""
+        return self._account.credentials_end()
 
     @cached_property
     def _caller(self) -> dict[str, Any]:

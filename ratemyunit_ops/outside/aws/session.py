@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 from typing import Any
 
@@ -19,6 +20,7 @@ THROTTLED = frozenset({
     "ThrottlingException", "TooManyRequestsException",
 })  # fmt: skip
 
+NEXT_PAGE = ("NextToken", "nextToken", "Marker")
 CONNECT_S = 3
 READ_S = 10
 ATTEMPTS = 3
@@ -79,10 +81,19 @@ class Account:
         while True:
             page = self.ask(service, operation, **arguments, **token)
             found += page.get(key, [])
-            next_name = "NextToken" if "NextToken" in page else "nextToken"
-            if not page.get(next_name):
+            next_name = next((name for name in NEXT_PAGE if page.get(name)), None)
+            if next_name is None:
                 return found
             token = {next_name: page[next_name]}
+
+    def credentials_end(self) -> datetime | None:
+        """Tell when the credentials end; None where they do not, are renewed by themselves, or do not say it."""
+        credentials = self._session.get_credentials()
+        # Only those handed over in variables are never renewed. botocore keeps their end to itself.
+        if credentials is None or credentials.method != "env":
+            return None
+        end: datetime | None = getattr(credentials, "_expiry_time", None)
+        return end
 
     def _call(
         self, service: str, operation: str, arguments: dict[str, Any], *, change: bool, once: bool = False

@@ -1,0 +1,108 @@
+"""What is in databases, by SQL: each question is one command to one host, which runs `psql` there as ops.
+
+No row travels by command: SSM cuts answers, and keeps them. What a salvage finds goes through the private bucket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from ratemyunit_ops.model import Database, DataView, Facts, Fence, SalvageView
+from ratemyunit_ops.outside.aws.hosts import Answer, Hosts, Question, facts_of, fenced
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.ports import Places
+
+
+@dataclass(frozen=True)
+class SsmData:
+    """Databases by SQL, through the first host in service."""
+
+    hosts: Hosts
+    places: Places
+    account: Account
+    bound: Fence | None = None
+
+    def at(self, fence: Fence) -> SsmData:
+        """Bind the right to act."""
+        return replace(self, bound=fence)
+
+    def look(self, database: Database, *, since: datetime | None) -> DataView:
+        """Look into a database; `written` counts the rows that were committed after `since`."""
+        body = {"database": database.model_dump(), "since": since.timestamp() if since else None}
+        answer = self.hosts.ask_one(Question("data_look", body))
+        return DataView.model_validate({k: v for k, v in answer.items() if k in DataView.model_fields})
+
+    def warm(self, database: Database, *, run: str) -> Facts:
+        """Read every table and index of a restored database once, and note the keys of its rows for the salvage."""
+        return self._change("data_warm", {"database": database.model_dump(), "mark": run})
+
+    def warmed(self, database: Database, *, run: str) -> bool:
+        """Tell whether this run has warmed a database and noted its keys."""
+        return bool(self._look("data_warm", {"database": database.model_dump(), "mark": run})["warmed"])
+
+    def fence(self, database: Database) -> Facts:
+        """Shut application and migrations out and end their sessions, proven by a write that fails."""
+        return self._change("data_fence", {"database": database.model_dump(), "on": True})
+
+    def unfence(self, database: Database) -> Facts:
+        """Let application and migrations in again."""
+        return self._change("data_fence", {"database": database.model_dump(), "on": False})
+
+    def fenced(self, database: Database) -> bool:
+        """Tell whether application and migrations are shut out."""
+        return bool(self._look("data_fence", {"database": database.model_dump(), "on": True})["fenced"])
+
+    def move_sequences(self, old: Database, new: Database) -> Facts:
+        """Move every sequence of the new database past the old one's, so that no key is given twice."""
+        return self._change("data_sequences", {"old": old.model_dump(), "new": new.model_dump()})
+
+    def sequences_moved(self, old: Database, new: Database) -> bool:
+        """Tell whether every sequence of the new database is past the old one's."""
+        return bool(self._look("data_sequences", {"old": old.model_dump(), "new": new.model_dump()})["past"])
+
+    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+        """Find the rows that the old database has and the new one lacks, and put them into the bucket as SQL."""
+        body = {
+            "old": old.model_dump(),
+            "new": new.model_dump(),
+            "since": since.timestamp(),
+            "bucket": self._bucket,
+            "mark": run,
+        }
+        question = Question("data_salvage", body)
+        answer = self.hosts.ask_one(question, fenced(question, self.bound))
+        return SalvageView.model_validate({k: v for k, v in answer.items() if k in SalvageView.model_fields})
+
+    def files(self, run: str) -> Mapping[str, bytes]:
+        """Fetch the files of a restore's salvage; empty where none was made."""
+        folder = f"salvage/{run}/"
+        listed = self.account.ask("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=folder)
+        return {o["Key"].removeprefix(folder): self._file(o["Key"]) for o in listed.get("Contents", ())}
+
+    def apply(self, new: Database, *, run: str) -> Facts:
+        """Run the SQL of a restore's salvage in one transaction; safe to repeat."""
+        return self._change("data_apply", {"new": new.model_dump(), "bucket": self._bucket, "mark": run})
+
+    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
+        """Count every table's rows and sum them up, whatever their order."""
+        answer = self.hosts.ask_one(Question("data_checksum", {"database": database.model_dump()}))
+        tables: dict[str, dict[str, int | str]] = answer["tables"]
+        return tables
+
+    @property
+    def _bucket(self) -> str:
+        return self.places.all()["bucket"]
+
+    def _file(self, key: str) -> bytes:
+        content: bytes = self.account.ask("s3", "GetObject", Bucket=self._bucket, Key=key)["Body"].read()
+        return content
+
+    def _change(self, verb: str, body: Answer) -> Facts:
+        question = Question(verb, {**body, "look": False})
+        answer = self.hosts.ask_one(question, fenced(question, self.bound))
+        return facts_of({answer["instance"]: answer})
+
+    def _look(self, verb: str, body: Answer) -> Answer:
+        return self.hosts.ask_one(Question(verb, {**body, "look": True}, allowance="data_look"))
