@@ -1,14 +1,32 @@
-"""What is in databases, as ops reaches it from a host."""
+"""What is in databases, as ops reaches it by SQL from a host: fence, sequences, keys noted, salvage."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
+from typing import TYPE_CHECKING, Any
 
-from ratemyunit_ops.model import Fence
+from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.model import (
+    Conflict,
+    Database,
+    DataView,
+    Facts,
+    Fence,
+    SalvageView,
+    TableSalvage,
+    TableView,
+)
+from tests.fakes.databases import ROLES, Key, Store
 from tests.fakes.line import Line
 
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
+
+GAP = 1000
+"""How far a sequence is moved past the old one's."""
 
 
 class FakeData:
@@ -21,3 +39,189 @@ class FakeData:
 
     def at(self, fence: Fence) -> FakeData:
         return FakeData(self._world, self._line, fence)
+
+    def look(self, database: Database, *, since: datetime | None) -> DataView:
+        def look() -> DataView:
+            store = self._store(database)
+            return DataView(
+                schema_head=store.head,
+                admits=store.admits,
+                tables={t: self._table(store, t, since) for t in sorted(store.tables())},
+                logins=dict(store.logins),
+                size=len(store.rows) * 100,
+                newest=max((at for _, at in store.rows.values()), default=None),
+            )
+
+        return self._line.call("data.look", look)
+
+    def warm(self, database: Database, *, run: str) -> Facts:
+        def warm() -> Facts:
+            store = self._store(database)
+            store.noted.setdefault(run, frozenset(store.rows))
+            return {"tables": len(store.tables()), "bytes": len(store.rows) * 100}
+
+        return self._change("warm", warm)
+
+    def warmed(self, database: Database, *, run: str) -> bool:
+        return self._line.call("data.warmed", lambda: run in self._store(database).noted)
+
+    def fence(self, database: Database) -> Facts:
+        return self._change("fence", lambda: self._let_in(database, open_=False))
+
+    def unfence(self, database: Database) -> Facts:
+        return self._change("unfence", lambda: self._let_in(database, open_=True))
+
+    def fenced(self, database: Database) -> bool:
+        return self._line.call("data.fenced", lambda: not self._store(database).open)
+
+    def move_sequences(self, old: Database, new: Database) -> Facts:
+        def move() -> Facts:
+            theirs, mine = self._store(old), self._store(new)
+            moved = {name: value + GAP for name, value in theirs.sequences.items()}
+            for name, value in moved.items():
+                if mine.sequences.get(name, 0) <= theirs.sequences[name]:
+                    mine.commit(self._world.clock.now(), "sequence", name, value)
+            return {"moved": moved}
+
+        return self._change("move_sequences", move)
+
+    def sequences_moved(self, old: Database, new: Database) -> bool:
+        def look() -> bool:
+            mine = self._store(new).sequences
+            return all(mine.get(name, 0) > value for name, value in self._store(old).sequences.items())
+
+        return self._line.call("data.sequences_moved", look)
+
+    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+        found: list[SalvageView] = []
+
+        def compute() -> Facts:
+            difference = Difference(self._store(old), self._store(new), run, since)
+            found.append(difference.view())
+            self._world.bucket[run] = difference.files()
+            return found[0].model_dump(mode="json")
+
+        return SalvageView.model_validate(
+            {k: v for k, v in self._change("salvage", compute).items() if k in SalvageView.model_fields}
+        )
+
+    def files(self, run: str) -> Mapping[str, bytes]:
+        return self._line.call("data.files", lambda: dict(self._world.bucket.get(run, {})))
+
+    def apply(self, new: Database, *, run: str) -> Facts:
+        def apply() -> Facts:
+            store, applied = self._store(new), 0
+            for _, text in sorted(self._world.bucket[run].items()):
+                for table, key, value in json.loads(text):
+                    there = store.rows.get((table, key))
+                    if (there[0] if there else None) != value:
+                        store.commit(self._world.clock.now(), "row", (table, key), value)
+                        applied += 1
+            return {"applied": applied}
+
+        return self._change("apply", apply)
+
+    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
+        def look() -> dict[str, dict[str, int | str]]:
+            store = self._store(database)
+            return {t: _sum(store, t) for t in sorted(store.tables())}
+
+        return self._line.call("data.checksum", look)
+
+    def _change(self, verb: str, act: Callable[[], Facts]) -> Facts:
+        fence = self._fence
+        assert fence is not None, f"{verb} without a fence"
+        if not self._world.in_service():
+            raise Unreachable("no host is in service", next="rmu host list")
+        host = self._world.in_service()[0]
+
+        def wave() -> Facts:
+            said = host.once(fence, f"data_{verb}", act)
+            self._world.send_requests()
+            return said
+
+        return self._line.call(f"data.{verb}", wave, changes=True)
+
+    def _let_in(self, database: Database, *, open_: bool) -> Facts:
+        store = self._store(database)
+        was = store.open
+        for role in ROLES:
+            store.commit(self._world.clock.now(), "login", role, open_)
+        return {"outcome": "already" if was == open_ else "changed"}
+
+    def _store(self, database: Database) -> Store:
+        view = self._world.databases.get(database.identifier)
+        if view is None or view.status != "available" or database.address != view.address:
+            raise Unreachable(f"{database.identifier} does not answer", next="rmu status")
+        store = self._world.stores[database.identifier]
+        if store.passwords != "today":
+            raise Failed(
+                f"{database.identifier} does not take the password of rmu_ops",
+                state="Nothing was changed.",
+                next="rmu infra apply",
+            )
+        return store
+
+    def _table(self, store: Store, table: str, since: datetime | None) -> TableView:
+        rows = list(store.of(table))
+        return TableView(rows=len(rows), written=sum(1 for _, _, at in rows if since is not None and at > since))
+
+
+class Difference:
+    """What an old database has that a restored one lacks, told by the keys noted when it was warmed."""
+
+    def __init__(self, old: Store, new: Store, run: str, since: datetime) -> None:
+        self._old = old
+        self._new = new
+        self._base = new.noted[run]
+        self._since = since
+        self._ops: dict[str, list[tuple[str, int, str | None]]] = {"insert": [], "update": [], "delete": []}
+        self._conflicts: list[Conflict] = []
+        for what, key, value in self._candidates():
+            self._judge(what, key, value)
+
+    def view(self) -> SalvageView:
+        tables = {table for ops in self._ops.values() for table, _, _ in ops}
+        return SalvageView(
+            tables={
+                t: TableSalvage(**{f"{w}d" if w != "insert" else "inserted": self._count(w, t) for w in self._ops})
+                for t in sorted(tables)
+            },
+            conflicts=tuple(self._conflicts),
+            files=tuple(sorted(self.files())),
+        )
+
+    def files(self) -> dict[str, bytes]:
+        named = zip(("1-insert.sql", "2-update.sql", "3-delete.sql"), self._ops.values(), strict=True)
+        return {name: json.dumps(ops).encode() for name, ops in named}
+
+    def _candidates(self) -> Iterator[tuple[str, Key, str | None]]:
+        for key, (value, at) in self._old.rows.items():
+            if at > self._since:
+                yield ("update" if key in self._base else "insert"), key, value
+        yield from (("delete", key, None) for key in sorted(self._base) if key not in self._old.rows)
+
+    def _judge(self, what: str, key: Key, value: str | None) -> None:
+        here = self._new.rows.get(key)
+        if (here[0] if here else None) == value:
+            return
+        if what == "update" and here is None:
+            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="deleted here, updated there"))
+        elif what == "insert" and here is not None:
+            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="inserted on both sides"))
+        elif here is not None and here[1] > self._since and here[1] > self._cut():
+            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="changed on both sides"))
+        else:
+            self._ops[what].append((*key, value))
+
+    def _cut(self) -> datetime:
+        """Tell when the old database was fenced: what the new one committed later, its own clients wrote."""
+        return max(c.at for c in self._old.commits if c.what == "login")
+
+    def _count(self, what: str, table: str) -> int:
+        return sum(1 for t, _, _ in self._ops[what] if t == table)
+
+
+def _sum(store: Store, table: str) -> dict[str, int | str]:
+    rows: list[Any] = sorted((key, value) for key, value, _ in store.of(table))
+    return {"rows": len(rows), "checksum": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]}

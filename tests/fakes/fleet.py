@@ -7,8 +7,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Literal
 
 from ratemyunit_ops.errors import Failed, Unreachable
-from ratemyunit_ops.model import Database, Facts, Fence, HostView, Instance, Probe, Release, ReleaseRef
+from ratemyunit_ops.model import (
+    Database,
+    Facts,
+    Fence,
+    HostView,
+    Instance,
+    MigrationsView,
+    Probe,
+    Release,
+    ReleaseRef,
+)
 from ratemyunit_ops.ports import CommandResult
+from tests.fakes.databases import ROLES, Store
 from tests.fakes.hosts import Host, Slot, SlotName, other, refused
 from tests.fakes.line import Line
 
@@ -48,9 +59,24 @@ class FakeFleet:
 
         return self._line.call("fleet.ready", look)
 
-    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool, let_go: bool = False) -> Facts:
+        def flip(host: Host) -> Facts:
+            said = self._serve(host, ref, backup)
+            if let_go:
+                self._world.let_go(host)
+            return said
+
         self._world.probing = probe or self._world.probing
-        return self._each("serve", lambda h: self._serve(h, ref, backup))
+        return self._each("serve", flip)
+
+    def hold(self, *, at_most: timedelta) -> Facts:
+        return self._each("hold", lambda h: self._world.hold(h, at_most))
+
+    def let_go(self) -> Facts:
+        return self._each("let_go", self._world.let_go)
+
+    def holding(self) -> bool:
+        return self._line.call("fleet.holding", lambda: all(h.held_until is not None for h in self._world.in_service()))
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:
         return self._each("worker", lambda h: self._worker(h, ref))
@@ -84,7 +110,7 @@ class FakeFleet:
         return self._line.call(f"fleet.{verb}", wave, changes=True)
 
     def _prepare(self, host: Host, release: Release, database: Database) -> Facts:
-        name = host.slot_of(release.ref) or self._free_slot(host, release)
+        name = self._slot_for(host, release, database)
         self._pull(host, release)
         slot = host.slots[name]
         if slot is not None and slot.release.ref == release.ref:
@@ -94,6 +120,14 @@ class FakeFleet:
                 raise refused("serves_here", f"{release.version} serves on {host.id} with another config")
         host.slots[name] = Slot(release, database)
         return {"outcome": "changed"}
+
+    def _slot_for(self, host: Host, release: Release, database: Database) -> SlotName:
+        """Choose the slot that holds the release on this database, else on another where it does not serve."""
+        here = host.slot_of(release.on(database.identifier))
+        elsewhere = next(
+            (n for n, s in host.filled() if s.holds(release.ref) and n not in (host.live, host.behind())), None
+        )
+        return here or elsewhere or self._free_slot(host, release)
 
     def _free_slot(self, host: Host, release: Release) -> SlotName:
         if host.backed:
@@ -147,8 +181,8 @@ class FakeFleet:
         if ref is None:
             host.worker_running = False
             return {"outcome": "changed"}
-        self._slot(host, ref)
-        host.worker, host.worker_running = ref, True
+        slot = self._slot(host, ref)
+        host.worker, host.worker_database, host.worker_running = slot.release.ref, slot.database.identifier, True
         return {"outcome": "changed"}
 
     def _retire(self, host: Host, ref: ReleaseRef, warm_floor: int) -> Facts:
@@ -226,50 +260,67 @@ class FakeOneOff:
         return FakeOneOff(self._world, self._line, fence)
 
     def schema_head(self, ref: ReleaseRef) -> str:
-        def look() -> str:
-            self._release(ref)
-            return self._world.schema_head
-
-        return self._line.call("oneoff.schema_head", look)
+        return self._line.call("oneoff.schema_head", lambda: self._store(ref).head)
 
     def has_roles(self, database: Database) -> bool:
-        return self._line.call("oneoff.has_roles", lambda: database.identifier in self._world.roles)
+        def look() -> bool:
+            store = self._world.stores.get(database.identifier)
+            return database.identifier in self._world.roles and store is not None and store.passwords == "today"
+
+        return self._line.call("oneoff.has_roles", look)
 
     def make_roles(self, database: Database) -> Facts:
+        return self._change("make_roles", lambda: self._make_roles(database))
+
+    def migrate(
+        self, ref: ReleaseRef, *, old: ReleaseRef | None = None, phase: Literal["expand", "contract"] = "expand"
+    ) -> Facts:
+        return self._change("migrate", lambda: self._migrate(ref))
+
+    def pending(self, ref: ReleaseRef) -> MigrationsView:
+        def look() -> MigrationsView:
+            head = self._slot(ref).release.schema_head
+            return MigrationsView(current=self._store(ref).head, head=head, tip=head)
+
+        return self._line.call("oneoff.pending", look)
+
+    def _change(self, verb: str, act: Callable[[], Facts]) -> Facts:
         fence = self._fence
-        assert fence is not None, "make_roles without a fence"
-
-        def make() -> Facts:
-            made = database.identifier not in self._world.roles
-            self._world.roles.add(database.identifier)
-            return {"outcome": "changed" if made else "already"}
-
+        assert fence is not None, f"{verb} without a fence"
         host = self._world.in_service()[0]
-        return self._line.call("oneoff.make_roles", lambda: host.once(fence, "make_roles", make), changes=True)
+        return self._line.call(f"oneoff.{verb}", lambda: host.once(fence, verb, act), changes=True)
 
-    def migrate(self, ref: ReleaseRef) -> Facts:
-        fence = self._fence
-        assert fence is not None, "migrate without a fence"
-        host = self._world.in_service()[0]
-        return self._line.call(
-            "oneoff.migrate", lambda: host.once(fence, "migrate", lambda: self._migrate(ref)), changes=True
-        )
+    def _make_roles(self, database: Database) -> Facts:
+        store = self._world.stores[database.identifier]
+        if store.passwords == "old":
+            raise refused("roles_failed", f"{database.identifier} does not take its master's password")
+        made = database.identifier not in self._world.roles
+        self._world.roles.add(database.identifier)
+        store.passwords = "today"
+        for role in ROLES:
+            store.commit(self._world.clock.now(), "login", role, True)
+        return {"outcome": "changed" if made else "already"}
 
     def _migrate(self, ref: ReleaseRef) -> Facts:
-        release, before = self._release(ref), self._world.schema_head
+        release, store = self._slot(ref).release, self._store(ref)
+        before = store.head
         if ref.version in self._world.migration_fails:
             raise Failed(f"migrations of {ref.version} ended with 1", state="Traffic was not moved.", next="rmu logs")
-        self._world.schema_head = max(before, release.schema_head)
+        if release.schema_head > before:
+            store.commit(self._world.clock.now(), "schema", release.schema_head, release.schema_admits)
         self._world.send_requests()
-        return {"head_before": before, "head": self._world.schema_head}
+        return {"head_before": before, "head": store.head}
 
-    def _release(self, ref: ReleaseRef) -> Release:
+    def _store(self, ref: ReleaseRef) -> Store:
+        return self._world.stores[self._slot(ref).database.identifier]
+
+    def _slot(self, ref: ReleaseRef) -> Slot:
         host = self._world.in_service()[0]
         name = host.slot_of(ref)
         slot = host.slots[name] if name else None
         if slot is None:
             raise refused("not_found", f"{ref.version} is in no slot of {host.id}")
-        return slot.release
+        return slot
 
 
 class FakeShell:

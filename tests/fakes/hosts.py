@@ -24,6 +24,10 @@ class Slot:
     was_started: bool = False
     failed: bool = False
 
+    def holds(self, ref: ReleaseRef) -> bool:
+        same = (self.release.version, self.release.digest) == (ref.version, ref.digest)
+        return same and ref.database in (None, self.database.identifier)
+
 
 @dataclass
 class Host:
@@ -35,7 +39,11 @@ class Host:
     live: SlotName | None = None
     backed: bool = False
     worker: ReleaseRef | None = None
+    worker_database: str | None = None
     worker_running: bool = False
+    held_until: float | None = None
+    waiting: int = 0
+    """Requests that wait at the proxy."""
     memory: int = 700 * MIB
     each_takes: int = 120 * MIB
     worker_takes: int = 300 * MIB
@@ -43,7 +51,7 @@ class Host:
     pulls: int = 0
     disk_free: int = 4000 * MIB
     fence: tuple[int, int] | None = None
-    answers: dict[tuple[int, int], Facts] = field(default_factory=dict)
+    answers: dict[tuple[int, int, str], Facts] = field(default_factory=dict)
     log: list[str] = field(default_factory=list)
     state: Literal["InService", "Standby"] = "InService"
     booted: float | None = 1000.0
@@ -53,15 +61,16 @@ class Host:
         mine = (fence.generation, fence.sequence)
         if self.fence is not None and mine < self.fence:
             raise refused("stale_fence", f"{self.id} obeys a newer owner")
-        if mine in self.answers:
-            return {**self.answers[mine], "already": True}
+        asked = (*mine, verb)
+        if asked in self.answers:
+            return {**self.answers[asked], "already": True}
         self.fence = mine
         self.log.append(verb)
-        self.answers[mine] = act()
-        return self.answers[mine]
+        self.answers[asked] = act()
+        return self.answers[asked]
 
     def slot_of(self, ref: ReleaseRef | None) -> SlotName | None:
-        return next((n for n, s in self.filled() if s.release.ref == ref), None)
+        return next((n for n, s in self.filled() if ref is not None and s.holds(ref)), None)
 
     def filled(self) -> Iterator[tuple[SlotName, Slot]]:
         return ((n, s) for n, s in self.slots.items() if s is not None)
@@ -88,6 +97,7 @@ class Host:
             slots={n: self._slot_view(n) for n in SLOTS},
             worker=WorkerView(release=self.worker.version if self.worker else None, state=self._worker_state()),
             backup_on=self.backed,
+            holding_requests=self.held_until is not None,
             memory_available=self.memory_available(),
             disk_free=self.disk_free,
         )
@@ -103,7 +113,13 @@ class Host:
             return SlotView()
         release = slot.release
         setup = release.setup(slot.database)
-        return SlotView(release=release.version, digest=release.digest, setup=setup, state=self._state(name, slot))
+        return SlotView(
+            release=release.version,
+            digest=release.digest,
+            setup=setup,
+            database=slot.database.identifier,
+            state=self._state(name, slot),
+        )
 
     def _state(self, name: SlotName, slot: Slot) -> Literal["serving", "warm", "stopped", "prepared", "failed"]:
         if name == self.live:

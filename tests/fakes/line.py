@@ -34,6 +34,8 @@ class Faults:
     calls: list[str] = field(default_factory=list)
     heard: list[tuple[str, int, Callable[[], object]]] = field(default_factory=list)
     """What happens in the world after the nth call of a name."""
+    watch: Callable[[], object] = lambda: None
+    """Looks at the world after every call, whatever became of it."""
 
     def add(self, call: str, when: When, raises: BaseException, *, nth: int = 1) -> None:
         self.waiting.append(Fault(call, when, raises, nth))
@@ -74,6 +76,7 @@ class Line:
         self._faults.count(names)
         self._break(names, "before")
         answer = act()
+        self._faults.watch()
         if changes:
             self._break(names, "between")
         self._break(names, "after")

@@ -1,4 +1,4 @@
-"""The ports that reach no host: front door, databases, registry, secrets, places, identity, Terraform."""
+"""The ports that reach no host: front door, registry, secrets, places, identity, Terraform."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from ratemyunit_ops.errors import Absent, Failed
-from ratemyunit_ops.model import DatabaseView, Facts, FrontDoor, ImageView, PlanSummary
+from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.model import Facts, FrontDoor, ImageView, PlanSummary
 from ratemyunit_ops.ports import LockHolder
 from tests.fakes.line import Line
 
@@ -33,23 +33,6 @@ class FakeTraffic:
         if seen.version in self._world.smoke_fails or seen.version is None:
             raise Failed(f"search answered wrongly ({seen.version})", state="Traffic had been moved.", next="rmu logs")
         return {"smoke": "ok"}
-
-
-class FakeDatabases:
-    """Database instances by name."""
-
-    def __init__(self, world: FakeWorld, line: Line) -> None:
-        self._world = world
-        self._line = line
-
-    def view(self, identifier: str) -> DatabaseView:
-        return self._line.call("databases.view", lambda: self._view(identifier))
-
-    def _view(self, identifier: str) -> DatabaseView:
-        found = self._world.databases.get(identifier)
-        if found is None:
-            raise Absent(f"there is no database {identifier!r}", next="rmu doctor")
-        return found
 
 
 class FakeRegistry:
@@ -111,8 +94,12 @@ class FakePlaces:
 class FakeIdentity:
     """Who this process is."""
 
-    def __init__(self, who: str) -> None:
+    def __init__(self, who: str, ends: datetime | None = None) -> None:
         self._who = who
+        self._ends = ends
+
+    def expires(self) -> datetime | None:
+        return self._ends
 
     def who(self) -> str:
         return self._who

@@ -12,7 +12,9 @@ from typing import Any
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.model import (
     Database,
+    DatabaseSettings,
     DatabaseView,
+    Facts,
     FrontDoor,
     ImageView,
     Instance,
@@ -24,14 +26,15 @@ from ratemyunit_ops.model import (
 )
 from ratemyunit_ops.ports import Entry, LockHolder, Outside
 from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
+from tests.fakes.clients import Clients
 from tests.fakes.clock import BEGIN, FakeClock
 from tests.fakes.data import FakeData
+from tests.fakes.databases import SETTINGS, FakeDatabases, Retained, Store
 from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
 from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
 from tests.fakes.line import Faults, Killed, Line
 from tests.fakes.places import (
-    FakeDatabases,
     FakeIdentity,
     FakeInfra,
     FakePlaces,
@@ -57,7 +60,20 @@ class FakeWorld:
     secrets: set[str] = field(default_factory=set)
     places: dict[str, str] = field(default_factory=lambda: {"database": DATABASE.identifier})
     databases: dict[str, DatabaseView] = field(default_factory=dict)
-    schema_head: str = ""
+    stores: dict[str, Store] = field(default_factory=dict)
+    """Instance -> what it holds."""
+    database_settings: dict[str, DatabaseSettings] = field(default_factory=dict)
+    database_quota: int = 40
+    restore_drops: dict[str, Any] = field(default_factory=dict)
+    """Settings that come out of a restore with another value than was asked for."""
+    never_settles: set[str] = field(default_factory=set)
+    restore_ends_as: str = "available"
+    retained: dict[str, Retained] = field(default_factory=dict)
+    snapshots: set[str] = field(default_factory=set)
+    bucket: dict[str, dict[str, bytes]] = field(default_factory=dict)
+    clients: Clients = field(default_factory=Clients)
+    broken: list[str] = field(default_factory=list)
+    """What must never be: two databases that both take writes."""
     roles: set[str] = field(default_factory=set)
     wanted: dict[str, set[str]] = field(default_factory=dict)
     built: dict[str, set[str]] = field(default_factory=dict)
@@ -87,6 +103,9 @@ class FakeWorld:
             status="available",
             latest_restorable=BEGIN,
         )
+        self.stores[DATABASE.identifier] = Store()
+        self.database_settings[DATABASE.identifier] = SETTINGS
+        self.faults.watch = self._watch_masters
 
     # -- rmu processes -------------------------------------------------------------------------------------------
 
@@ -177,7 +196,7 @@ class FakeWorld:
         for host in self.hosts:
             host.slots["blue"] = Slot(release, DATABASE, running=True, was_started=True)
             host.live, host.backed = "blue", False
-            host.worker, host.worker_running = release.ref, True
+            host.worker, host.worker_database, host.worker_running = release.ref, DATABASE.identifier, True
             host.images.add(release.digest)
         header = RunHeader(
             run=release.run, verb="deploy", who="ann@laptop", started=BEGIN - timedelta(days=1), outcome="done"
@@ -251,6 +270,7 @@ class FakeWorld:
             release = self.record(live.release)
             host.slots["blue"] = Slot(release, live.database, running=True, was_started=True)
             host.live, host.worker, host.worker_running = "blue", release.ref, True
+            host.worker_database = live.database.identifier
             host.images.add(release.digest)
         return host
 
@@ -264,10 +284,15 @@ class FakeWorld:
             return "it does not run"
         if release.version in self.never_ready | self.unhealthy:
             return "/readyz answered 503 (database: no)"
-        if schema_head and schema_head != self.schema_head:
-            return f"/readyz names schema {self.schema_head}, expected {schema_head}"
-        if release.schema_oldest > self.schema_head:
+        store = self.stores.get(slot.database.identifier)
+        if store is None or not store.open or store.passwords != "today":
+            return "/readyz answered 503 (database: no)"
+        if schema_head and schema_head != store.head:
+            return f"/readyz names schema {store.head}, expected {schema_head}"
+        if release.schema_oldest > store.head:
             return "schema: too old"
+        if store.admits > release.schema_head:
+            return "schema: too new"
         runs = self.runs_digest.get(release.version, release.digest)
         return "" if runs == release.digest else f"digest: the container runs {runs}"
 
@@ -280,8 +305,70 @@ class FakeWorld:
             if host.live is None and self.pointer().release is None:
                 continue  # nothing is live here, and nothing should be
             self.requests += 1
-            if host.booted is None or host.answers_requests(self.healthy) is None:
-                self.lost.append(f"{host.id} after {host.log[-1] if host.log else 'nothing'}")
+            if host.held_until is not None:
+                host.waiting += 1
+            else:
+                self._answer(host)
+
+    def _answer(self, host: Host) -> None:
+        """Answer a request that has come through the proxy: whoever writes notes what was acknowledged."""
+        slot = host.answers_requests(self.healthy)
+        after = f"{host.id} after {host.log[-1] if host.log else 'nothing'}"
+        if host.booted is None or slot is None:
+            self.lost.append(after)
+        else:
+            self.clients.write(self.clock.now(), self.stores.get(slot.database.identifier), after)
+
+    def hold(self, host: Host, at_most: timedelta) -> Facts:
+        """Let requests wait at one host's proxy; it ends by itself."""
+        if host.held_until is not None:
+            return {"outcome": "already"}
+        end = host.held_until = self.clock.seconds + at_most.total_seconds()
+        self.clock.later(at_most.total_seconds(), lambda: self.let_go(host) if host.held_until == end else None)
+        return {"outcome": "changed"}
+
+    def let_go(self, host: Host) -> Facts:
+        """Let what waits at one host's proxy go on to what serves there."""
+        if host.held_until is None:
+            return {"outcome": "already"}
+        host.held_until, waiting, host.waiting = None, host.waiting, 0
+        for _ in range(waiting):
+            self._answer(host)
+        return {"outcome": "changed"}
+
+    def reached(self) -> set[str]:
+        """Name the databases that something reaches by itself: traffic, a worker, the next host that boots."""
+        slots = [h.slots[n] for h in self.in_service() for n in (h.live, h.behind()) if n]
+        workers = {h.worker_database for h in self.hosts if h.worker_running}
+        pointer = self.pointer().database
+        found = {s.database.identifier for s in slots if s is not None and s.running} | workers
+        return {name for name in (*found, pointer.identifier if pointer else None) if name}
+
+    def _watch_masters(self) -> None:
+        """Note it when two databases would both take writes: reached, and open to the application."""
+        masters = {name for name in self.reached() if name in self.stores and self.stores[name].open}
+        if len(masters) > 1:
+            self.broken.append(f"{' and '.join(sorted(masters))} both take writes after {self.faults.calls[-1]}")
+
+    def store_of(self, resource_id: str) -> Store:
+        """Find what an instance holds, or held before it was retired."""
+        if resource_id in self.retained:
+            return self.retained[resource_id].store
+        return self.stores[next(v.identifier for v in self.databases.values() if v.resource_id == resource_id)]
+
+    def live_database(self) -> str:
+        """Name the instance that the pointer names, or the first one."""
+        database = self.pointer().database
+        return database.identifier if database else DATABASE.identifier
+
+    @property
+    def schema_head(self) -> str:
+        """The schema head of the live database."""
+        return self.stores[self.live_database()].head
+
+    @schema_head.setter
+    def schema_head(self, head: str) -> None:
+        self.stores[self.live_database()].commit(self.clock.now(), "schema", head, "")
 
     def ask_front_door(self) -> FrontDoor:
         self.clock.sleep(self.front_door_takes)
@@ -295,7 +382,8 @@ class FakeWorld:
         if slot is None:
             return FrontDoor(version=None, digest=None, host=None)
         digest = self.runs_digest.get(slot.release.version, slot.release.digest)
-        return FrontDoor(version=slot.release.version, digest=digest, host=host.id)
+        held = slot.database.identifier
+        return FrontDoor(version=slot.release.version, digest=digest, host=host.id, database=held)
 
     def probe(self) -> Probe:
         fell_back = any(h.live and (s := h.slots[h.live]) and not self.healthy(s) for h in self.hosts)
@@ -335,7 +423,9 @@ class FakeWorld:
             {
                 "hosts": self.hosts,
                 "items": self.table.items,
-                "schema": self.schema_head,
+                "stores": self.stores,
+                "databases": self.databases,
+                "bucket": self.bucket,
                 "kept": self.kept,
                 "secrets": self.secrets,
                 "roles": self.roles,
@@ -363,6 +453,7 @@ class FakeWorld:
             "hosts": hosts,
             "pointer": self.pointer(),
             "schema": self.schema_head,
+            "databases": {name: self.stores[name].open for name in self.databases},
             "kept": dict(self.kept),
             "records": records,
         }
