@@ -12,6 +12,7 @@ import io
 import json
 import lzma
 import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -30,8 +31,12 @@ _PACKAGES = (
     *("ca-certificates", "curl", "podman", "crun", "haproxy", "redis-server", "nftables"),
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
 )
-_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "roles", "survey", "probe"})
+_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "roles", "survey", "probe", "hold", "proxy"})
+_CARRIED = ("haproxy.cfg", "hold.lua")
+"""Files a request brings along, for a host whose HAProxy is older than its caller."""
+
 _FILES = {
+    "hold": "/etc/haproxy/hold.lua",
     "haproxy": "/etc/haproxy/haproxy.cfg",
     "nftables": "/etc/nftables.conf",
     "redis": "/etc/redis/redis.conf",
@@ -64,6 +69,9 @@ def host_program(*, boot_only: bool = False) -> bytes:
     package = shipped("templates") / "host" / "rmu_host"
     names = [f for f in package.glob("*.py") if not (boot_only and f.stem in _OF_REQUESTS)]
     sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names}
+    if not boot_only:
+        # How many proxies stand in front, the host knows.
+        sources |= {f"rmu_host/{n}": render(f"host/files/{n}", {"trusted_hops": "TRUSTED_HOPS"}) for n in _CARRIED}
     sources["__main__.py"] = "import sys\nfrom rmu_host.main import main\nsys.exit(main(sys.argv[1:]))\n"
     archive = io.BytesIO()
     # Stored, not deflated: whoever carries it compresses it whole, which is smaller.
@@ -98,7 +106,9 @@ def user_data(values: Mapping[str, Any]) -> bytes:
     Raises jinja2.UndefinedError for a value that is missing, ValueError when the result exceeds EC2's limit.
     """
     text = render("host/user_data.sh", {**values, **_parts(values)})
-    packed = gzip.compress(text.encode(), mtime=0)
+    # Small blocks: text and the program's base64 want other codes, and one code for both costs 400 bytes.
+    packer = zlib.compressobj(9, wbits=31, memLevel=5)
+    packed = packer.compress(text.encode()) + packer.flush()
     if len(packed) > USER_DATA_LIMIT:
         raise ValueError(f"user data has {len(packed)} bytes, EC2 takes {USER_DATA_LIMIT}")
     return packed

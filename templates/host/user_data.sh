@@ -52,6 +52,7 @@ python3 -c "$unpack" > /usr/local/lib/rmu/rmu_host.pyz.new <<'RMU-END'
 RMU-END
 mv /usr/local/lib/rmu/rmu_host.pyz.new /usr/local/lib/rmu/rmu_host.pyz
 [ -e /var/lib/rmu/live.map ] || echo 'live none' > /var/lib/rmu/live.map
+[ -e /var/lib/rmu/hold.map ] || echo 'until 0' > /var/lib/rmu/hold.map
 
 missing=()
 for package in {{ packages }}; do have "$package" || missing+=("$package"); done

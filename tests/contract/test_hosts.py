@@ -172,8 +172,9 @@ def test_the_survey_tells_what_each_host_holds(fleet: SsmFleet, played: Played) 
         outcome="ok",
         live_slot="blue",
         backup_on=True,
+        holding=True,
         slots={
-            "blue": {"release": "v2", "digest": "sha256:22", "state": "serving"},
+            "blue": {"release": "v2", "digest": "sha256:22", "database": "db-1", "state": "serving"},
             "green": {"release": None, "digest": None, "state": "empty"},
         },
         worker={"release": "v2", "state": "running"},
@@ -187,8 +188,42 @@ def test_the_survey_tells_what_each_host_holds(fleet: SsmFleet, played: Played) 
     assert [h.id for h in seen] == played.ids
     assert {h.serves() for h in seen} == {"v2"}
     assert (seen[0].memory_available, seen[0].disk_free, seen[0].backup_on) == (7, 3, True)
+    assert (seen[0].holding_requests, seen[0].slots["blue"].database) == (True, "db-1")
     assert set(fleet.addresses()) >= set(played.ids)
     assert all(fleet.addresses().values())
+
+
+def test_a_hold_is_one_command_its_end_another_and_both_are_changes(
+    fleet: SsmFleet, played: Played, aws: StandIn
+) -> None:
+    played.all_say(held=True, calm=True)
+    played.says[played.ids[0]] = {**played.says[played.ids[0]], "calm": False}
+
+    held, gone = fleet.hold(at_most=timedelta(seconds=25)), fleet.let_go()
+
+    first, second = played.requests[played.ids[0]]
+    assert (first["on"], first["at_most_s"], second["on"]) == (True, 25.0, False)
+    assert first["fence"] == second["fence"] == FENCE.model_dump()
+    assert aws.counts["SendCommand"] == held["commands"] + gone["commands"] == 2
+    assert held["calm"] is False  # one host cut something short
+
+
+def test_requests_are_held_only_where_every_host_holds_them(fleet: SsmFleet, played: Played) -> None:
+    played.all_say(outcome="ok", holding=True)
+    assert fleet.holding()
+
+    played.says[played.ids[1]] = {"outcome": "ok", "holding": False}
+
+    assert not fleet.holding()
+
+
+def test_a_host_that_cannot_hold_says_what_to_type(fleet: SsmFleet, played: Played) -> None:
+    played.says = {i: {"outcome": "refused", "why": "no_hold", "detail": "too old"} for i in played.ids}
+
+    with pytest.raises(Refused) as told:
+        fleet.hold(at_most=timedelta(seconds=25))
+
+    assert told.value.next == "rmu host replace"
 
 
 def test_f28_only_members_in_service_are_acted_on(fleet: SsmFleet, played: Played, account: Account, asg: str) -> None:

@@ -8,16 +8,20 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from rmu_host.cloud import Cloud
 from rmu_host.machine import Heard, Machine, Ran
-from rmu_host.state import MAP, PORTS, UNITS, Live
+from rmu_host.proxy import CONFIG, LUA
+from rmu_host.state import HOLD, MAP, PORTS, STATE, UNITS, Live
+
+from ratemyunit_ops import render
 
 IMAGE = "registry.example/rmu-test/app"
 DATABASE = {"identifier": "rmu-test-db-1", "address": "db.example", "port": 5432}
+HAPROXY = "haproxy.cfg"
 MIB = 1 << 20
 
 
@@ -29,6 +33,7 @@ class App:
     ready_after: float = 1.0
     checks: dict[str, str] = field(default_factory=lambda: {"database": "ok", "redis": "ok", "schema": "ok"})
     schema_head: str = "0002"
+    tells_database: bool = True
     migrates: dict[str, Any] = field(default_factory=lambda: {"head_before": "0001", "head": "0002", "ran": ["0002"]})
 
 
@@ -38,6 +43,7 @@ class Unit:
 
     digest: str = ""
     since: float = 0.0
+    database: str = ""
 
 
 class FakeMachine(Machine):
@@ -55,6 +61,7 @@ class FakeMachine(Machine):
         self.proxy = True
         self.proxy_deaf = False
         self.map = ""
+        self.hold: str | None = None  # the deadline in HAProxy's map; None where its configuration has no such map
         self.scur: dict[str, list[int]] = {}
         self.stot: dict[tuple[str, str], int] = {}
         self.free = 4000 * MIB
@@ -65,6 +72,9 @@ class FakeMachine(Machine):
         self.on_flip: Callable[[], object] = lambda: None
         self.before: dict[str, Callable[[], object]] = {}
         self.hears: Callable[[int, str], Heard | None] = lambda port, path: None
+        self.write(CONFIG, render.render("host/files/haproxy.cfg", {"trusted_hops": 1}))
+        self.write(LUA, self.shipped("hold.lua"))
+        self.write(HOLD, "until 0\n")
         self.write("/etc/rmu/host.json", json.dumps({"env": "test", "region": "here"}))
         self.load_map()
 
@@ -79,6 +89,9 @@ class FakeMachine(Machine):
     def disk_free(self) -> int:
         return self.free
 
+    def shipped(self, name: str) -> str:
+        return render.render(f"host/files/{name}", {"trusted_hops": "TRUSTED_HOPS"})
+
     def memory(self) -> dict[str, int]:
         return {"total": 1024 * MIB, "available": self.available}
 
@@ -92,12 +105,16 @@ class FakeMachine(Machine):
 
     # HAProxy
     def load_map(self) -> None:
-        """Start HAProxy: it reads its map file."""
+        """Start or reload HAProxy: it reads its configuration and its map files."""
         self.map = (self.read(MAP) or "live none").split()[-1]
+        holds = HOLD in (self.read(CONFIG) or "")
+        self.hold = (self.read(HOLD) or "").split()[-1] if holds else None
 
     def haproxy(self, command: str) -> str:
         if not self.proxy:
             raise OSError("no such socket")
+        if command.split()[2:3] == [HOLD]:
+            return self.hold_map(command.split())
         if command.startswith("set map") and not self.proxy_deaf:
             self.map = command.split()[-1]
             self.on_flip()
@@ -109,6 +126,13 @@ class FakeMachine(Machine):
                 rows += [self.row(backend, slot) for slot in PORTS if slot in backend or "backed" in backend]
             return "\n".join(rows) + "\n"
         return ""
+
+    def hold_map(self, words: list[str]) -> str:
+        if self.hold is None:
+            return "Unknown map identifier. Please use #<id> or <file>.\n"
+        if words[0] == "set" and not self.proxy_deaf:
+            self.hold = words[-1]
+        return f"0x5582 until {self.hold}\n" if words[0] == "show" else "\n"
 
     def row(self, backend: str, slot: str) -> str:
         left = self.scur.get(slot) or [0]
@@ -125,7 +149,7 @@ class FakeMachine(Machine):
             live = Live.of(self.map) if self.proxy else Live()
             for slot in (live.slot, live.backup):
                 if slot and f"rmu-{slot}" in self.units:
-                    return self.get(PORTS[slot], path)
+                    return replace(self.get(PORTS[slot], path), slot=slot)
             return Heard(503, '{"detail":"no release serves here"}')
         slot = next(s for s, p in PORTS.items() if p == port)
         unit = self.units.get(f"rmu-{slot}")
@@ -137,7 +161,8 @@ class FakeMachine(Machine):
             ready = self.clock - unit.since >= app.ready_after and set(app.checks.values()) == {"ok"}
             body = {"ready": ready, "schema_head": app.schema_head, "checks": app.checks}
             return Heard(200 if ready else 503, json.dumps(body))
-        return Heard(200, json.dumps({"version": app.version}))
+        told = {"database": unit.database} if app.tells_database else {}
+        return Heard(200, json.dumps({"version": app.version, **told}))
 
     # commands
     def run(self, argv: Sequence[str], timeout: float = 60, stdin: str = "", env: dict[str, str] | None = None) -> Ran:
@@ -151,6 +176,8 @@ class FakeMachine(Machine):
         if verb == "is-active":
             state = "failed" if name in self.broken else "active" if name in self.units else "inactive"
             return Ran(0 if state == "active" else 3, state + "\n")
+        if verb == "reload":
+            self.load_map()
         if verb in ("start", "restart"):
             return self.start(name)
         if verb == "stop":
@@ -171,8 +198,14 @@ class FakeMachine(Machine):
         found = re.search(r"^Image=\S+@(\S+)$", text or "", re.M)
         if not found or found[1] not in self.pulled:
             return Ran(1, "", "no such image")
-        self.units[name] = Unit(found[1], self.clock)
+        held = self.read_json(f"{STATE}/slots/{name.removeprefix('rmu-')}.json") or {"database": DATABASE}
+        self.units[name] = Unit(found[1], self.clock, held["database"]["identifier"])
         return Ran(0, "")
+
+    def _haproxy(self, argv: list[str]) -> Ran:
+        return (
+            Ran(1, "", "Proxy 'front': unable to find required use_backend") if HAPROXY in self.broken else Ran(0, "")
+        )
 
     def _podman(self, argv: list[str]) -> Ran:
         if argv[:2] == ["image", "exists"]:
@@ -247,6 +280,6 @@ def release(version: str, digest: str | None = None) -> dict[str, Any]:
     }
 
 
-def ref(version: str) -> dict[str, str]:
-    """Name a release."""
-    return {"version": version, "digest": f"sha256:{version}"}
+def ref(version: str, database: str | None = None) -> dict[str, str | None]:
+    """Name a release, and the database its slot is set up with."""
+    return {"version": version, "digest": f"sha256:{version}", "database": database}

@@ -378,10 +378,10 @@ def test_preparing_what_is_prepared_changes_nothing(ask: Caller, m: FakeMachine)
     assert "rmu-green" in m.units
 
 
-def test_preparing_what_serves_with_another_database_is_refused(ask: Caller, m: FakeMachine) -> None:
+def test_preparing_what_serves_with_another_config_is_refused(ask: Caller, m: FakeMachine) -> None:
     ask.live("v1")
 
-    answer = ask("prepare", release=release("v1"), database={**DATABASE, "identifier": "rmu-test-db-2"})
+    answer = ask("prepare", release={**release("v1"), "config": {"LOG_LEVEL": "debug"}}, database=DATABASE)
 
     assert (answer["outcome"], answer["why"]) == ("refused", "serves_here")
 

@@ -96,9 +96,8 @@ def test_the_boots_program_lacks_only_what_requests_need() -> None:
 
     missing = names(render.host_program()) - names(render.host_program(boot_only=True))
 
-    assert missing == {
-        f"rmu_host/{name}.py" for name in ("request", "serve", "releases", "oneoff", "roles", "survey", "probe")
-    }
+    modules = ("request", "serve", "releases", "oneoff", "roles", "survey", "probe", "hold", "proxy")
+    assert missing == {"rmu_host/haproxy.cfg", "rmu_host/hold.lua", *(f"rmu_host/{name}.py" for name in modules)}
 
 
 def test_the_boots_program_starts_without_them(tmp_path: Path) -> None:

@@ -12,7 +12,19 @@ from .log import log
 from .machine import Machine
 from .ready import state_of, wait_ready
 from .slots import prepare, run_slot, run_worker
-from .state import STATE, Live, adopt, locked, read_map, record, settings, slot_of, write_map, write_record
+from .state import (
+    STATE,
+    Live,
+    adopt,
+    locked,
+    read_map,
+    record,
+    settings,
+    slot_of,
+    write_hold,
+    write_map,
+    write_record,
+)
 from .traffic import flip, protect, send_to
 
 LOCK_S = 600
@@ -45,6 +57,7 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     """
     live = read_map(m)
     write_map(m, live)
+    write_hold(m, 0)
     start_proxy(m, live)
     if live.slot and record(m, live.slot):
         again(m, live, log)
@@ -91,7 +104,7 @@ def newborn(m: Machine, cloud: Cloud, log: Step) -> None:
     if release is None:
         raise No("failed", "not_found", f"the live pointer names {version}, which has no release record")
     log(step="pull", **prepare(m, release, pointer["database"], cloud))
-    slot = slot_of(m, release)
+    slot = slot_of(m, {**release, "database": pointer["database"]["identifier"]})
     assert slot is not None
     run_slot(m, slot)
     log(step="start", **wait_ready(m, slot, READY))
@@ -105,4 +118,5 @@ def resume_worker(m: Machine) -> None:
     """Start the worker unless it was parked."""
     held = record(m, "worker")
     if held and held.get("started") and state_of(m, "worker") != "active":
-        run_worker(m, {"version": held["release"], "digest": held["digest"]})
+        database = held["database"]["identifier"]
+        run_worker(m, {"version": held["release"], "digest": held["digest"], "database": database})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import json
 import os
+import pkgutil
 import shutil
 import socket
 import subprocess
@@ -28,10 +29,14 @@ class Ran:
 
 @dataclass(frozen=True)
 class Heard:
-    """What an HTTP request brought: status 0 means that nobody answered, and `body` then says why."""
+    """What an HTTP request brought: status 0 means that nobody answered, and `body` then says why.
+
+    `slot` is who answered, as HAProxy says on loopback; empty on any other port.
+    """
 
     status: int
     body: str
+    slot: str = ""
 
     def json(self) -> dict[str, Any]:
         """Return the body as a JSON object, empty where it is none."""
@@ -51,6 +56,13 @@ class Machine:
     def path(self, absolute: str) -> Path:
         """Return where an absolute path of the host really is."""
         return self.root / absolute.lstrip("/")
+
+    def shipped(self, name: str) -> str:
+        """Return a file that travels with this program.
+
+        Raises FileNotFoundError in the boot's archive, which has room for none.
+        """
+        return (pkgutil.get_data("rmu_host", name) or b"").decode()
 
     def run(self, argv: Sequence[str], timeout: float = 60, stdin: str = "", env: dict[str, str] | None = None) -> Ran:
         """Run a command to its end; a command that is missing or too slow is a failed one."""
@@ -76,7 +88,8 @@ class Machine:
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
-            return Heard(answer.status, answer.read().decode(errors="replace"))
+            slot = answer.headers.get("X-Rmu-Slot", "")
+            return Heard(answer.status, answer.read().decode(errors="replace"), slot)
         except (OSError, http.client.HTTPException) as why:
             return Heard(0, f"{type(why).__name__}: {why}")
         finally:

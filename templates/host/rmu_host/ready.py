@@ -42,9 +42,12 @@ def why_not(m: Machine, slot: str, held: dict[str, Any], schema_head: str) -> st
         return f"/readyz answered {ready.status or 'nothing'} ({failing or ready.body[:120]})"
     if schema_head and ready.json().get("schema_head") != schema_head:
         return f"/readyz names schema {ready.json().get('schema_head')}, expected {schema_head}"
-    said = m.get(port, "/version").json().get("version")
-    if said != held.get("release"):
-        return f"/version says {said}, expected {held.get('release')}"
+    told = m.get(port, "/version").json()
+    if told.get("version") != held.get("release"):
+        return f"/version says {told.get('version')}, expected {held.get('release')}"
+    database = (held.get("database") or {}).get("identifier")
+    if told.get("database", database) != database:
+        return f"/version says database {told['database']}, expected {database}"
     digest = digest_of(m, slot)
     if digest != held.get("digest"):
         return f"digest: the container runs {digest}, expected {held.get('digest')}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import oneoff, probe, ready, releases, roles, serve, slots, survey
+from . import hold, oneoff, probe, proxy, ready, releases, roles, serve, slots, survey
 from .answers import Answer, No, refused
 from .cloud import Cloud
 from .log import log
@@ -38,15 +38,22 @@ class Host:
         """List the verbs that change this host."""
         m = self.m
         return {
-            "prepare": lambda r: slots.prepare(m, r["release"], r["database"], self.cloud),
+            "prepare": self.prepare,
             "migrate": self.migrate,
             "roles": self.roles,
             "start": lambda r: releases.start(m, r),
             "serve": lambda r: serve.serve(m, r),
+            "hold": lambda r: hold.hold(m, r),
             "worker": lambda r: releases.worker(m, r["release"]),
             "retire": lambda r: releases.retire(m, r),
             "stop": lambda r: releases.stop(m, r),
         }
+
+    def prepare(self, request: dict[str, Any]) -> Answer:
+        """Fill a slot; before a move to another database, see that this host's HAProxy can hold requests."""
+        if proxy.another_database(self.m, request["database"]):
+            proxy.bring_in_line(self.m)
+        return slots.prepare(self.m, request["release"], request["database"], self.cloud)
 
     def migrate(self, request: dict[str, Any]) -> Answer:
         """Run migrations, or look at the database's head."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from .answers import Answer, refused
+from .hold import holding, let_go
 from .machine import Machine
 from .probe import begin
 from .ready import digest_of, state_of, why_not
@@ -16,7 +17,13 @@ BEHIND = f"{STATE}/behind.json"
 
 
 def serve(m: Machine, request: dict[str, Any]) -> Answer:
-    """Send traffic to a release, or to nothing; prove it, or put it back."""
+    """Send traffic to a release, or to nothing; prove it, or put it back. Once proven, `let_go` ends a hold."""
+    answer = move(m, request)
+    return {**answer, "let_go": let_go(m)["outcome"]} if request.get("let_go") else answer
+
+
+def move(m: Machine, request: dict[str, Any]) -> Answer:
+    """Flip where that is needed."""
     before = live_now(m)
     target = wanted(m, request)
     if before == target and read_map(m) == target and not unproven(m, target):
@@ -24,7 +31,7 @@ def serve(m: Machine, request: dict[str, Any]) -> Answer:
     reason = unfit(m, target, before)
     if reason:
         raise refused("not_ready", f"{request['release']['version']} cannot serve: {reason}; traffic was not moved")
-    if request.get("probe"):
+    if request.get("probe") and not holding(m):  # held, its requests would tell of the hold, not of the flip
         install_program(m)
         begin(m, request["probe"], request["run"], from_nothing=before.slot is None)
     m.write_json(BEHIND, {"answered": by_backup(m, target)})

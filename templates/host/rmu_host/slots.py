@@ -22,10 +22,10 @@ LEAST_FREE = 512 * 1024 * 1024
 def prepare(m: Machine, release: dict[str, Any], database: dict[str, Any], cloud: Cloud) -> Answer:
     """Pull a release's image and write its record and unit into the slot that does not serve."""
     live = live_now(m)
-    slot = choose(m, release, live)
+    slot = choose(m, {**release, "database": database["identifier"]}, live)
     held = kept(release, database, record(m, slot) or {})
     if slot == live.slot and held != record(m, slot):
-        raise refused("serves_here", f"{release['version']} serves here with another config or database")
+        raise refused("serves_here", f"{release['version']} serves here with another config")
     install_program(m)
     pulled = pull(m, release, cloud)
     if holds_all(m, slot, release, held):
@@ -37,11 +37,14 @@ def prepare(m: Machine, release: dict[str, Any], database: dict[str, Any], cloud
     return {"outcome": "changed", "slot": slot, "pulled": pulled}
 
 
-def choose(m: Machine, release: dict[str, Any], live: Live) -> str:
-    """Choose the slot for a release: the one that holds it already, else the one that does not serve."""
-    holding = slot_of(m, release)
-    if holding:
-        return holding
+def choose(m: Machine, ref: dict[str, Any], live: Live) -> str:
+    """Choose the slot for a release on its database: the one that holds it already, else the one that does not serve.
+
+    One that serves this release on another database is left alone: that is how a restore goes in beside it.
+    """
+    found = slot_of(m, ref) or slot_of(m, {**ref, "database": None})
+    if found and (holds(m, found, ref) or found not in (live.slot, live.backup)):
+        return found
     if live.backed:
         raise refused("serves_here", f"both slots are in use: {live.backup} stands behind {live.slot}")
     return other(live.slot) if live.slot else next((s for s in SLOTS if record(m, s) is None), SLOTS[0])

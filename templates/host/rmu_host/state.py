@@ -17,6 +17,7 @@ from .machine import Machine
 
 STATE = "/var/lib/rmu"
 MAP = f"{STATE}/live.map"
+HOLD = f"{STATE}/hold.map"
 SETTINGS = "/etc/rmu/host.json"
 UNITS = "/etc/containers/systemd"
 PORTS = {"blue": 3001, "green": 3002}
@@ -73,6 +74,11 @@ def write_map(m: Machine, live: Live) -> None:
     m.write(MAP, f"live {live.backend}\n")
 
 
+def write_hold(m: Machine, until: int) -> None:
+    """Write until when requests are held (unix seconds, 0 for not at all): what HAProxy loads when it starts."""
+    m.write(HOLD, f"until {until}\n")
+
+
 def record(m: Machine, slot: str) -> dict[str, Any] | None:
     """Return a slot's record, None for an empty slot."""
     return m.read_json(f"{STATE}/slots/{slot}.json")
@@ -84,14 +90,20 @@ def write_record(m: Machine, slot: str, value: dict[str, Any]) -> None:
 
 
 def holds(m: Machine, slot: str, ref: dict[str, Any]) -> bool:
-    """Tell whether a slot holds this very release: version and digest, since a version may be pushed anew."""
+    """Tell whether a slot holds this very release: version and digest, since a version may be pushed anew.
+
+    A ref that names a database means the slot that is set up with it: after a restore both slots may hold one release.
+    """
     found = record(m, slot)
-    return found is not None and (found["release"], found["digest"]) == (ref["version"], ref["digest"])
+    if found is None or (found["release"], found["digest"]) != (ref["version"], ref["digest"]):
+        return False
+    return ref.get("database") in (None, found["database"]["identifier"])
 
 
 def slot_of(m: Machine, ref: dict[str, Any]) -> str | None:
-    """Find the slot that holds a release."""
-    return next((slot for slot in SLOTS if holds(m, slot, ref)), None)
+    """Find the slot that holds a release; of two that do, the one that serves."""
+    live = read_map(m).slot
+    return next((slot for slot in sorted(SLOTS, key=lambda s: s != live) if holds(m, slot, ref)), None)
 
 
 def adopt(m: Machine) -> str:

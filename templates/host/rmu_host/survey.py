@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 from .answers import Answer
+from .hold import holding
 from .machine import Machine
 from .ready import state_of
 from .serve import fell_back
@@ -22,6 +23,7 @@ def survey(m: Machine) -> Answer:
         "live_slot": live.slot,
         "backup_on": live.backed,
         "fell_back": fell_back(m),
+        "holding": holding(m),
         "slots": {slot: view(m, slot, live.slot) for slot in SLOTS},
         "worker": worker_view(m),
         "memory": m.memory(),
@@ -36,10 +38,11 @@ def view(m: Machine, slot: str, live_slot: str | None) -> dict[str, Any]:
     """Describe one slot."""
     held = record(m, slot)
     if held is None:
-        return {"release": None, "digest": None, "setup": None, "state": "empty"}
+        return {"release": None, "digest": None, "database": None, "setup": None, "state": "empty"}
     return {
         "release": held["release"],
         "digest": held["digest"],
+        "database": held["database"]["identifier"],
         "setup": setup(held),
         "state": slot_state(m, slot, held, live_slot),
     }

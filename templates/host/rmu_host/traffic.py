@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from typing import Any
 
 from .answers import failed
 from .machine import Heard, Machine
@@ -99,7 +100,7 @@ def await_up(m: Machine, target: Live) -> None:
 
 def unproven(m: Machine, target: Live) -> str:
     """Ask through the front port who serves, a few times; say what was wrong, empty when the answer is right."""
-    expected = (record(m, target.slot) or {}).get("release") if target.slot else None
+    held = (record(m, target.slot) or {}) if target.slot else {}
     heard = Heard(0, "")
     for attempt in range(PROOFS):
         if attempt:
@@ -107,9 +108,17 @@ def unproven(m: Machine, target: Live) -> str:
         heard = m.get(FRONT_PORT, "/version")
         if target.slot is None and heard.status == 503:
             return ""
-        if expected and heard.status == 200 and heard.json().get("version") == expected:
+        if target.slot and heard.status == 200 and answered_by(target.slot, held, heard):
             return ""
-    return f"/version answered {heard.status} {heard.json().get('version') or heard.body[:80]}"
+    whose = f" from slot {heard.slot}" if heard.slot else ""
+    return f"/version answered {heard.status} {heard.json().get('version') or heard.body[:80]}{whose}"
+
+
+def answered_by(slot: str, held: dict[str, Any], heard: Heard) -> bool:
+    """Tell whether an answer came from a slot: both may hold one version, so HAProxy's word and the database count."""
+    told, database = heard.json(), held["database"]["identifier"]
+    right = (told.get("version"), told.get("database", database)) == (held["release"], database)
+    return right and heard.slot in ("", slot)
 
 
 def protect(m: Machine, live: Live) -> None:
@@ -119,14 +128,14 @@ def protect(m: Machine, live: Live) -> None:
     """
     for slot in SLOTS:
         score = SERVING if slot == live.slot else NEWCOMER
-        for process in processes(m, slot):
+        for process in processes(m, f"rmu-{slot}"):
             with suppress(OSError):  # it may have ended meanwhile
                 m.path(f"/proc/{process}/oom_score_adj").write_text(f"{score}\n")
 
 
-def processes(m: Machine, slot: str) -> list[str]:
-    """List the processes of a slot's unit."""
-    group = m.run(["systemctl", "show", f"rmu-{slot}.service", "--property=ControlGroup", "--value"]).out.strip()
+def processes(m: Machine, unit: str) -> list[str]:
+    """List the processes of a unit."""
+    group = m.run(["systemctl", "show", f"{unit}.service", "--property=ControlGroup", "--value"]).out.strip()
     if not group:
         return []
     found = m.path(f"/sys/fs/cgroup{group}").rglob("cgroup.procs")

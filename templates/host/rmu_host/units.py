@@ -96,6 +96,7 @@ def environment(slot: str, held: dict[str, Any], host: dict[str, Any], instance:
         **(held.get("config") or {}),
         **{name.rsplit("/", 1)[-1].upper(): secrets[path] for name, path in names.items()},
         "DATABASE_URL": database_url(held["database"], f"rmu_{role}", secrets[password]),
+        "DATABASE_ID": held["database"]["identifier"],
         "RELEASE_VERSION": held["release"],
         "RELEASE_DIGEST": held["digest"],
         "HOST_ID": instance,
