@@ -217,6 +217,23 @@ class Instance(Frozen):
     state: str
 
 
+class DrillHost(Frozen):
+    """A host in the corner: it serves nobody, and belongs to the run that made it."""
+
+    id: str
+    run: str
+    state: str
+    born: datetime
+
+
+class HostImage(Frozen):
+    """An image of a host's whole disk, and when it was taken."""
+
+    id: str
+    name: str
+    taken: datetime
+
+
 class LeaseView(Frozen):
     """Who holds the environment, read from the lease item."""
 
@@ -440,6 +457,13 @@ class PlanSummary(Frozen):
     def empty(self) -> bool:
         """Tell whether nothing would change."""
         return not (self.create or self.change or self.replace or self.destroy)
+
+
+class Carried(Frozen):
+    """Who carried a run, as `user@host`, and since when by that machine's clock."""
+
+    who: str
+    since: datetime
 
 
 class Fence(Frozen):

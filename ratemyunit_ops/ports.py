@@ -9,17 +9,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from ratemyunit_ops.model import (
+    Carried,
     Database,
     DatabaseSettings,
     DatabaseView,
     DataView,
+    DrillHost,
     Facts,
     Fence,
     FrontDoor,
     Frozen,
+    HostImage,
     HostView,
     ImageView,
     Instance,
@@ -346,6 +349,50 @@ class Data(Protocol):
         ...
 
 
+class Corner(Protocol):
+    """The corner of the network that neither reaches what serves nor is reached by it, and a drill's host in it."""
+
+    def at(self, fence: Fence) -> Corner:
+        """Bind the right to act."""
+        ...
+
+    def hosts(self) -> tuple[DrillHost, ...]:
+        """List the hosts that runs have made here and not ended, oldest first."""
+        ...
+
+    def launch(self, run: str, *, image: str | None) -> Facts:
+        """Make a run's host, once: from the hosts' template, or from an image of a host."""
+        ...
+
+    def end(self, run: str) -> Facts:
+        """End what a run made here; what is gone is enough."""
+        ...
+
+    def newest_image(self) -> HostImage | None:
+        """Find the newest image of a host that can be booted."""
+        ...
+
+    def fleet(self, run: str) -> Fleet:
+        """Speak of releases to the run's host alone."""
+        ...
+
+    def oneoff(self, run: str) -> OneOff:
+        """Run single commands on the run's host."""
+        ...
+
+    def data(self, run: str) -> Data:
+        """Look into databases from the run's host."""
+        ...
+
+    def traffic(self, run: str) -> Traffic:
+        """Ask the run's host who serves there, from the host itself."""
+        ...
+
+    def remind_from(self, moment: datetime) -> Facts:
+        """Let nobody be reminded of a drill before that moment."""
+        ...
+
+
 class Registry(Protocol):
     """The image registry."""
 
@@ -431,6 +478,28 @@ class Infra(Protocol):
         """Read the root's outputs."""
         ...
 
+    def held(self, root: str, address: str) -> str:
+        """Name what the state holds at a resource's address; empty where it holds nothing there."""
+        ...
+
+    def adoption(self, root: str, address: str, name: str, variables: Mapping[str, str]) -> PlanSummary:
+        """Plan to hold another thing at an address, on a copy of the state. Changes nothing."""
+        ...
+
+    def adopt(
+        self,
+        root: str,
+        address: str,
+        name: str,
+        variables: Mapping[str, str],
+        on_event: Callable[[str, str, float], None],
+    ) -> PlanSummary:
+        """Let go of what the state holds at an address, import another thing there and apply; safe to repeat.
+
+        Raises Failed, before anything is applied, when Terraform would replace or destroy something.
+        """
+        ...
+
     def lock_holder(self, root: str) -> LockHolder | None:
         """Tell who holds the state lock."""
         ...
@@ -463,6 +532,50 @@ class Builder(Protocol):
         ...
 
 
+class Statement(Frozen):
+    """One SQL statement of a migration: its text, the line it comes from, and PostgreSQL's own parse of it."""
+
+    sql: str
+    line: int
+    tree: dict[str, Any]
+
+
+class MigrationText(Frozen):
+    """A migration as written and the SQL it would run, in order. `complaint` says why it could not be read whole."""
+
+    path: Path
+    text: str
+    statements: tuple[Statement, ...] = ()
+    complaint: str = ""
+    complaint_line: int = 1
+
+
+class Complaint(Frozen):
+    """What an SQL linter says about one statement (its number) of one migration."""
+
+    path: Path
+    statement: int
+    line: int
+    rule: str
+    message: str
+
+
+class Migrations(Protocol):
+    """Migrations on this machine, turned into SQL without a database."""
+
+    def read(self, paths: Sequence[Path]) -> tuple[MigrationText, ...]:
+        """Read Alembic revisions and .sql files, in the order given. Raises Refused where a tool is missing."""
+        ...
+
+
+class SqlRules(Protocol):
+    """A linter of SQL that knows PostgreSQL's locks."""
+
+    def complaints(self, migrations: Sequence[MigrationText], rules: Sequence[str]) -> tuple[Complaint, ...]:
+        """Hold every migration against the named rules. Raises Refused where the linter is missing."""
+        ...
+
+
 @dataclass(frozen=True)
 class Outside:
     """Every port, passed in. Steps get one whose changes carry the current fence."""
@@ -476,12 +589,26 @@ class Outside:
     traffic: Traffic
     databases: Databases
     data: Data
+    corner: Corner
     registry: Registry
     secrets: Secrets
     places: Places
     identity: Identity
     infra: Infra
+    carriers: tuple[Carried, ...] = ()
+    """Who carried the run that acts, each since when; the engine fills it in."""
 
     def at(self, fence: Fence) -> Outside:
         """Bind the fence into every port that changes hosts."""
-        return replace(self, fleet=self.fleet.at(fence), oneoff=self.oneoff.at(fence), data=self.data.at(fence))
+        return replace(
+            self,
+            fleet=self.fleet.at(fence),
+            oneoff=self.oneoff.at(fence),
+            data=self.data.at(fence),
+            corner=self.corner.at(fence),
+        )
+
+    def in_corner(self, run: str) -> Outside:
+        """Put a drill's host in the place of the hosts that serve: the same steps then happen there."""
+        c = self.corner
+        return replace(self, fleet=c.fleet(run), oneoff=c.oneoff(run), data=c.data(run), traffic=c.traffic(run))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Fleet, Infra, OneOff, Outside
+from ratemyunit_ops.ports import Builder, Corner, Fleet, Infra, OneOff, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -130,6 +130,7 @@ def account_of(settings: Settings) -> Account:
 
 def compose(settings: Settings) -> Outside:
     """Make every port of an environment. Reaches nothing yet."""
+    from ratemyunit_ops.outside.aws.corner import Ec2Corner
     from ratemyunit_ops.outside.aws.data import SsmData
     from ratemyunit_ops.outside.aws.databases import RdsDatabases
     from ratemyunit_ops.outside.aws.group import AutoScalingGroup
@@ -159,6 +160,7 @@ def compose(settings: Settings) -> Outside:
         traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
         databases=RdsDatabases(account, settings.environment, clock),
         data=SsmData(hosts, places, account),
+        corner=cast(Corner, Ec2Corner(hosts, places, shell, smoke=env.smoke)),
         registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
         secrets=SsmSecrets(account, settings.environment),
         places=places,

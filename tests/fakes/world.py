@@ -6,7 +6,7 @@ import copy
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import Unreachable
@@ -16,6 +16,7 @@ from ratemyunit_ops.model import (
     DatabaseView,
     Facts,
     FrontDoor,
+    HostImage,
     ImageView,
     Instance,
     Pointer,
@@ -28,6 +29,7 @@ from ratemyunit_ops.ports import Entry, LockHolder, Outside
 from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
 from tests.fakes.clients import Clients
 from tests.fakes.clock import BEGIN, FakeClock
+from tests.fakes.corner import FakeCorner
 from tests.fakes.data import FakeData
 from tests.fakes.databases import SETTINGS, FakeDatabases, Retained, Store
 from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
@@ -93,6 +95,10 @@ class FakeWorld:
     lost: list[str] = field(default_factory=list)
     asked: int = 0
     born: int = 0
+    drill_hosts: dict[str, tuple[Host, float]] = field(default_factory=dict)
+    """Run -> its host in the corner, and when it was born."""
+    host_image: HostImage | None = None
+    remind_from: datetime | None = None
 
     def __post_init__(self) -> None:
         self.databases[DATABASE.identifier] = DatabaseView(
@@ -122,6 +128,7 @@ class FakeWorld:
             traffic=FakeTraffic(self, line),
             databases=FakeDatabases(self, line),
             data=FakeData(self, line),
+            corner=FakeCorner(self, line),
             registry=FakeRegistry(self, line),
             secrets=FakeSecrets(self, line),
             places=FakePlaces(self, line),
@@ -432,6 +439,8 @@ class FakeWorld:
                 "built": self.built,
                 "locks": self.state_locks,
                 "probing": self.probing,
+                "corner": self.drill_hosts,
+                "reminder": self.remind_from,
             }
         )
 

@@ -135,8 +135,9 @@ def test_a_drill_is_reached_by_nobody_and_reaches_nothing_that_serves(plan: dict
 
     of_a_drill = {(module, name) for module, name, groups in admitted if module == "drill"}
     assert of_a_drill == {("drill", "database_from_host")}
-    assert ("aws_security_group.host", "aws_security_group.host.id") == next(
-        tuple(sorted(groups)) for module, name, groups in admitted if module == "drill"
+    assert next(tuple(sorted(groups)) for module, name, groups in admitted if module == "drill") == (
+        "aws_security_group.host",
+        "aws_security_group.host.id",
     )
     for module, name, groups in admitted:
         assert module == "drill" or not any("drill" in group for group in groups), name
