@@ -1,6 +1,6 @@
-"""The door of the image: `ratemyunit api | worker | migrate [--head]`.
+"""The door of the image: `ratemyunit api | worker | check | migrate [--contract | --pending | --current | --head]`.
 
-Heavy imports wait until the role is known: the api never loads a browser, `migrate --head` loads nothing.
+Heavy imports wait until the role is known: the api never loads a browser, nor what migrates.
 """
 
 import argparse
@@ -18,7 +18,11 @@ def main(argv: list[str] | None = None) -> int:
     if asked.role == "migrate":
         from ratemyunit import migrate
 
-        return migrate.run(head_only=asked.head)
+        return migrate.run(asked.what)
+    if asked.role == "check":
+        from ratemyunit import check
+
+        return check.run()
     if asked.role == "worker":
         from ratemyunit import init
 
@@ -39,8 +43,16 @@ def _parser() -> argparse.ArgumentParser:
     roles = parser.add_subparsers(dest="role", required=True)
     roles.add_parser("api", help="answer HTTP on HTTP_HOST:HTTP_PORT")
     roles.add_parser("worker", help="scrape catalogues from the queue")
-    migrate = roles.add_parser("migrate", help="upgrade the database to this image's schema")
-    migrate.add_argument("--head", action="store_true", help="print the image's schema head; touch no database")
+    roles.add_parser("check", help="try every read and write on the database, and take it all back")
+    migrate = roles.add_parser("migrate", help="run the pending expand revisions up to the head of this image's code")
+    what = migrate.add_mutually_exclusive_group()
+    for name, does in (
+        ("contract", "run the contract revisions after the head too"),
+        ("pending", "print what is pending; change nothing"),
+        ("current", "print the database's schema head; change nothing"),
+        ("head", "print the image's schema head; touch no database"),
+    ):
+        what.add_argument(f"--{name}", dest="what", action="store_const", const=name, help=does, default="expand")
     return parser
 
 

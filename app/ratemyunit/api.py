@@ -15,7 +15,7 @@ from pydantic import AnyHttpUrl, BaseModel, Field
 from redis import RedisError
 from starlette.exceptions import HTTPException
 
-from ratemyunit import database, fixture, health, jobs, schema, units
+from ratemyunit import database, fixture, health, jobs, ratings, schema, units
 from ratemyunit.problems import answer_problems
 from ratemyunit.settings import Settings
 from ratemyunit.watch import Watch
@@ -36,6 +36,29 @@ class Unit(BaseModel):
     description: str
     university: str
     updated_at: Any
+
+
+class Rating(BaseModel):
+    """A rating as the API shows it."""
+
+    id: UUID
+    stars: int
+    comment: str
+    created_at: Any
+
+
+class RatedUnit(Unit):
+    """A unit with its ratings, newest first."""
+
+    ratings: list[Rating]
+
+
+class Given(BaseModel):
+    """A student's rating. The client makes the id, and sends the same one again when it has heard no answer."""
+
+    id: UUID
+    stars: Annotated[int, Field(ge=1, le=5, strict=True)]
+    comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] = ""
 
 
 class Units(BaseModel):
@@ -101,6 +124,7 @@ def _operations(app: FastAPI) -> None:
             "version": settings.version,
             "digest": settings.digest,
             "host": settings.host,
+            "database": settings.database,
             "schema_head": schema.HEAD,
         }
         return JSONResponse(body, headers={"Cache-Control": "no-store"})
@@ -121,12 +145,25 @@ def _units(app: FastAPI) -> None:
         return Units(units=[Unit(**unit) for unit in found])
 
     @app.get("/api/units/{unit_id}")
-    def unit(unit_id: UUID) -> Unit:
+    def unit(unit_id: UUID) -> RatedUnit:
         with app.state.engine.connect() as connection:
             found = units.one(connection, unit_id)
+            given = ratings.of(connection, unit_id)
         if found is None:
             raise HTTPException(404, "there is no such unit")
-        return Unit(**found)
+        return RatedUnit(**found, ratings=[Rating(**rating) for rating in given])
+
+    @app.post("/api/units/{unit_id}/ratings", status_code=201)
+    def rate(unit_id: UUID, given: Given, response: Response) -> Rating:
+        with app.state.engine.begin() as connection:
+            taken = ratings.give(connection, ratings.Given(given.id, unit_id, given.stars, given.comment))
+            stored = ratings.one(connection, given.id)
+        if taken == "no unit" or stored is None:
+            raise HTTPException(404, "there is no such unit")
+        if taken == "differs":
+            raise HTTPException(409, "another rating has this id already; a new rating needs a new id")
+        response.status_code = 201 if taken == "new" else 200
+        return Rating(**stored)
 
 
 def _admin(app: FastAPI) -> None:

@@ -4,7 +4,7 @@ A lost Redis loses nothing: `refill` puts every due row back. A job taken twice 
 `claim` decides. A worker that dies lets its lease run out and the row is due again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -51,8 +51,13 @@ def push(redis: Redis, ids: Iterable[UUID]) -> None:
 
 def refill(connection: Connection, redis: Redis, *, most: int = 100) -> None:
     """Offer every due row again, oldest first."""
-    due = select(jobs.c.id).where(_due()).order_by(jobs.c.not_before).limit(most)
-    push(redis, connection.execute(due).scalars().all())
+    push(redis, due(connection, most=most))
+
+
+def due(connection: Connection, *, most: int) -> Sequence[UUID]:
+    """List the rows that a worker may take now, oldest first."""
+    query = select(jobs.c.id).where(_due()).order_by(jobs.c.not_before).limit(most)
+    return connection.execute(query).scalars().all()
 
 
 def claim(connection: Connection, job: UUID) -> Job | None:

@@ -18,6 +18,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    SmallInteger,
     String,
     Table,
     Text,
@@ -32,6 +33,7 @@ from sqlalchemy.engine import Connection
 _schema = tomllib.loads(files("ratemyunit").joinpath("schema.toml").read_text())
 HEAD: str = _schema["head"]
 OLDEST: str = _schema["oldest"]
+ADMITS: str = _schema["admits"]
 
 metadata = MetaData()
 
@@ -83,6 +85,19 @@ jobs = Table(
     Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     CheckConstraint("state in ('queued', 'running', 'done', 'failed')", name="jobs_state"),
     Index("jobs_due", "state", "not_before"),
+)
+
+# The id is the client's own: sent twice, it is one rating.
+ratings = Table(
+    "ratings",
+    metadata,
+    Column("id", Uuid, primary_key=True),
+    Column("unit_id", Uuid, ForeignKey("units.id"), nullable=False),
+    Column("stars", SmallInteger, nullable=False),
+    Column("comment", Text, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    CheckConstraint("stars between 1 and 5", name="ratings_stars"),
+    Index("ratings_of_unit", "unit_id", "created_at"),
 )
 
 

@@ -23,6 +23,7 @@ class Settings:
     version: str
     digest: str
     host: str
+    database: str
     admin_token: str
     fixture_catalogue: bool
     chromium: str
@@ -44,6 +45,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         version=env.get("RELEASE_VERSION", "unknown"),
         digest=env.get("RELEASE_DIGEST", "unknown"),
         host=env.get("HOST_ID", "unknown"),
+        database=env.get("DATABASE_ID", "unknown"),
         admin_token=env.get("ADMIN_TOKEN", ""),
         fixture_catalogue=env.get("FIXTURE_CATALOGUE", "0") == "1",
         chromium=env.get("CHROMIUM_PATH") or browser(),

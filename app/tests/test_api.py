@@ -1,6 +1,7 @@
 """The routes, in process, on a real database: what is found, and what is answered to wrong input."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import uuid4
 
 import pytest
@@ -71,7 +72,7 @@ def test_odd_searches_are_words_and_nothing_more(client: TestClient, search: str
 def test_a_unit_is_shown_by_its_id(client: TestClient) -> None:
     unit = client.get("/api/units?search=systems").json()["units"][0]
 
-    assert client.get(f"/api/units/{unit['id']}").json() == unit
+    assert client.get(f"/api/units/{unit['id']}").json() == {**unit, "ratings": []}
     assert unit["university"] == "North"
 
 
@@ -202,6 +203,86 @@ def test_a_mistake_of_ours_is_a_500_that_tells_nothing_of_our_insides(
 def test_a_wrong_setting_is_named(wrong: dict[str, str], named: str) -> None:
     with pytest.raises(settings.SettingsWrong, match=named):
         settings.read({"DATABASE_URL": "postgresql://x/y", "REDIS_URL": "redis://x", **wrong})
+
+
+def test_a_rating_is_taken_once_and_shown_with_its_unit(client: TestClient) -> None:
+    unit = client.get("/api/units?search=systems").json()["units"][0]
+    given = {"id": str(uuid4()), "stars": 4, "comment": "hard, but 📈"}
+    place = f"/api/units/{unit['id']}/ratings"
+
+    first, again = client.post(place, json=given), client.post(place, json=given)
+    shown = client.get(f"/api/units/{unit['id']}").json()
+
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json() == {**given, "created_at": first.json()["created_at"]}
+    assert shown["ratings"] == [first.json()]
+
+
+def test_ratings_are_shown_newest_first(client: TestClient) -> None:
+    unit = client.get("/api/units?search=systems").json()["units"][0]["id"]
+    for stars in (1, 2, 3):
+        client.post(f"/api/units/{unit}/ratings", json={"id": str(uuid4()), "stars": stars})
+
+    assert [r["stars"] for r in client.get(f"/api/units/{unit}").json()["ratings"]] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("changed", [{"stars": 5}, {"comment": "other"}, {"unit": "another"}], ids=str)
+def test_a_known_id_with_another_rating_is_a_conflict_and_changes_nothing(
+    client: TestClient, changed: dict[str, object]
+) -> None:
+    mine, other = (u["id"] for u in client.get("/api/units?search=comp").json()["units"])
+    given = {"id": str(uuid4()), "stars": 4, "comment": "mine"}
+    client.post(f"/api/units/{mine}/ratings", json=given)
+
+    place = f"/api/units/{other if 'unit' in changed else mine}/ratings"
+    answer = client.post(place, json={**given, **{k: v for k, v in changed.items() if k != "unit"}})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (409, "application/problem+json")
+    assert [r["stars"] for r in client.get(f"/api/units/{mine}").json()["ratings"]] == [4]
+    assert client.get(f"/api/units/{other}").json()["ratings"] == []
+
+
+def test_a_rating_of_an_unknown_unit_is_not_found(client: TestClient) -> None:
+    answer = client.post(f"/api/units/{uuid4()}/ratings", json={"id": str(uuid4()), "stars": 3})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (404, "application/problem+json")
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"id": "7"},
+        {"id": None},
+        {"stars": 0},
+        {"stars": 6},
+        {"stars": "5"},
+        {"stars": 4.5},
+        {"stars": True},
+        {"stars": None},
+        {"comment": "a" * 2001},
+        {"comment": "a\x00b"},
+        {"comment": 7},
+    ],
+    ids=lambda w: str(w)[:24],
+)
+def test_a_malformed_rating_is_refused_and_nothing_is_stored(client: TestClient, wrong: dict[str, object]) -> None:
+    unit = client.get("/api/units?search=systems").json()["units"][0]["id"]
+
+    answer = client.post(f"/api/units/{unit}/ratings", json={"id": str(uuid4()), "stars": 3, **wrong})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+    assert client.get(f"/api/units/{unit}").json()["ratings"] == []
+
+
+def test_the_same_rating_sent_many_times_at_once_is_one(client: TestClient) -> None:
+    unit = client.get("/api/units?search=systems").json()["units"][0]["id"]
+    given = {"id": str(uuid4()), "stars": 2, "comment": "twice"}
+
+    with ThreadPoolExecutor(6) as pool:
+        answers = list(pool.map(lambda _: client.post(f"/api/units/{unit}/ratings", json=given), range(12)))
+
+    assert sorted(a.status_code for a in answers) == [200] * 11 + [201]
+    assert len(client.get(f"/api/units/{unit}").json()["ratings"]) == 1
 
 
 def jobs_stored(client: TestClient) -> int:

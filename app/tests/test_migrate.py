@@ -22,15 +22,15 @@ from ratemyunit import migrate, schema
 def test_migrate_names_what_ran_and_a_second_run_has_nothing_to_do(cluster: Cluster, empty_database: str) -> None:
     url = cluster.url(empty_database, "rmu_migrate")
 
-    assert migrate.upgrade(url) == {"head_before": None, "head": schema.HEAD, "ran": ["0001"]}
-    assert migrate.upgrade(url) == {"head_before": schema.HEAD, "head": schema.HEAD, "ran": []}
+    assert untimed(migrate.upgrade(url)) == ran(None, "0002", "0001", "0002")
+    assert untimed(migrate.upgrade(url)) == ran("0002", "0002")
 
 
 def test_the_last_line_printed_is_the_answer_and_the_exit_code_is_0(cluster: Cluster, empty_database: str) -> None:
     code, lines = run("migrate", DATABASE_URL=cluster.url(empty_database, "rmu_migrate"))
 
     assert code == 0
-    assert json.loads(lines[-1])["ran"] == ["0001"]
+    assert json.loads(lines[-1])["ran"] == ["0001", "0002"]
 
 
 def test_head_is_printed_without_any_environment() -> None:
@@ -42,7 +42,7 @@ def test_an_older_image_leaves_a_newer_schema_alone(cluster: Cluster, database: 
 
     answer = migrate.upgrade(cluster.url(database, "rmu_migrate"))
 
-    assert answer == {"head_before": "9000", "head": "9000", "ran": []}
+    assert untimed(answer) == ran("9000", "9000")
 
 
 def test_two_migrations_take_turns_and_the_second_finds_the_work_done(cluster: Cluster, empty_database: str) -> None:
@@ -55,18 +55,18 @@ def test_two_migrations_take_turns_and_the_second_finds_the_work_done(cluster: C
     for thread in threads:
         thread.join(30)
 
-    assert sorted(answers, key=str) == [["0001"], []] or sorted(answers, key=str) == [[], ["0001"]]
+    assert sorted(answers, key=str) == [["0001", "0002"], []] or sorted(answers, key=str) == [[], ["0001", "0002"]]
 
 
 def test_a_migration_that_cannot_get_its_lock_gives_up_and_leaves_nothing(
     cluster: Cluster, empty_database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "300ms")  # five seconds, in less
+    hurry(monkeypatch)
     with psycopg.connect(cluster.url(empty_database, "rmu_migrate")) as other:
         other.execute(f"select pg_advisory_lock({migrate.LOCK})")
         began = time.monotonic()
 
-        with pytest.raises(Exception, match="lock timeout"):
+        with pytest.raises(migrate.Blocked, match=f"turn could not get its lock .*pid {pid(other)} "):
             migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
 
     assert time.monotonic() - began < 5
@@ -79,7 +79,8 @@ def test_a_failed_migration_leaves_no_table_behind_and_ends_with_1(cluster: Clus
     code, lines = run("migrate", DATABASE_URL=cluster.url(empty_database, "rmu_migrate"))
 
     assert code == 1
-    assert json.loads(lines[-1])["message"] == "migration failed"
+    assert json.loads(lines[-2])["message"] == "migration failed"
+    assert json.loads(lines[-1])["error"] == "failed"
     assert tables(cluster, empty_database) <= {"jobs", "alembic_version"}
 
 
@@ -140,3 +141,25 @@ def run(*argv: str, **environment: str) -> tuple[int, list[str]]:
         [sys.executable, "-m", "ratemyunit", *argv], env=env, capture_output=True, text=True, check=False, timeout=60
     )
     return done.returncode, done.stdout.splitlines()
+
+
+def ran(before: str | None, head: str, *revisions: str) -> dict[str, object]:
+    """Make the answer of a migration on the schema of today."""
+    return {"head_before": before, "head": head, "admits": schema.ADMITS, "ran": list(revisions)}
+
+
+def untimed(answer: dict[str, object]) -> dict[str, object]:
+    """Take out how long each revision took."""
+    assert list(answer.pop("seconds")) == answer["ran"]
+    return answer
+
+
+def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let three tries take a second instead of ten."""
+    monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr(migrate, "PAUSES", (0.05, 0.1))
+
+
+def pid(connection: psycopg.Connection) -> int:
+    """Say which session of the server this is."""
+    return connection.info.backend_pid

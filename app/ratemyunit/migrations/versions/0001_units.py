@@ -1,6 +1,8 @@
 """Universities, units and scrape jobs.
 
 The role that migrates owns the tables; `rmu_app` reads and writes rows, of later tables too, and nothing more.
+
+Downgrade: none; before it there is nothing.
 """
 
 import sqlalchemy as sa
@@ -8,6 +10,7 @@ from alembic import op
 
 revision = "0001"
 down_revision = None
+phase = "expand"
 oldest_code = "0001"
 
 

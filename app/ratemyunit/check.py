@@ -1,0 +1,115 @@
+"""Role `check`: does this code read and write on the schema that is there? Every read and write it knows, in one
+transaction that is rolled back: run on a database that serves, it leaves nothing.
+"""
+
+import json
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+from uuid import uuid4
+
+from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
+
+from ratemyunit import database, jobs, logs, ratings, schema, settings, units
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Unfit(Exception):
+    """The schema itself says that this code cannot run on it, or an answer is not what was written."""
+
+
+class Tried:
+    """What was tried so far, and what is being tried."""
+
+    def __init__(self) -> None:
+        self.counts = {"reads": 0, "writes": 0}
+        self.now = "connect"
+
+    def reads(self, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Do one read and count it."""
+        return self._try("reads", act, *args, **named)
+
+    def writes(self, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        """Do one write and count it."""
+        return self._try("writes", act, *args, **named)
+
+    def _try(self, kind: str, act: Callable[P, T], *args: P.args, **named: P.kwargs) -> T:
+        self.now = f"{act.__module__.rpartition('.')[2]}.{act.__name__}"
+        answer = act(*args, **named)
+        self.counts[kind] += 1
+        return answer
+
+
+def run() -> int:
+    """Try everything; print one JSON line last; answer the exit code."""
+    logs.start("WARNING")
+    try:
+        answer = check(settings.database_url())
+    except settings.SettingsWrong as why:
+        answer = _failed(Tried(), why)
+    print(json.dumps(answer), flush=True)
+    return 0 if answer["ok"] else 1
+
+
+def check(url: str) -> dict[str, object]:
+    """Do every read and write once and take it all back; answer what worked, and the first that did not."""
+    engine = database.engine(url, application="ratemyunit-check")
+    tried = Tried()
+    try:
+        with engine.connect() as connection:
+            _everything(connection, tried)
+            connection.rollback()
+    except (SQLAlchemyError, Unfit) as why:
+        return _failed(tried, why)
+    finally:
+        engine.dispose()
+    return {"ok": True, **tried.counts}
+
+
+def _everything(connection: Connection, tried: Tried) -> None:
+    """Go through this code's modules in an order in which each finds what it needs. The rows are new ones, so that
+    nobody else waits for them.
+    """
+    mark = f"rmucheck{uuid4().hex}"
+    if why_not := tried.reads(schema.fit, connection).why_not:
+        raise Unfit(why_not)
+    for text in ("stored, and taken back", "changed, and taken back"):
+        tried.writes(units.store, connection, mark, [units.Found(code=mark[:32], title=mark, description=text)])
+    unit = _first(tried.reads(units.search, connection, mark, most=1))["id"]
+    tried.reads(units.search, connection, "", most=1)
+    tried.reads(units.one, connection, unit)
+    given = ratings.Given(id=uuid4(), unit=unit, stars=5, comment="taken back")
+    tried.writes(ratings.give, connection, given)
+    _first(tried.reads(ratings.of, connection, unit))
+    tried.reads(ratings.one, connection, given.id)
+    _jobs(connection, tried, mark)
+
+
+def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
+    asked = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
+    tried.reads(jobs.one, connection, asked)
+    tried.reads(jobs.due, connection, most=1)
+    tried.writes(jobs.give_back, connection, _claimed(tried.writes(jobs.claim, connection, asked)))
+    tried.writes(jobs.finish, connection, _claimed(tried.writes(jobs.claim, connection, asked)), 1)
+    again = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
+    tried.writes(jobs.fail, connection, _claimed(tried.writes(jobs.claim, connection, again)), "taken back")
+
+
+def _first(found: list[T]) -> T:
+    if not found:
+        raise Unfit("what was written a moment ago is not found")
+    return found[0]
+
+
+def _claimed(job: jobs.Job | None) -> jobs.Job:
+    if job is None:
+        raise Unfit("a job that was put down a moment ago cannot be claimed")
+    return job
+
+
+def _failed(tried: Tried, why: Exception) -> dict[str, object]:
+    # The statement and its parameters, on the lines below the first, stay out.
+    first = (str(why).splitlines() or [""])[0][:300]
+    return {"ok": False, **tried.counts, "failed": tried.now, "why": first}

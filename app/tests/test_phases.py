@@ -1,0 +1,307 @@
+"""Phases: what runs inside a deploy, what waits, what is said when a lock cannot be had. Trees with more revisions
+than ours run as processes of their own, as an image does.
+"""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from conftest import APP, Cluster
+from test_migrate import hurry, pid
+
+from ratemyunit import blockers, migrate, revisions, schema
+
+REVISION = """\
+\"\"\"{title}.\"\"\"
+
+from alembic import op
+
+revision = "{number}"
+down_revision = "{before}"
+phase = "{phase}"
+oldest_code = "{oldest}"
+{more}
+
+
+def upgrade() -> None:
+    op.execute({sql!r})
+    op.execute("insert into schema_line values ('{number}', '{oldest}')")
+"""
+
+
+class Tree:
+    """A copy of the app with revisions of a test."""
+
+    def __init__(self, where: Path, head: str) -> None:
+        self.where = where
+        shutil.copytree(APP / "ratemyunit", where / "ratemyunit", ignore=shutil.ignore_patterns("__pycache__"))
+        toml = where / "ratemyunit/schema.toml"
+        toml.write_text(re.sub(r"^head = .*$", f'head = "{head}"', toml.read_text(), flags=re.MULTILINE))
+
+    def add(self, number: str, phase: str, sql: str, *, oldest: str = "0002", more: str = "") -> "Tree":
+        """Put a revision down."""
+        fields = {"title": f"Revision {number}", "number": number, "before": f"{int(number) - 1:04}"}
+        text = REVISION.format(**fields, phase=phase, oldest=oldest, sql=sql, more=more)
+        (self.where / f"ratemyunit/migrations/versions/{number}_test.py").write_text(text)
+        return self
+
+    def run(self, *argv: str, url: str) -> tuple[int, dict[str, Any]]:
+        """Run a role of this tree to its end; answer its exit code and its last line."""
+        return last_line(self.where, *argv, url=url)
+
+
+def last_line(tree: Path, *argv: str, url: str) -> tuple[int, dict[str, Any]]:
+    """Run a role to its end; answer its exit code and its last line."""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "DATABASE_URL": url}
+    argv = (sys.executable, "-m", "ratemyunit", *argv)
+    done = subprocess.run(argv, env=env, cwd=tree, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def migrating(cluster: Cluster, database: str) -> str:
+    """Name a migrated database as the role that migrates it."""
+    return cluster.url(database, "rmu_migrate")
+
+
+def test_every_revision_says_its_phase_and_whom_it_leaves_working() -> None:
+    line = revisions.line()
+
+    assert [r.revision for r in line] == [f"{n:04}" for n in range(1, len(line) + 1)]
+    assert all(r.phase in {"expand", "contract"} and r.title for r in line)
+    assert all(r.oldest_code < r.revision for r in line if r.phase == "expand" and r.revision != "0001")
+    assert max(r.oldest_code for r in line if r.revision <= schema.HEAD) == schema.ADMITS
+    assert all(r.phase == "contract" for r in line if r.revision > schema.HEAD)
+
+
+def test_pending_names_phase_and_oldest_code_and_changes_nothing(cluster: Cluster, empty_database: str) -> None:
+    url = cluster.url(empty_database, "rmu_migrate")
+
+    seen = migrate.look(url)
+
+    assert (seen["current"], seen["head"], seen["tip"]) == ("", "0002", "0002")
+    assert [p["revision"] for p in seen["pending"]] == ["0001", "0002"]
+    assert seen["pending"][1] == {
+        "revision": "0002",
+        "phase": "expand",
+        "oldest_code": "0001",
+        "title": "Ratings of units, under ids that clients make",
+    }
+    assert migrate.look(url) == seen
+
+
+def test_f33_expand_runs_at_once_and_contract_only_when_asked(migrating: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, head="0003")
+    tree.add("0003", "expand", "alter table units add column room text")
+    tree.add("0004", "contract", "alter table units drop column room", oldest="0003")
+
+    expanded, after = tree.run("migrate", url=migrating), tree.run("migrate", "--pending", url=migrating)
+    contracted = tree.run("migrate", "--contract", url=migrating)
+
+    assert (expanded[0], expanded[1]["ran"], expanded[1]["admits"]) == (0, ["0003"], "0002")
+    assert (after[1]["head"], after[1]["tip"]) == ("0003", "0004")
+    assert [p["phase"] for p in after[1]["pending"]] == ["contract"]
+    assert (contracted[0], contracted[1]["ran"], contracted[1]["admits"]) == (0, ["0004"], "0003")
+
+
+def test_f33_a_contract_before_an_expand_is_refused_and_nothing_is_changed(migrating: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, head="0004")
+    tree.add("0003", "contract", "alter table ratings drop column comment", oldest="0003")
+    tree.add("0004", "expand", "alter table units add column room text")
+
+    code, said = tree.run("migrate", url=migrating)
+
+    assert (code, said["error"]) == (1, "contract_first")
+    assert "0003 (Revision 0003) is a contract revision" in str(said["why"])
+    assert tree.run("migrate", "--current", url=migrating)[1] == {"head": "0002"}
+
+
+def test_an_empty_database_takes_contract_revisions_too(cluster: Cluster, empty_database: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, head="0004").add("0003", "contract", "select 1").add("0004", "expand", "select 1")
+
+    code, said = tree.run("migrate", url=cluster.url(empty_database, "rmu_migrate"))
+
+    assert (code, said["head"]) == (0, "0004")
+
+
+def test_f33_old_rows_survive_the_expansion_and_old_code_goes_on_writing(
+    cluster: Cluster, empty_database: str, tmp_path: Path
+) -> None:
+    before = Tree(tmp_path, head="0001")
+    (tmp_path / "ratemyunit/migrations/versions/0002_ratings.py").unlink()
+    before.run("migrate", url=cluster.url(empty_database, "rmu_migrate"))
+    with psycopg.connect(cluster.url(empty_database), autocommit=True) as app:
+        app.execute("insert into universities (name) values ('North')")
+        app.execute("insert into units (university_id, code, title) select id, 'A1', 'Old' from universities")
+
+        migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+
+        app.execute("insert into units (university_id, code, title) select id, 'A2', 'Newer' from universities")
+        assert app.execute("select code, title from units order by code").fetchall() == [
+            ("A1", "Old"),
+            ("A2", "Newer"),
+        ]
+
+
+def test_a_statement_over_its_revisions_limit_is_cancelled_and_said_so(migrating: str, tmp_path: Path) -> None:
+    tree = Tree(tmp_path, head="0003").add("0003", "expand", "select pg_sleep(5)", more='statement_timeout = "200ms"')
+
+    code, said = tree.run("migrate", url=migrating)
+
+    assert (code, said["error"]) == (1, "too_slow")
+    assert "a statement of 0003 was cancelled" in str(said["why"])
+    assert tree.run("migrate", "--current", url=migrating)[1] == {"head": "0002"}
+
+
+def test_without_a_limit_of_its_own_a_revision_has_thirty_seconds(migrating: str, tmp_path: Path) -> None:
+    limits = "current_setting('statement_timeout') as s, current_setting('lock_timeout') as l"
+    Tree(tmp_path, head="0003").add("0003", "expand", f"create table limits as select {limits}").run(
+        "migrate", url=migrating
+    )
+
+    with psycopg.connect(migrating) as connection:
+        assert connection.execute("select s, l from limits").fetchone() == ("30s", "2s")
+
+
+def test_f33_a_migration_that_waits_for_a_long_transaction_names_its_pid_age_and_query(
+    cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    undo_ratings(cluster, database)
+    with psycopg.connect(cluster.url(database)) as other:
+        other.execute("update units set title = 'a secret of O''Brien' where code = 'A1' and 7 = 7")
+        other.execute("lock table units in row exclusive mode")
+        time.sleep(1.1)
+
+        with pytest.raises(migrate.Blocked) as blocked:
+            migrate.upgrade(cluster.url(database, "rmu_migrate"))
+
+        seen = blocked.value.seen
+        assert [b.pid for b in seen] == [pid(other)]
+        assert (seen[0].state, seen[0].query) == ("idle in transaction", "lock table units in row exclusive mode")
+        assert seen[0].seconds >= 1
+        assert f"0002 could not get its lock in 3 tries of 300ms: pid {pid(other)} (idle in transaction" in str(
+            blocked.value
+        )
+
+    assert migrate.upgrade(cluster.url(database, "rmu_migrate"))["ran"] == ["0002"]
+
+
+def test_a_lock_that_is_let_go_in_time_is_had_by_a_later_try(
+    cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hurry(monkeypatch)
+    monkeypatch.setattr(migrate, "PAUSES", (0.5, 0.5))
+    undo_ratings(cluster, database)
+    answers: list[object] = []
+    with psycopg.connect(cluster.url(database)) as other:
+        other.execute("lock table units in row exclusive mode")
+        url = cluster.url(database, "rmu_migrate")
+        thread = threading.Thread(target=lambda: answers.append(migrate.upgrade(url)["ran"]))
+        thread.start()
+        time.sleep(0.5)
+        other.rollback()
+
+    thread.join(10)
+
+    assert answers == [["0002"]]
+
+
+@pytest.mark.parametrize(
+    ("said", "shown"),
+    [
+        ("update t set a = 'it''s', b = 3.5 where id = $1", "update t set a = ?, b = ? where id = $1"),
+        ("select 'cut off in the mid", "select ?"),
+        ("do $x$ secret $x$", "do ?"),
+        ("select\n  a1,  b2 from t3", "select a1, b2 from t3"),
+        ("", ""),
+    ],
+)
+def test_a_query_is_shown_without_its_values(said: str, shown: str) -> None:
+    assert blockers.without_values(said) == shown
+
+
+def test_check_reads_and_writes_everything_and_leaves_nothing(cluster: Cluster, database: str) -> None:
+    before = rows(cluster, database)
+
+    code, said = last_line(APP, "check", url=cluster.url(database))
+
+    assert (code, said) == (0, {"ok": True, "reads": 8, "writes": 11})
+    assert rows(cluster, database) == before
+
+
+def test_check_knows_every_function_that_asks_the_database() -> None:
+    asking = {
+        f"{module}.{name}"
+        for module in ("units", "ratings", "jobs")
+        for name in re.findall(r"^def ([a-z]\w*)\(\s*connection: Connection", source(module), re.MULTILINE)
+    }
+
+    assert len(asking) > 12
+    assert {name for name in asking if name not in source("check")} - {"jobs.refill"} == set()
+
+
+@pytest.mark.parametrize(
+    ("sql", "failed"),
+    [
+        ("alter table units drop column description cascade", "units.store"),
+        ("alter table ratings rename column stars to points", "ratings.give"),
+        ("alter table jobs alter column error set not null", "jobs.add"),
+        ("revoke select on units from rmu_app", "units.store"),
+        ("alter table ratings add column mood text not null", "ratings.give"),
+    ],
+)
+def test_f33_check_finds_a_schema_on_which_the_old_code_cannot_read_or_write(
+    cluster: Cluster, database: str, sql: str, failed: str
+) -> None:
+    with psycopg.connect(cluster.url(database, "rmu_migrate"), autocommit=True) as owner:
+        owner.execute(sql)
+
+    code, said = last_line(APP, "check", url=cluster.url(database))
+
+    assert (code, said["ok"], said["failed"]) == (1, False, failed)
+    assert said["why"] and "rmucheck" not in str(said["why"])
+
+
+def test_f32_check_heeds_what_a_newer_schema_says_of_old_code(cluster: Cluster, database: str) -> None:
+    cluster.sql("insert into schema_line values ('0003', '0003')", database)
+    cluster.sql("update alembic_version set version_num = '0003'", database)
+
+    code, said = last_line(APP, "check", url=cluster.url(database))
+
+    assert (code, said["failed"]) == (1, "schema.fit")
+    assert "needs code of 0003" in str(said["why"])
+
+
+def test_check_without_a_database_says_so(cluster: Cluster) -> None:
+    code, said = last_line(APP, "check", url=cluster.url("nowhere"))
+
+    assert (code, said["failed"]) == (1, "connect")
+
+
+def undo_ratings(cluster: Cluster, database: str) -> None:
+    """Take a database back to 0001."""
+    cluster.sql("drop table ratings", database)
+    cluster.sql("update alembic_version set version_num = '0001'", database)
+    cluster.sql("delete from schema_line where revision = '0002'", database)
+
+
+def rows(cluster: Cluster, database: str) -> dict[str, int]:
+    """Count the rows of every table."""
+    with psycopg.connect(cluster.url(database, "master")) as connection:
+        names = [t for (t,) in connection.execute("select tablename from pg_tables where schemaname = 'public'")]
+        return {t: connection.execute(f"select count(*) from {t}").fetchone()[0] for t in names}
+
+
+def source(module: str) -> str:
+    """Read a module of ours."""
+    return (APP / f"ratemyunit/{module}.py").read_text()
