@@ -68,6 +68,7 @@ class FakeMachine(Machine):
         self.fills_up = False
         self.available = 500 * MIB
         self.imds = True
+        self.role = "host"
         self.seen_up_at: dict[str, float] = {}
         self.on_flip: Callable[[], object] = lambda: None
         self.before: dict[str, Callable[[], object]] = {}
@@ -97,6 +98,9 @@ class FakeMachine(Machine):
 
     def booted(self) -> int:
         return 999_000
+
+    def drills(self) -> bool:
+        return self.role == "drill"
 
     def instance(self) -> str:
         if not self.imds:

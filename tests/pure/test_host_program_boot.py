@@ -154,3 +154,32 @@ def test_a_pointer_without_its_release_record_is_named(m: FakeMachine, cloud: Fa
 
     with pytest.raises(No, match="names v9, which has no release record"):
         boot(m, cloud)
+
+
+def test_a_drills_host_obeys_no_pointer_completes_no_hook_and_waits_to_be_told(
+    m: FakeMachine, cloud: FakeCloud
+) -> None:
+    point(cloud, "v1")
+    m.role = "drill"
+
+    steps = boot(m, cloud)
+
+    assert (m.map, served(m)) == ("none", None)
+    assert m.proxy
+    assert cloud.completed == []
+    assert not m.units
+    assert steps == []
+
+
+def test_a_drills_host_made_from_an_image_forgets_what_its_original_served(tmp_path: Path, cloud: FakeCloud) -> None:
+    original = FakeMachine(tmp_path, instance="i-original")
+    original.apps = {"sha256:v1": App("v1")}
+    point(cloud, "v1")
+    boot(original, cloud)
+    copy = FakeMachine(tmp_path, instance="i-copy")
+    copy.role = "drill"
+
+    boot(copy, cloud)
+
+    assert (copy.map, served(copy)) == ("none", None)
+    assert cloud.completed == ["i-original"]

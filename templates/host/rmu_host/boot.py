@@ -61,6 +61,8 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     start_proxy(m, live)
     if live.slot and record(m, live.slot):
         again(m, live, log)
+    elif m.drills():  # it obeys no pointer, belongs to no group, and waits to be told
+        return
     else:
         newborn(m, cloud, log)
     if m.read(f"{STATE}/hook") != instance:

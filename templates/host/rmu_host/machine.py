@@ -129,6 +129,13 @@ class Machine:
         token = self._imds("PUT", "api/token", {"X-aws-ec2-metadata-token-ttl-seconds": "60"})
         return self._imds("GET", f"meta-data/{key}", {"X-aws-ec2-metadata-token": token})
 
+    def drills(self) -> bool:
+        """Tell whether this host was made for a drill, by its tag.
+
+        Raises OSError where the metadata service does not tell: a guess could make it serve.
+        """
+        return self.metadata("tags/instance/rmu:role") == "drill"
+
     def _imds(self, method: str, path: str, headers: dict[str, str]) -> str:
         connection = http.client.HTTPConnection(IMDS, timeout=3)
         try:
