@@ -395,6 +395,7 @@ class ImageView(Frozen):
     schema_head: str = ""
     schema_oldest: str = ""
     schema_admits: str = ""
+    revisions: tuple[PendingMigration, ...] = Field(default=(), description="all that its tree has, oldest first")
 
 
 class World(Frozen):

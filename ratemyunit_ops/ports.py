@@ -516,6 +516,7 @@ class BuiltImage(Frozen):
     size: int
     schema_head: str
     schema_oldest: str
+    schema_admits: str = ""
     key: str
     built: bool
 

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import tomllib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -165,6 +165,7 @@ def find(cache: Path, key: str) -> BuiltImage | None:
         size=sum(part["size"] for part in parts),
         schema_head=labels["rmu.schema.head"],
         schema_oldest=labels["rmu.schema.oldest"],
+        schema_admits=labels["rmu.schema.admits"],
         key=key,
         built=False,
     )
@@ -197,28 +198,52 @@ def _files(app: Path) -> Iterator[Path]:
             yield path
 
 
-def _schema(app: Path) -> tuple[str, str]:
+def _schema(app: Path) -> dict[str, str]:
+    """Read what the image's labels tell of its schema, as arguments of its build."""
     for needed in ("Containerfile", "ratemyunit/schema.toml"):
         if not (app / needed).is_file():
             raise Mistyped(f"{app} is no app to build: it has no {needed}", next="cd into the checkout and try again")
     try:
         found = tomllib.loads((app / "ratemyunit/schema.toml").read_text())
-        return str(found["head"]), str(found["oldest"])
+        named = {f"SCHEMA_{name.upper()}": str(found[name]) for name in ("head", "oldest", "admits")}
     except (tomllib.TOMLDecodeError, KeyError) as why:
         raise Mistyped(
-            f"{app}/ratemyunit/schema.toml must name head and oldest ({why})",
+            f"{app}/ratemyunit/schema.toml must name head, oldest and admits ({why})",
             next="git diff app/ratemyunit/schema.toml",
         ) from why
+    return {**named, "SCHEMA_REVISIONS": _revisions(app)}
 
 
-def _build(app: Path, base: str, key: str, schema: tuple[str, str], on_line: OnLine) -> None:
+def _revisions(app: Path) -> str:
+    """List the tree's revisions as REVISION:PHASE:OLDEST_CODE, oldest first. Read as text: no code of theirs runs."""
+    listed = []
+    for path in sorted((app / "ratemyunit/migrations/versions").glob("*.py")):
+        names = _constants(path)
+        try:
+            listed.append(":".join(names[name] for name in ("revision", "phase", "oldest_code")))
+        except KeyError as why:
+            raise Mistyped(
+                f"{path} must name revision, phase and oldest_code as plain text ({why} is missing)",
+                next=f"git diff {path}",
+            ) from why
+    return ",".join(sorted(listed))
+
+
+def _constants(path: Path) -> dict[str, str]:
+    """Read the module's names that are plain text."""
+    nodes = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Assign)]
+    texts = [(n.targets[0], n.value.value) for n in nodes if isinstance(n.value, ast.Constant)]
+    return {t.id: v for t, v in texts if isinstance(t, ast.Name) and isinstance(v, str)}
+
+
+def _build(app: Path, base: str, key: str, schema: Mapping[str, str], on_line: OnLine) -> None:
     with tempfile.TemporaryDirectory(prefix="rmu-build-") as folder:
         pip = Path(folder) / "pip.conf"
         pip.touch(mode=0o600)  # an index URL may carry a password
         pip.write_text(index_settings(_pip_config()))
         secrets = [f"--secret=id=pip,src={pip}"]
         secrets += [f"--secret=id=ca,src={SYSTEM_CA}"] if SYSTEM_CA.is_file() else []
-        arguments = {"BASE": base, "TREE_KEY": key, "SCHEMA_HEAD": schema[0], "SCHEMA_OLDEST": schema[1]}
+        arguments = {"BASE": base, "TREE_KEY": key, **schema}
         argv = ["podman", "build", "--format=oci", "--network=host", "--timestamp=0", *_limits(), *secrets]
         argv += [f"--build-arg={name}={value}" for name, value in arguments.items()]
         argv += ["--tag", _local(key), "--file", str(app / "Containerfile"), str(app)]

@@ -17,7 +17,12 @@ from tests.contract.stand_in import StandIn, error
 
 OCI = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "sha256:" + "c" * 64
-LABELS = {"rmu.schema.head": "0007", "rmu.schema.oldest": "0005"}
+LABELS = {
+    "rmu.schema.head": "0007",
+    "rmu.schema.oldest": "0005",
+    "rmu.schema.admits": "0006",
+    "rmu.schema.revisions": "0006:expand:0005,0007:contract:0006",
+}
 
 
 class Blobs(BaseHTTPRequestHandler):
@@ -93,7 +98,11 @@ def test_an_image_is_found_by_its_version_with_its_labels(
 
     assert image is not None
     assert (image.digest, image.tags, image.active) == (digest, ("v1",), True)
-    assert (image.schema_head, image.schema_oldest) == ("0007", "0005")
+    assert (image.schema_head, image.schema_oldest, image.schema_admits) == ("0007", "0005", "0006")
+    assert [(r.revision, r.phase, r.oldest_code) for r in image.revisions] == [
+        ("0006", "expand", "0005"),
+        ("0007", "contract", "0006"),
+    ]
 
 
 def test_the_registrys_password_is_not_carried_to_where_it_redirects(

@@ -14,6 +14,7 @@ from ratemyunit_ops.outside import podman
 from ratemyunit_ops.outside.podman import Podman, Target, find, index_settings, tree_key
 
 BASE = "localhost/base:1"
+REVISION = 'import sqlalchemy\n\nrevision = "{}"\nphase = "{}"\noldest_code = "0001"\nraise SystemExit("it ran")\n'
 
 
 @pytest.fixture
@@ -24,7 +25,9 @@ def app(tmp_path: Path) -> Path:
         "Containerfile": "FROM x\n",
         "requirements.txt": "fastapi==1\n",
         "ratemyunit/api.py": "a = 1\n",
-        "ratemyunit/schema.toml": 'head = "0002"\noldest = "0001"\n',
+        "ratemyunit/schema.toml": 'head = "0002"\noldest = "0001"\nadmits = "0001"\n',
+        "ratemyunit/migrations/versions/0001_first.py": REVISION.format("0001", "expand"),
+        "ratemyunit/migrations/versions/0002_second.py": REVISION.format("0002", "contract"),
     }.items():
         (made / name).parent.mkdir(parents=True, exist_ok=True)
         (made / name).write_text(body)
@@ -33,7 +36,7 @@ def app(tmp_path: Path) -> Path:
 
 def keep(cache: Path, key: str, *, head: str = "0002", layer: bytes = b"layer") -> str:
     """Keep an image in an OCI layout as podman does; answer its digest."""
-    config = {"config": {"Labels": {"rmu.schema.head": head, "rmu.schema.oldest": "0001"}}}
+    config = {"config": {"Labels": {"rmu.schema.head": head, "rmu.schema.oldest": "0001", "rmu.schema.admits": "0001"}}}
     parts = [_blob(cache, json.dumps(config).encode()), _blob(cache, layer)]
     manifest = {"config": parts[0], "layers": parts[1:]}
     entry = _blob(cache, json.dumps(manifest).encode())
@@ -149,7 +152,7 @@ def test_a_folder_that_is_no_app_is_named(tmp_path: Path) -> None:
 def test_a_broken_schema_file_is_named(app: Path, tmp_path: Path, body: str) -> None:
     (app / "ratemyunit/schema.toml").write_text(body)
 
-    with pytest.raises(Mistyped, match=r"schema\.toml must name head and oldest"):
+    with pytest.raises(Mistyped, match=r"schema\.toml must name head, oldest and admits"):
         Podman(base=BASE, cache=tmp_path, target=_no_target).build(app, on_line=_fail)
 
 
@@ -209,3 +212,25 @@ def _no_target() -> Target:
 
 def _fail(line: str) -> None:
     raise AssertionError(f"nothing should run, but it said: {line}")
+
+
+def test_a_build_is_told_every_revision_and_runs_none_of_them(app: Path) -> None:
+    assert podman._schema(app) == {
+        "SCHEMA_HEAD": "0002",
+        "SCHEMA_OLDEST": "0001",
+        "SCHEMA_ADMITS": "0001",
+        "SCHEMA_REVISIONS": "0001:expand:0001,0002:contract:0001",
+    }
+
+
+def test_a_revision_without_its_phase_is_named(app: Path) -> None:
+    (app / "ratemyunit/migrations/versions/0003_third.py").write_text('revision = "0003"\noldest_code = "0001"\n')
+
+    with pytest.raises(Mistyped, match=r"0003_third\.py must name revision, phase and oldest_code .*'phase'"):
+        podman._schema(app)
+
+
+def test_the_products_own_revisions_are_read() -> None:
+    labels = podman._schema(Path(__file__).parents[2] / "app")
+
+    assert labels["SCHEMA_REVISIONS"].startswith("0001:expand:0001,0002:expand:0001")

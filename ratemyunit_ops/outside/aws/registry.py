@@ -9,7 +9,7 @@ import urllib.request
 from typing import Any, Literal
 
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.model import ImageView
+from ratemyunit_ops.model import ImageView, PendingMigration
 from ratemyunit_ops.outside.aws.session import Account, Said
 
 Detail = dict[str, Any]
@@ -45,6 +45,8 @@ class EcrRegistry:
             update={
                 "schema_head": labels.get("rmu.schema.head", ""),
                 "schema_oldest": labels.get("rmu.schema.oldest", ""),
+                "schema_admits": labels.get("rmu.schema.admits", ""),
+                "revisions": _revisions(labels.get("rmu.schema.revisions", "")),
             }
         )
 
@@ -162,6 +164,13 @@ def _counted(status: Detail | None, findings: Detail | None) -> Scan:
         return INCONCLUSIVE
     critical = int((findings.get("findingSeverityCounts") or {}).get("CRITICAL", 0))
     return ("critical", critical) if critical else ("clean", 0)
+
+
+def _revisions(label: str) -> tuple[PendingMigration, ...]:
+    """Read REVISION:PHASE:OLDEST_CODE, separated by commas, as the build writes it."""
+    parts = [word.split(":") for word in label.split(",") if word]
+    named = [dict(zip(("revision", "phase", "oldest_code"), part, strict=True)) for part in parts]
+    return tuple(PendingMigration.model_validate(n) for n in named)
 
 
 def _media_type(manifest: str) -> str:
