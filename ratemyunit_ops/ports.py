@@ -119,8 +119,8 @@ class Fleet(Protocol):
         """Wait until release and digest answer ready three times in a row. Raises Failed with every probe's reason."""
         ...
 
-    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
-        """Send traffic to a release (None: to nothing) and prove it on each host."""
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool, let_go: bool = False) -> Facts:
+        """Send traffic to a release (None: to nothing) and prove it on each host; `let_go` then ends a hold."""
         ...
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:

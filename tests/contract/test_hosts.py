@@ -196,8 +196,8 @@ def test_the_survey_tells_what_each_host_holds(fleet: SsmFleet, played: Played) 
 def test_a_hold_is_one_command_its_end_another_and_both_are_changes(
     fleet: SsmFleet, played: Played, aws: StandIn
 ) -> None:
-    played.all_say(held=True, calm=True)
-    played.says[played.ids[0]] = {**played.says[played.ids[0]], "calm": False}
+    played.all_say(held=True, left_s=24.0, calm=True)
+    played.says[played.ids[0]] = {**played.says[played.ids[0]], "calm": False, "left_s": 23.5}
 
     held, gone = fleet.hold(at_most=timedelta(seconds=25)), fleet.let_go()
 
@@ -205,7 +205,35 @@ def test_a_hold_is_one_command_its_end_another_and_both_are_changes(
     assert (first["on"], first["at_most_s"], second["on"]) == (True, 25.0, False)
     assert first["fence"] == second["fence"] == FENCE.model_dump()
     assert aws.counts["SendCommand"] == held["commands"] + gone["commands"] == 2
-    assert held["calm"] is False  # one host cut something short
+    assert (held["calm"], held["left_s"]) == (False, 23.5)  # of one host, but that is enough
+
+
+def test_who_held_requests_asks_no_host_while_they_are_held(
+    fleet: SsmFleet, played: Played, aws: StandIn, clock: FakeClock
+) -> None:
+    played.all_say(held=True, holding=False, left_s=20.0, calm=True)
+    fleet.hold(at_most=timedelta(seconds=20))
+    asked = aws.counts["SendCommand"]
+
+    assert fleet.holding()
+
+    assert aws.counts["SendCommand"] == asked
+    clock.sleep(21)
+    assert not fleet.holding()
+    assert aws.counts["SendCommand"] == asked + 1
+
+
+def test_who_serves_may_let_go_in_the_same_command(fleet: SsmFleet, played: Played, aws: StandIn) -> None:
+    played.all_say(held=True, holding=False, left_s=20.0, calm=True)
+    fleet.hold(at_most=timedelta(seconds=20))
+
+    fleet.serve(V2, backup=None, probe=False, let_go=True)
+    asked = aws.counts["SendCommand"]
+
+    assert played.requests[played.ids[0]][-1]["let_go"] is True
+    assert fleet.let_go()["commands"] == 0
+    assert aws.counts["SendCommand"] == asked
+    assert not fleet.holding()
 
 
 def test_requests_are_held_only_where_every_host_holds_them(fleet: SsmFleet, played: Played) -> None:

@@ -113,6 +113,8 @@ class Memory:
     run: str = "look"
     ready: dict[tuple[ReleaseRef, str], tuple[float, Facts]] = field(default_factory=dict)
     probe_began: float | None = None
+    held_until: float | None = None
+    """By the monotonic clock; 0 once requests were let go, None where this process does not know."""
 
 
 @dataclass(frozen=True)
@@ -243,13 +245,15 @@ class SsmFleet:
         answers = self._look(Question("ready", body, extra=deadline))
         return facts_of(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
 
-    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool) -> Facts:
-        """Send traffic to a release (None: to nothing) and prove it on each host."""
-        body: Answer = {"release": _dump(ref), "backup": _dump(backup), "probe": None}
+    def serve(self, ref: ReleaseRef | None, *, backup: ReleaseRef | None, probe: bool, let_go: bool = False) -> Facts:
+        """Send traffic to a release (None: to nothing) and prove it on each host, which then may end its hold."""
+        body: Answer = {"release": _dump(ref), "backup": _dump(backup), "probe": None, "let_go": let_go}
         if probe:
             body["probe"] = {"url": self.places.all()["front_door"], "seconds": self.probe_for.total_seconds()}
         answers = self._change(Question("serve", body))
         self.hosts.memory.probe_began = self.hosts.clock.monotonic() if probe else None
+        if let_go:
+            self.hosts.memory.held_until = 0.0
         return facts_of(answers, flip_ms=max(a.get("flip_ms", 0) for a in answers.values()))
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:
@@ -279,15 +283,24 @@ class SsmFleet:
 
     def hold(self, *, at_most: timedelta) -> Facts:
         """Let requests wait at the proxy of every host, once what was on its way has its answer."""
+        asked = self.hosts.clock.monotonic()
         answers = self._change(Question("hold", {"on": True, "at_most_s": at_most.total_seconds()}))
-        return facts_of(answers, calm=all(a.get("calm") for a in answers.values()))
+        left_s = min(a["left_s"] for a in answers.values())
+        self.hosts.memory.held_until = asked + left_s
+        return facts_of(answers, left_s=left_s, calm=all(a["calm"] for a in answers.values()))
 
     def let_go(self) -> Facts:
-        """Let waiting requests go on to what serves."""
-        return facts_of(self._change(Question("hold", {"on": False})))
+        """Let waiting requests go on to what serves; the command that served may have done so."""
+        if self.hosts.memory.held_until == 0:
+            return {"commands": 0, "seen_by": "serve"}
+        answers = self._change(Question("hold", {"on": False}))
+        self.hosts.memory.held_until = 0.0
+        return facts_of(answers)
 
     def holding(self) -> bool:
-        """Tell whether every host holds requests."""
+        """Tell whether every host holds requests; while a hold of this process lasts, no host need be asked."""
+        if self.hosts.clock.monotonic() < (self.hosts.memory.held_until or 0):
+            return True
         return all(a["holding"] for a in self._look(Question("survey")).values())
 
     def _change(self, question: Question) -> Answers:

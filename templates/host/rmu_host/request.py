@@ -102,7 +102,8 @@ class Host:
         mine = (int(wanted["generation"]), int(wanted["sequence"]))
         if seen and mine < (seen["generation"], seen["sequence"]):
             raise refused("stale_fence", f"run {seen['run']} has acted here since, with a newer lease")
-        marker = f"{STATE}/done/{request['run']}-{mine[1]}.json"
+        # By verb, too: one event may ask for several, as the fence of a database asks for a hold first.
+        marker = f"{STATE}/done/{request['run']}-{mine[1]}-{request['verb']}.json"
         before = self.m.read_json(marker)
         if before and before["generation"] == mine[0]:
             answer: Answer = {**before["answer"], "already": True}
