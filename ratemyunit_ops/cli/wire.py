@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Corner, Fleet, Infra, OneOff, Outside
+from ratemyunit_ops.ports import Builder, Corner, Infra, OneOff, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -153,7 +153,7 @@ def compose(settings: Settings) -> Outside:
     return Outside(
         clock=clock,
         ledger=DynamoLedger(account, name, clock),
-        fleet=cast(Fleet, SsmFleet(hosts, places, probe_for=PROBE_FOR)),
+        fleet=SsmFleet(hosts, places, probe_for=PROBE_FOR),
         group=AutoScalingGroup(account, f"{name}-hosts", shell),
         oneoff=cast(OneOff, SsmOneOff(hosts)),
         shell=shell,
