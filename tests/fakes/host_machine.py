@@ -35,6 +35,7 @@ class App:
     schema_head: str = "0002"
     tells_database: bool = True
     migrates: dict[str, Any] = field(default_factory=lambda: {"head_before": "0001", "head": "0002", "ran": ["0002"]})
+    works: dict[str, Any] | None = field(default_factory=lambda: {"ok": True, "reads": 8, "writes": 11})
 
 
 @dataclass
@@ -232,9 +233,17 @@ class FakeMachine(Machine):
             digest = next(a for a in argv if "@" in a).split("@")[1]
             if digest in self.broken:
                 return Ran(1, "half a migration\n", "lock timeout")
-            said = self.apps[digest].migrates
-            return Ran(0, "upgrading\n" + json.dumps({"head": said["head_before"]} if "--current" in argv else said))
+            return self.one_off(self.apps[digest], argv[argv.index(f"{IMAGE}@{digest}") + 1 :])
         return Ran(0, "")
+
+    def one_off(self, app: App, words: list[str]) -> Ran:
+        if words == ["check"]:
+            return Ran(2, "", "usage: app") if app.works is None else Ran(1 - app.works["ok"], json.dumps(app.works))
+        if "error" in app.migrates:
+            return Ran(1, "trying\n" + json.dumps(app.migrates))
+        before = app.migrates["head_before"]
+        said = {"--current": {"head": before}, "--pending": {"current": before, "head": app.schema_head, "pending": []}}
+        return Ran(0, "upgrading\n" + json.dumps(said.get(words[-1], app.migrates)))
 
     def _journalctl(self, argv: list[str]) -> Ran:
         return Ran(0, "starting\nno database\n")

@@ -426,7 +426,7 @@ def test_f10_a_slot_is_stopped_only_when_nobody_talks_to_it(ask: Caller, m: Fake
 def test_migrations_run_as_their_own_role_and_leave_no_credentials(ask: Caller, m: FakeMachine) -> None:
     ask.prepare("v1")
     seen: list[str] = []
-    m.before["podman run"] = lambda: seen.append(m.read("/run/rmu/rmu-migrate-r-1.env") or "")
+    m.before["podman run"] = lambda: seen.extend(f.read_text() for f in m.path("/run/rmu").glob("rmu-migrate-*.env"))
 
     answer = ask("migrate", release=ref("v1"))
 
@@ -452,6 +452,83 @@ def test_failed_migrations_show_what_they_said(ask: Caller, m: FakeMachine) -> N
 
     assert (answer["outcome"], answer["why"]) == ("failed", "migrate_failed")
     assert answer["log"] == ["half a migration", "lock timeout"]
+
+
+def test_f33_the_old_release_is_tried_on_the_new_schema_in_the_same_request(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+    ask.prepare("v2")
+    m.apps["sha256:v1"].works = {"ok": False, "reads": 1, "writes": 0, "failed": "units.store", "why": "no column"}
+    seen: list[str] = []
+    m.before["podman run"] = lambda: seen.extend(f.read_text() for f in m.path("/run/rmu").glob("rmu-check-*.env"))
+
+    answer = ask("migrate", release=ref("v2"), old=ref("v1"))
+
+    assert (answer["outcome"], answer["head"], answer["ran"]) == ("changed", "0002", ["0002"])
+    assert answer["old_works"] == m.apps["sha256:v1"].works
+    assert "postgresql://rmu_app:app%2Fpw@" in seen[0] and "RELEASE_VERSION=v1" in seen[0]
+    assert not list(m.path("/run/rmu").glob("*.env"))
+
+
+def test_an_old_image_without_the_role_check_proves_nothing(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+    ask.prepare("v2")
+    m.apps["sha256:v1"].works = None
+
+    answer = ask("migrate", release=ref("v2"), old=ref("v1"))
+
+    assert answer["old_works"] == {"ok": None, "why": "the image of v1 has no role check"}
+
+
+def test_contract_revisions_run_only_when_the_request_says_so(ask: Caller, m: FakeMachine) -> None:
+    ask.prepare("v1")
+
+    ask("migrate", release=ref("v1"), phase="expand")
+    ask("migrate", release=ref("v1"), phase="contract", sequence=3)
+
+    assert [run[run.index("migrate") :] for run in m.runs if "migrate" in run] == [
+        ["migrate"],
+        ["migrate", "--contract"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("error", "outcome"), [("lock_timeout", "failed"), ("too_slow", "failed"), ("contract_first", "refused")]
+)
+def test_what_stopped_a_migration_is_passed_on_with_who_is_in_the_way(
+    ask: Caller, m: FakeMachine, error: str, outcome: str
+) -> None:
+    ask.prepare("v1")
+    blocker = {"pid": 7, "state": "idle in transaction", "seconds": 83, "query": "update units set a = ?"}
+    m.apps["sha256:v1"].migrates = {"error": error, "why": "it says why", "blockers": [blocker]}
+
+    answer = ask("migrate", release=ref("v1"))
+
+    assert (answer["outcome"], answer["why"]) == (outcome, error)
+    assert answer["detail"] == "migrations of v1: it says why"
+    assert answer["blockers"] == [blocker]
+
+
+def test_what_is_pending_and_whether_a_release_works_are_looks(ask: Caller, m: FakeMachine) -> None:
+    ask.prepare("v1")
+
+    pending = ask("migrate", release=ref("v1"), look="pending", fence=None)
+    checked = ask("migrate", release=ref("v1"), look="check", fence=None)
+
+    assert (pending["outcome"], pending["current"], pending["pending"]) == ("ok", "0001", [])
+    assert (checked["outcome"], checked["works"]["ok"]) == ("ok", True)
+
+
+def test_a_guest_migrates_a_database_of_its_own_and_needs_no_slot(ask: Caller, m: FakeMachine) -> None:
+    ask.live("v1")
+    copy = {"identifier": "copy", "address": "copy.example", "port": 5432}
+    seen: list[str] = []
+    m.before["podman run"] = lambda: seen.extend(f.read_text() for f in m.path("/run/rmu").glob("*.env"))
+
+    answer = ask("migrate", release=ref("v2"), guest=release("v2"), database=copy, old=ref("v1"))
+
+    assert (answer["outcome"], answer["old_works"]["ok"], answer["new_works"]["ok"]) == ("changed", True, True)
+    assert len(seen) == 3 and all("@copy.example:5432/" in env and "DATABASE_ID=copy" in env for env in seen)
+    assert m.read_json(f"{STATE}/slots/green.json") is None
 
 
 def test_a_slot_gets_todays_credentials_in_a_private_file(m: FakeMachine, cloud: FakeCloud, ask: Caller) -> None:

@@ -17,10 +17,12 @@ ROLES = ("ops", "migrate", "app")
 
 # Ops closes the others' doors (fence) and ends their sessions; what they own it inherits, to salvage by.
 # PostgreSQL 16 and later let a role alter another only where it holds ADMIN on it.
+# A migration that waits for a lock names who holds it, and what that session does.
 SQL = """\
 grant rmu_migrate to current_user;
 grant rmu_app, rmu_migrate to rmu_ops with admin option;
 grant pg_signal_backend to rmu_ops;
+grant pg_read_all_stats to rmu_migrate;
 alter schema public owner to rmu_migrate;
 alter database {database} owner to rmu_migrate;
 revoke all on database {database} from public;
