@@ -21,6 +21,7 @@ NEEDS = {
     "ip": "iproute2",
     "mkfs.ext4": "e2fsprogs",
     "mmdebstrap": "mmdebstrap",
+    "nft": "nftables",
     "nsenter": "util-linux",
     "systemd-nspawn": "systemd-container",
 }

@@ -484,3 +484,112 @@ def test_a_later_version_of_a_template_launches_too(gate: Gate, subnet: str) -> 
     types = {one["InstanceType"] for one in asg.describe_auto_scaling_instances()["AutoScalingInstances"]}
 
     assert "t3.small" in types
+
+
+def group_of(gate: Gate, subnet: str, name: str) -> str:
+    ec2 = gate.client("ec2")
+    vpc = ec2.describe_subnets(SubnetIds=[subnet])["Subnets"][0]["VpcId"]
+    group = str(ec2.create_security_group(GroupName=name, Description=name, VpcId=vpc)["GroupId"])
+    everything = [{"IpProtocol": "-1", "IpRanges": [{"CidrIp": "0.0.0.0/0"}]}]
+    ec2.revoke_security_group_egress(GroupId=group, IpPermissions=everything)
+    return group
+
+
+def test_an_instance_run_from_a_template_is_launched_once_for_a_token_and_by_the_whole_template(
+    gate: Gate, subnet: str
+) -> None:
+    ec2, iam = gate.client("ec2"), gate.client("iam")
+    iam.create_instance_profile(InstanceProfileName="of-a-template")
+    group, own = group_of(gate, subnet, "template"), group_of(gate, subnet, "own")
+    template = ec2.create_launch_template(
+        LaunchTemplateName="corner",
+        LaunchTemplateData={
+            "ImageId": "ami-12345678",
+            "UserData": base64.b64encode(b"#!/bin/sh\ntrue\n").decode(),
+            "IamInstanceProfile": {"Name": "of-a-template"},
+            "NetworkInterfaces": [{"DeviceIndex": 0, "Groups": [group]}],
+        },
+    )["LaunchTemplate"]["LaunchTemplateId"]
+    asked = {
+        "LaunchTemplate": {"LaunchTemplateId": template, "Version": "$Default"},
+        "MinCount": 1,
+        "MaxCount": 1,
+        "ClientToken": "r-1",
+        "NetworkInterfaces": [{"DeviceIndex": 0, "SubnetId": subnet, "Groups": [own]}],
+        "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "rmu:role", "Value": "drill"}]}],
+    }
+
+    first, second = (ec2.run_instances(**asked)["Instances"][0]["InstanceId"] for _ in range(2))
+
+    row = next(i for i in gate.call("/twin/wanted")["instances"] if i["id"] == first)
+    assert first == second
+    assert base64.b64decode(row["user_data"]) == b"#!/bin/sh\ntrue\n"
+    assert row["profile"].endswith("/of-a-template")
+    assert row["tags"]["rmu:role"] == "drill"
+
+
+def test_a_wall_lets_through_what_the_groups_say_and_nothing_else(gate: Gate, subnet: str) -> None:
+    ec2 = gate.client("ec2")
+    here, there = group_of(gate, subnet, "here"), group_of(gate, subnet, "there")
+    hole = [{"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "UserIdGroupPairs": [{"GroupId": there}]}]
+    ec2.authorize_security_group_egress(GroupId=here, IpPermissions=hole)
+    ec2.authorize_security_group_ingress(
+        GroupId=there,
+        IpPermissions=[{"IpProtocol": "tcp", "FromPort": 80, "ToPort": 90, "IpRanges": [{"CidrIp": "10.0.0.0/8"}]}],
+    )
+    inside = [
+        ec2.run_instances(ImageId="ami-12345678", MinCount=1, MaxCount=1, SubnetId=subnet, SecurityGroupIds=[group])[
+            "Instances"
+        ][0]
+        for group in (here, there)
+    ]
+
+    walls = {wall["address"]: wall for wall in gate.call("/twin/wanted")["walls"]}
+
+    near, far = (one["PrivateIpAddress"] for one in inside)
+    assert (walls[near]["in"], walls[near]["out"]) == ([], [[far, 5432, 5432]])
+    assert (walls[far]["in"], walls[far]["out"]) == ([["10.0.0.0/8", 80, 90]], [])
+
+
+def test_an_image_policy_that_runs_makes_an_image_that_is_there_once_its_disk_is(gate: Gate, subnet: str) -> None:
+    ec2, dlm = gate.client("ec2"), gate.client("dlm")
+    tags = [{"Key": "Name", "Value": "rmu-x-host"}, {"Key": "rmu:env", "Value": "x"}]
+    host = ec2.run_instances(
+        ImageId="ami-12345678",
+        MinCount=1,
+        MaxCount=1,
+        SubnetId=subnet,
+        TagSpecifications=[{"ResourceType": "instance", "Tags": tags}],
+    )["Instances"][0]["InstanceId"]
+    policy = dlm.create_lifecycle_policy(
+        ExecutionRoleArn="arn:aws:iam::123456789012:role/x",
+        Description="x",
+        State="ENABLED",
+        PolicyDetails={
+            "PolicyType": "IMAGE_MANAGEMENT",
+            "ResourceTypes": ["INSTANCE"],
+            "TargetTags": [{"Key": "Name", "Value": "rmu-x-host"}],
+            "Schedules": [
+                {
+                    "Name": "daily",
+                    "CopyTags": True,
+                    "TagsToAdd": [{"Key": "rmu:image", "Value": "daily"}],
+                    "CreateRule": {"Interval": 24, "IntervalUnit": "HOURS", "Times": ["16:30"]},
+                    "RetainRule": {"Count": 7},
+                }
+            ],
+        },
+    )["PolicyId"]
+
+    (image,) = gate.call("/twin/run-image-policies", {})
+
+    def state() -> dict[str, Any]:
+        return dict(ec2.describe_images(ImageIds=[image], Owners=["self"])["Images"][0])
+
+    assert state()["State"] == "pending"
+    assert gate.call("/twin/wanted")["images"] == {image: host}
+    gate.seen(images=[image])
+    assert state()["State"] == "available"
+    assert {"Key": "rmu:image", "Value": "daily"} in state()["Tags"]
+    assert {"Key": "rmu:env", "Value": "x"} in state()["Tags"]
+    dlm.delete_lifecycle_policy(PolicyId=policy)

@@ -1,4 +1,7 @@
-"""Data Lifecycle Manager, which moto lacks whole: policies are kept, as asked, under their ids."""
+"""Data Lifecycle Manager, which moto lacks whole: policies are kept, as asked, under their ids, and can be made to run.
+
+A policy that runs makes an image of every instance it means; the keeper copies the disk, and only then is it available.
+"""
 
 import json
 from collections.abc import Iterable
@@ -6,12 +9,15 @@ from datetime import UTC, datetime
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from moto.ec2.models import ec2_backends
 from moto.moto_api._internal import mock_random
 
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 
 POLICIES: dict[str, dict[str, Any]] = {}
+PENDING: dict[str, str] = {}
+"""Image -> the instance whose disk it will be a copy of."""
 
 
 def is_asked(environ: dict[str, Any]) -> bool:
@@ -37,6 +43,48 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     elif method == "DELETE":
         del POLICIES[rest]
     return reply(start_response, {"Policy": POLICIES[rest]} if method == "GET" else {})
+
+
+def run() -> list[str]:
+    """Run every enabled image policy now, as its schedule would; answer the images that are being made."""
+    made = []
+    for policy in [one for one in POLICIES.values() if one["State"] == "ENABLED"]:
+        region, details = policy["PolicyArn"].split(":")[3], policy["PolicyDetails"]
+        if details["PolicyType"] != "IMAGE_MANAGEMENT":
+            continue
+        wanted = {(tag["Key"], tag["Value"]) for tag in details["TargetTags"]}
+        for one in list(ec2_backends[ACCOUNT][region].all_instances()):
+            tags = {(tag["key"], tag["value"]) for tag in one.get_tags()}
+            if tags & wanted and one.state == "running":
+                made += [_image(one, policy["PolicyId"], schedule) for schedule in details["Schedules"]]
+    return made
+
+
+def wanted() -> dict[str, str]:
+    """Answer the images whose disks have to be copied, each with its instance."""
+    return dict(PENDING)
+
+
+def taken(images: list[str]) -> None:
+    """Let images be available: their disks are there."""
+    for id in images:
+        PENDING.pop(id, None)
+        for backend in list(ec2_backends[ACCOUNT].values()):
+            if id in backend.amis:
+                backend.amis[id].state = "available"
+
+
+def _image(instance: Any, policy: str, schedule: dict[str, Any]) -> str:
+    own = [{"Key": tag["key"], "Value": tag["value"]} for tag in instance.get_tags()] if schedule["CopyTags"] else []
+    more = schedule.get("TagsToAdd", [])
+    tags = [tag for tag in [*own, *more] if not tag["Key"].startswith("aws:")]
+    name = f"{policy}_{instance.id}_{_now()}"
+    made = instance.ec2_backend.create_image(
+        instance.id, name, "made by DLM", [{"ResourceType": "image", "Tags": tags}]
+    )
+    made.state = "pending"
+    PENDING[made.id] = instance.id
+    return str(made.id)
 
 
 def _create(region: str, asked: dict[str, Any]) -> str:

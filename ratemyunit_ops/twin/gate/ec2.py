@@ -1,4 +1,5 @@
-"""EC2's small holes: reboots are counted for the keeper, Instance Connect endpoints are kept."""
+"""EC2's small holes: reboots are counted for the keeper, a template is obeyed whole and a client token once,
+Instance Connect endpoints are kept."""
 
 from typing import Any
 
@@ -21,8 +22,32 @@ def reboot(self: Instance) -> None:
     self.reboots = getattr(self, "reboots", 0) + 1  # type: ignore[attr-defined]
 
 
+_run_instances = EC2Response.run_instances
+
+
+@mend(EC2Response)
+def run_instances(self: Any) -> ActionResult:
+    """Launch as moto does, but by the whole template, and only once for a client token."""
+    token = self._get_param("ClientToken")
+    reservations = list(self.ec2_backend.reservations.values())
+    known = next((r for r in reservations if token and any(i.client_token == token for i in r.instances)), None)
+    if known is not None:
+        return ActionResult(known)
+    answer: Any = _run_instances(self)
+    asked = self._get_param("LaunchTemplate", {})
+    if asked:
+        template = self.ec2_backend._get_template_from_args(asked)
+        for instance in answer.result.instances:
+            dress(instance, template.data)
+    return answer
+
+
 def dress(instance: Instance, template: dict[str, Any]) -> None:
-    """Give a launched instance what moto forgets of its template: profile and metadata options."""
+    """Give a launched instance what moto forgets of its template: groups, profile and metadata options."""
+    if not any(nic.group_set for nic in instance.nics.values()):
+        named = [id for nic in template.get("NetworkInterfaces") or [] for id in nic.get("Groups") or []]
+        groups = [instance.ec2_backend.get_security_group_from_id(id) for id in named]
+        instance.security_groups = [group for group in groups if group is not None] or instance.security_groups
     profile = template.get("IamInstanceProfile") or {}
     if profile:
         instance.ec2_backend.associate_iam_instance_profile(

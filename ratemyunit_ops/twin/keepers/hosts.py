@@ -1,6 +1,7 @@
 """The EC2 keeper: every running instance of the record is a machine, every other one is none."""
 
 import base64
+from pathlib import Path
 from typing import Any
 
 from ratemyunit_ops.twin import imds
@@ -38,6 +39,8 @@ class Hosts:
                 self.record.seen(machines={row["id"]: state})
         for orphan in there.values():
             self._destroy(orphan)
+        for image, instance in wanted["images"].items():
+            self._take(image, instance)
 
     def _make_so(self, row: dict[str, Any], machine: Machine | None) -> str:
         id = row["id"]
@@ -61,6 +64,14 @@ class Hosts:
         # A machine that died is not started again: on AWS too it is the group that replaces it.
         return "running" if machine.running() else "gone"
 
+    def _take(self, image: str, instance: str) -> None:
+        """Copy a running machine's disk, as an image made without a reboot is one."""
+        file = image_file(self.site, image)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Machine(self.site, instance).image(file)
+        self.record.seen(images=[image])
+        say(f"hosts: {image} is an image of {instance}")
+
     def _start(self, row: dict[str, Any]) -> None:
         facts = imds.Facts(
             instance_id=row["id"],
@@ -77,7 +88,10 @@ class Hosts:
             hop_limit=row["hop_limit"],
         )
         imds.describe(self.site, row["address"], facts)
-        Machine(self.site, row["id"]).start(row["address"], memory_bytes=memory_of(row["type"]))
+        image = image_file(self.site, row["image"])
+        Machine(self.site, row["id"]).start(
+            row["address"], memory_bytes=memory_of(row["type"]), image=image if image.exists() else None
+        )
         say(f"hosts: {row['id']} boots at {row['address']}")
 
     def _destroy(self, machine: Machine) -> None:
@@ -85,6 +99,11 @@ class Hosts:
             imds.forget(self.site, machine.ip)
         machine.destroy()
         say(f"hosts: {machine.name} is gone")
+
+
+def image_file(site: Site, image: str) -> Path:
+    """Name the file that an image's disk lies in; an image that was not made here has none and boots the base."""
+    return site.state_dir / "images" / f"{image}.img"
 
 
 def _role(profile: str) -> imds.Role | None:
