@@ -12,7 +12,7 @@ EVERY_S = 0.2
 LONGEST = 200
 
 # A prepared transaction has pid 0 and no session; what another role's session does is shown to members of
-# pg_read_all_stats only.
+# pg_monitor only.
 HOLDERS = text(
     """
     select b.pid, coalesce(a.state, 'unknown') as state, coalesce(a.query, '') as query,

@@ -87,7 +87,7 @@ def cluster() -> Iterator[Cluster]:
     try:
         for role in ("rmu_migrate", "rmu_app"):
             made.sql(f"create role {role} login password '{role}'")
-        made.sql("grant pg_read_all_stats to rmu_migrate")
+        made.sql("grant pg_monitor to rmu_migrate")
         yield made
     finally:
         subprocess.run([*control, "-m", "immediate", "stop"], **run)

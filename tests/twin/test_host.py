@@ -291,9 +291,9 @@ systemd-run --quiet --collect --unit=test-database -p User=postgres $bin/postgre
     -c ssl=on -c ssl_cert_file=/tmp/pg/cert.pem -c ssl_key_file=/tmp/pg/key.pem
 until as $bin/pg_isready -q -h /tmp/pg -p 5499; do sleep 0.1; done
 as psql -q -h /tmp/pg -p 5499 postgres <<'SQL'
--- As RDS makes its master: no superuser, and pg_signal_backend to give away.
+-- As RDS makes its master: no superuser, and two roles to give away.
 create role rmu_master login createrole createdb password 'pw-db-master_password';
-grant pg_signal_backend to rmu_master with admin option;
+grant pg_signal_backend, pg_monitor to rmu_master with admin option;
 create database ratemyunit owner rmu_master;
 SQL
 grep -q db.example /etc/hosts || echo '127.0.0.1 db.example' >> /etc/hosts

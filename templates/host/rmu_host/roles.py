@@ -22,7 +22,7 @@ SQL = """\
 grant rmu_migrate to current_user;
 grant rmu_app, rmu_migrate to rmu_ops with admin option;
 grant pg_signal_backend to rmu_ops;
-grant pg_read_all_stats to rmu_migrate;
+grant pg_monitor to rmu_migrate;
 alter schema public owner to rmu_migrate;
 alter database {database} owner to rmu_migrate;
 revoke all on database {database} from public;
