@@ -31,7 +31,10 @@ _PACKAGES = (
     *("ca-certificates", "curl", "podman", "crun", "haproxy", "redis-server", "nftables"),
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
 )
-_OF_REQUESTS = frozenset({"request", "serve", "releases", "oneoff", "roles", "survey", "probe", "hold", "proxy"})
+_OF_BOOT = frozenset(
+    {"__init__", "main", "answers", "boot", "cloud", "log", "machine", "ready", "slots", "state", "traffic", "units"}
+)
+"""All that user data has room for."""
 _CARRIED = ("haproxy.cfg", "hold.lua")
 """Files a request brings along, for a host whose HAProxy is older than its caller."""
 
@@ -67,7 +70,7 @@ def host_program(*, boot_only: bool = False) -> bytes:
     What only a request needs is left out for the boot: user data is small, and every request brings the whole program.
     """
     package = shipped("templates") / "host" / "rmu_host"
-    names = [f for f in package.glob("*.py") if not (boot_only and f.stem in _OF_REQUESTS)]
+    names = [f for f in package.glob("*.py") if f.stem in _OF_BOOT or not boot_only]
     sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names}
     if not boot_only:
         # How many proxies stand in front, the host knows.
