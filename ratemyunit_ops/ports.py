@@ -534,11 +534,15 @@ class Builder(Protocol):
 
 
 class Statement(Frozen):
-    """One SQL statement of a migration: its text, the line it comes from, and PostgreSQL's own parse of it."""
+    """One SQL statement of a migration: its text, its line, and PostgreSQL's own parse of it.
+
+    `framing` marks the begin and commit that the migration tool puts around a revision by itself.
+    """
 
     sql: str
     line: int
     tree: dict[str, Any]
+    framing: bool = False
 
 
 class MigrationText(Frozen):

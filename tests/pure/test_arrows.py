@@ -44,6 +44,8 @@ LIBRARIES: dict[str, set[str]] = {
     "boto3": {"outside.aws", "twin"},
     "botocore": {"outside.aws", "twin"},
     "paramiko": {"outside", "twin"},
+    "alembic": {"outside"},
+    "pgparse": {"outside"},
     "python_terraform": {"outside"},
     "subprocess": {"outside", "twin"},
     "socket": {"outside", "twin"},

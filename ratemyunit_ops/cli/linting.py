@@ -1,0 +1,124 @@
+"""What `rmu migrate lint` does: find the files, have them read, judge them, show what was found."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import typer
+
+from ratemyunit_ops import settings as settings_file
+from ratemyunit_ops.cli.wire import Wired, wire
+from ratemyunit_ops.errors import Mistyped
+from ratemyunit_ops.model import DataView
+from ratemyunit_ops.outside.migrations import FilesOfMigrations
+from ratemyunit_ops.outside.squawk import Squawk
+from ratemyunit_ops.records import read_pointer
+from ratemyunit_ops.reports.lint.judging import Around, Finding, examine, lines, unsafe
+from ratemyunit_ops.reports.lint.rules import ASKED
+from ratemyunit_ops.show.screen import Screen
+
+APP = Path("app")
+MIGRATIONS = APP / "ratemyunit" / "migrations"
+REVISION = re.compile(r"^revision\b", re.MULTILINE)
+NEXT = "rmu migrate lint --help"
+
+
+def lint(paths: Sequence[Path], rows: Sequence[str], env: str | None, *, as_json: bool) -> None:
+    """Judge migrations and show the findings; exit 3 when one is unsafe. Only a named environment is looked at."""
+    screen, seen, applied = Screen(as_json=as_json), _counted(rows), ""
+    if env:
+        wired = wire(env, as_json=as_json)
+        screen = wired.screen
+        live = _live(wired)
+        seen, applied = {**{name: t.rows for name, t in live.tables.items()}, **seen}, live.schema_head
+    root = checkout(env)
+    files = find(paths or [root / MIGRATIONS])
+    findings = lint_files(files, root=root, rows=seen, applied=applied)
+    document = {"findings": [f.model_dump() for f in findings], "read": len(files), "unsafe": unsafe(findings)}
+    screen.result(document, lines(findings, len(files)))
+    if unsafe(findings):
+        raise typer.Exit(3)
+
+
+def _live(wired: Wired) -> DataView:
+    """Look into the database that serves; before the first deploy there is none, and nothing is known of it."""
+    database = read_pointer(wired.outside.ledger).database
+    return wired.outside.data.look(database, since=None) if database else DataView()
+
+
+def lint_files(files: Sequence[Path], *, root: Path, rows: Mapping[str, int], applied: str = "") -> tuple[Finding, ...]:
+    """Judge these files, each in the line of its folder; findings about its neighbours are left out.
+
+    Raises:
+        Refused: squawk, or what reads revisions, is missing.
+    """
+    around = Around(code=_code(root / APP / "ratemyunit", root), rows=rows, applied=applied)
+    texts = FilesOfMigrations([root / APP]).read(_with_neighbours(files))
+    found = examine(texts, Squawk().complaints(texts, ASKED), around, root=root)
+    asked = {_shown(path, root) for path in files}
+    return tuple(f for f in found if f.file in asked)
+
+
+def checkout(env: str | None = None) -> Path:
+    """Name the folder with rmu.toml; here, where there is none: a file can be judged anywhere."""
+    try:
+        return settings_file.load(env).root
+    except Mistyped:
+        if env:
+            raise
+        return Path.cwd()
+
+
+def find(paths: Sequence[Path]) -> list[Path]:
+    """List the migrations under the given files and folders.
+
+    Raises:
+        Mistyped: there is no such path, it is neither .py nor .sql, or a folder has no migrations.
+    """
+    found: list[Path] = []
+    for path in paths:
+        if not path.exists():
+            raise Mistyped(f"there is no {path}", next=NEXT)
+        if path.is_file() and path.suffix not in {".py", ".sql"}:
+            raise Mistyped(f"{path} is no migration: it is neither .py nor .sql", next=NEXT)
+        inside = [path] if path.is_file() else sorted(_inside(path))
+        if not inside:
+            raise Mistyped(f"{path} has no migrations in it", next=NEXT)
+        found += [p.resolve() for p in inside]
+    return list(dict.fromkeys(found))
+
+
+def _inside(folder: Path) -> Iterator[Path]:
+    yield from (p for p in folder.rglob("*.sql") if p.is_file())
+    for path in folder.rglob("*.py"):
+        in_line = path.parent.name == "versions" and path.name != "__init__.py"
+        if in_line or REVISION.search(path.read_text(errors="replace")):
+            yield path
+
+
+def _with_neighbours(files: Sequence[Path]) -> list[Path]:
+    """Add the other revisions of each folder: what came before decides what a revision may do."""
+    folders = {p.parent for p in files if p.suffix == ".py"}
+    beside = [p for folder in sorted(folders) for p in sorted(_inside(folder)) if p.parent == folder]
+    return list(dict.fromkeys([*files, *(p for p in beside if p.suffix == ".py")]))
+
+
+def _code(package: Path, root: Path) -> dict[str, str]:
+    sources = (p for p in package.rglob("*.py") if "migrations" not in p.relative_to(package).parts)
+    return {_shown(p, root): p.read_text(errors="replace") for p in sources}
+
+
+def _shown(path: Path, root: Path) -> str:
+    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+
+
+def _counted(rows: Sequence[str]) -> dict[str, int]:
+    counted = {}
+    for word in rows:
+        table, equals, count = word.partition("=")
+        if not table or not equals or not count.replace("_", "").isdigit():
+            raise Mistyped(f"--rows {word}: write it as table=number", next="rmu migrate lint --rows units=2000000")
+        counted[table] = int(count)
+    return counted
