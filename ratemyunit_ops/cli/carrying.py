@@ -79,6 +79,7 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
     return runs.Session(
         who=_signed(w),
         because=because,
+        login=w.who,
         look_at=facts,
         parse=parse_plan,
         interrupted=listen_for_interrupts(w),

@@ -80,13 +80,41 @@ def output(env: Env = None, as_json: AsJson = False) -> None:
     w.screen.result({"output": found}, [f"{name} = {value}" for name, value in sorted(found.items())])
 
 
+@app.command(short_help="Take a restored database into Terraform's state.")
+def adopt(
+    env: Env = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take the database that a restore made live into Terraform's state; the old one stays, for `rmu db forget`.
+
+    Example: rmu infra adopt --env production --because "after the restore of Tuesday"
+    """
+    from ratemyunit_ops.cli.carrying import Asked
+    from ratemyunit_ops.cli.places import adopt_it
+    from ratemyunit_ops.cli.wire import wire
+
+    adopt_it(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))
+
+
 @app.command(short_help="Destroy the stack, unless it is protected.")
-def destroy(env: Env = None, yes: Yes = False, no_input: NoInput = False, as_json: AsJson = False) -> None:
+def destroy(
+    env: Env = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    as_json: AsJson = False,
+) -> None:
     """Destroy the stack; refused while the database is protected from deletion.
 
     Example: rmu infra destroy --env staging
     """
+    from ratemyunit_ops.cli.carrying import Asked
     from ratemyunit_ops.cli.places import destroy_it
     from ratemyunit_ops.cli.wire import wire
 
-    destroy_it(wire(env, as_json=as_json, may_ask=not no_input), yes=yes)
+    destroy_it(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import typer
 
 from ratemyunit_ops import __version__
@@ -9,11 +11,20 @@ from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_ru
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.engine.lease import acquire, busy
+from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Refused
-from ratemyunit_ops.model import PlanSummary, Pointer
-from ratemyunit_ops.planning.infra import SECRETS, InfraRequest, database_identifier, plan_apply
-from ratemyunit_ops.records import pointer_entry, read_pointer
+from ratemyunit_ops.model import PlanSummary, World
+from ratemyunit_ops.planning.infra import (
+    DATABASE,
+    SECRETS,
+    InfraRequest,
+    database_identifier,
+    holds_the_live_one,
+    plan_adopt,
+    plan_apply,
+    plan_destroy,
+)
+from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.survey import survey
 
 
@@ -28,14 +39,14 @@ def bootstrap_it(w: Wired, *, yes: bool) -> None:
 
 
 def show_plan(w: Wired) -> None:
-    """Show Terraform's plan."""
-    summary = _summary(w)
+    """Show Terraform's plan. Raises Refused while it holds another database than the live one."""
+    summary = _summary(w, _request(w))
     w.screen.result(summary.model_dump(), _lines(summary))
 
 
 def show_drift(w: Wired) -> None:
     """Show Terraform's plan and fail when it is not empty."""
-    summary = _summary(w)
+    summary = _summary(w, _request(w))
     w.screen.result({"drift": not summary.empty, **summary.model_dump()}, _lines(summary))
     if not summary.empty:
         raise typer.Exit(3)
@@ -43,53 +54,67 @@ def show_drift(w: Wired) -> None:
 
 def apply_it(w: Wired, asked: Asked) -> None:
     """Plan an apply and carry it; go on with a dead apply."""
-    seen = runs.unfinished(w.outside)
-    if seen is not None:
-        if read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "infra apply":
-            raise busy(seen)
-        w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
-        if asked.dry_run:
-            return
-        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"))
-        finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
+    if _goes_on(w, asked, "infra apply"):
         return
-    summary = _summary(w)
-    for line in _lines(summary):
-        w.screen.note(line)
-    pointer = read_pointer(w.outside.ledger)
-    request = InfraRequest(
-        run=new_run_id(),
-        rmu_version=__version__,
-        who=w.who,
-        database=database_identifier(w.settings.environment, pointer),
-        variables=w.variables(),
-    )
-    plan = plan_apply(survey(w.outside, w.settings.environment, ()), request, summary)
+    request = _request(w)
+    summary = _summary(w, request)
+    _note(w, summary)
+    carry_out(w, plan_apply(_world(w), request, summary), asked)
+
+
+def adopt_it(w: Wired, asked: Asked) -> None:
+    """Plan to take the live database into the state, show what Terraform would do then, and carry it."""
+    if _goes_on(w, asked, "infra adopt"):
+        return
+    request = _request(w)
+    summary = PlanSummary()
+    if request.held not in ("", request.database):
+        with w.screen.working("terraform plan, on a copy of the state"):
+            summary = w.outside.infra.adoption("stack", DATABASE, request.database, request.variables)
+    plan = plan_adopt(_world(w), request, summary)
+    _note(w, summary)
     carry_out(w, plan, asked)
 
 
-def destroy_it(w: Wired, *, yes: bool) -> None:
-    """Destroy the stack. Raises Refused while the live database is protected, or a run is open."""
-    seen = runs.unfinished(w.outside)
-    if seen is not None:
-        raise busy(seen)
-    name = database_identifier(w.settings.environment, read_pointer(w.outside.ledger))
-    if _protected(w, name):
-        raise Refused(
-            f"database {name} is protected from deletion",
-            next="set deletion_protection = false in terraform/env, rmu infra apply, then rmu infra destroy",
-        )
-    if not yes and w.screen.ask("Type the environment's name to destroy it") != w.settings.environment:
+def destroy_it(w: Wired, asked: Asked) -> None:
+    """Destroy the stack, once its name is typed. Raises Refused while the live database is protected."""
+    if _goes_on(w, asked, "infra destroy"):
+        return
+    request = _request(w)
+    others = tuple(sorted(d.identifier for d in w.outside.databases.all() if d.identifier != request.database))
+    plan = plan_destroy(_world(w), request, protected=_protected(w, request.database), others=others)
+    name = w.settings.environment
+    if not (asked.yes or asked.dry_run) and w.screen.ask("Type the environment's name to destroy it") != name:
         raise Refused("the environment's name was not typed", next="rmu infra destroy --yes")
-    lease = acquire(w.outside, new_run_id(), w.who)
-    try:
-        with w.screen.working("terraform destroy"):
-            w.outside.infra.destroy("stack", w.variables(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
-        # Or the hosts of the next apply would wait for an image that is gone with its repository.
-        w.outside.ledger.write([pointer_entry(Pointer())], token=lease.view.token)
-    finally:
-        lease.free()
-    w.screen.result({"outcome": "done"}, ["destroyed"])
+    carry_out(w, plan, replace(asked, yes=True))
+
+
+def _goes_on(w: Wired, asked: Asked, verb: str) -> bool:
+    """Go on with a dead run of this same command, and tell whether there was one. Raises Busy for any other run."""
+    seen = runs.unfinished(w.outside)
+    if seen is None:
+        return False
+    if read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != verb:
+        raise busy(seen)
+    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+    if not asked.dry_run:
+        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"))
+        finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
+    return True
+
+
+def _request(w: Wired) -> InfraRequest:
+    return InfraRequest(
+        run=new_run_id(),
+        rmu_version=__version__,
+        database=database_identifier(w.settings.environment, read_pointer(w.outside.ledger)),
+        held=w.places.get("database", ""),
+        variables=w.variables(),
+    )
+
+
+def _world(w: Wired) -> World:
+    return survey(w.outside, w.settings.environment, ())
 
 
 def _protected(w: Wired, database: str) -> bool:
@@ -100,9 +125,15 @@ def _protected(w: Wired, database: str) -> bool:
         return False
 
 
-def _summary(w: Wired) -> PlanSummary:
+def _summary(w: Wired, request: InfraRequest) -> PlanSummary:
+    holds_the_live_one(request)
     with w.screen.working("terraform plan"):
-        return w.outside.infra.plan("stack", w.variables())
+        return w.outside.infra.plan("stack", request.variables)
+
+
+def _note(w: Wired, summary: PlanSummary) -> None:
+    for line in _lines(summary):
+        w.screen.note(line)
 
 
 def _lines(s: PlanSummary) -> list[str]:

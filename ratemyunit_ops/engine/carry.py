@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
-from ratemyunit_ops.engine.journal import Journal, read_cancel
+from ratemyunit_ops.engine.journal import Event, Journal, read_cancel
 from ratemyunit_ops.engine.lease import Lease
 from ratemyunit_ops.errors import (
     NOTHING_CHANGED,
@@ -280,8 +280,14 @@ def _with_clock(o: Outside, clock: Clock) -> Outside:
 
 def _change(c: Carrier, n: int, step: Change) -> None:
     event = c.journal.write("started", n)
-    facts = step.do(c.o.at(Fence(generation=c.lease.view.generation, sequence=event.number)))
+    facts = step.do(_bound(c, event))
     c.journal.write("done", n, facts, entries=step.entries(facts))
+
+
+def _bound(c: Carrier, event: Event) -> Outside:
+    """Make the ports that may act, in the name of one event and of everyone who carried this run."""
+    fence = Fence(generation=c.lease.view.generation, sequence=event.number)
+    return replace(c.o.at(fence), carriers=c.journal.carriers())
 
 
 def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) -> None:
@@ -351,7 +357,7 @@ def _undo_one(c: Carrier, n: int, why: RmuError) -> bool:
         return False
     event = c.journal.write("undo-started", n)
     try:
-        facts = undo.do(c.o.at(Fence(generation=c.lease.view.generation, sequence=event.number)))
+        facts = undo.do(_bound(c, event))
         c.journal.write("undone", n, facts, entries=undo.entries(facts))
     except (LeaseLost, LedgerDown):
         raise

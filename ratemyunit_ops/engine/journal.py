@@ -14,7 +14,7 @@ from typing import Any, Literal, get_args
 from pydantic import Field
 
 from ratemyunit_ops.errors import AlreadyThere
-from ratemyunit_ops.model import Facts, Frozen, RunHeader
+from ratemyunit_ops.model import Carried, Facts, Frozen, RunHeader
 from ratemyunit_ops.ports import Entry, Ledger, Outside
 from ratemyunit_ops.records import header_entry, read_header
 from ratemyunit_ops.steps.base import Plan
@@ -103,6 +103,11 @@ class Journal:
         """Tell whether the run ever had an event of this kind."""
         return any(e.kind == kind for e in self.events)
 
+    def carriers(self) -> tuple[Carried, ...]:
+        """Name everyone who carried this run, each since when."""
+        began = (e for e in self.events if e.kind in {"planned", "resumed"})
+        return tuple(Carried(who=e.facts.get("login") or e.facts["who"], since=e.at) for e in began)
+
     def _entry(self, event: Event) -> Entry:
         body = event.model_dump(mode="json", exclude={"number"})
         attributes: dict[str, str | int] = {
@@ -114,11 +119,14 @@ class Journal:
         return Entry(pk=f"run#{self.plan.run}", sk=event_key(event.number), attributes=attributes, if_absent=True)
 
 
-def begin(o: Outside, plan: Plan, *, token: str, who: str, because: str) -> Journal:
-    """Write the plan down as event 0, with the run's line in the list of runs."""
+def begin(o: Outside, plan: Plan, *, token: str, who: str, because: str, login: str = "") -> Journal:
+    """Write the plan down as event 0, with the run's line in the list of runs.
+
+    `login` is `user@host`, as the tools that a run starts sign what they leave; `who` may say more, for the audit.
+    """
     journal = Journal(o, plan, (), token)
     header = RunHeader(run=plan.run, verb=plan.verb, who=who, because=because, started=o.clock.now())
-    facts = {"plan": plan.model_dump(mode="json"), "who": who, "because": because}
+    facts = {"plan": plan.model_dump(mode="json"), "who": who, "because": because, "login": login}
     journal.write("planned", facts=facts, entries=[header_entry(header)])
     return journal
 

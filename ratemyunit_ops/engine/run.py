@@ -30,6 +30,7 @@ class Session:
     parse: Callable[[dict[str, Any]], Plan]
     interrupted: Callable[[], bool] = lambda: False
     agree: Callable[[str], bool] = lambda title: True
+    login: str = ""
     on_event: Callable[[Plan, Event], None] = lambda plan, event: None
     patience: Callable[[float], None] = lambda seconds: None
 
@@ -42,7 +43,7 @@ def execute(o: Outside, plan: Plan, s: Session) -> None:
     _clear_leftover(o, s)
     lease = acquire(o, plan.run, s.who)
     try:
-        journal = begin(o, plan, token=lease.view.token, who=s.who, because=s.because)
+        journal = begin(o, plan, token=lease.view.token, who=s.who, because=s.because, login=s.login)
     except LedgerDown as why:
         raise _perhaps_begun(o, lease, plan.run, why) from why
     except RmuError:
@@ -83,7 +84,7 @@ def resume(o: Outside, run: str, s: Session) -> None:
         lease.let_go()
         raise _unreadable(run, why) from why
     journal.on_event = lambda event: s.on_event(journal.plan, event)
-    journal.write("resumed", facts={"who": s.who, "because": s.because})
+    journal.write("resumed", facts={"who": s.who, "because": s.because, "login": s.login})
     carry(_carrier(o, s, lease, journal))
 
 

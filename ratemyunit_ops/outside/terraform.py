@@ -24,8 +24,9 @@ from python_terraform import Terraform as CommandLine
 from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Refused
 from ratemyunit_ops.model import PlanSummary
 from ratemyunit_ops.outside.aws.session import Account
-from ratemyunit_ops.outside.terraform_adopt import Death, exists, find, kind_of
-from ratemyunit_ops.outside.terraform_log import POLL_S, Log, OnEvent, addresses, summary_of
+from ratemyunit_ops.outside.terraform_adopt import BY_NAME, Death, exists, find, kind_of
+from ratemyunit_ops.outside.terraform_copy import allow_destruction, fresh, name_backend, use_state, write_imports
+from ratemyunit_ops.outside.terraform_log import POLL_S, Log, OnEvent, resources, summary_of
 from ratemyunit_ops.ports import Identity, LockHolder
 
 Variables = Mapping[str, str]
@@ -36,12 +37,6 @@ PATIENCE_S = 30 * 60.0
 """How long to wait for a Terraform of an earlier rmu that still works; one database may take that long."""
 OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR", "TF_REATTACH")
 """Variables that would change what Terraform does behind our back; TF_LOG would even write passwords down."""
-
-# The bootstrap root names no backend of its own: its bucket is what it makes.
-BOOTSTRAP_BACKENDS = {
-    "s3": 'terraform {\n  backend "s3" {\n    use_lockfile = true\n    encrypt      = true\n  }\n}\n',
-    "local": 'terraform {\n  backend "local" {}\n}\n',
-}
 
 
 class TerraformFailed(Failed):
@@ -110,8 +105,54 @@ class Terraform:
         """Destroy everything of the root. Raises what `apply` raises."""
         with self._alone():
             self._init(root)
+            allow_destruction(self._home / "src")
             options = {"auto_approve": IsFlagged, "var_file": self._value_files(root, variables)}
             self._change(root, "destroy", on_event=on_event, **options)
+
+    def held(self, root: str, address: str) -> str:
+        """Name what the state holds at a resource's address; empty for nothing. Raises Refused, Busy."""
+        with self._alone():
+            self._init(root)
+            return self._held(root, address)
+
+    def adoption(self, root: str, address: str, name: str, variables: Variables) -> PlanSummary:
+        """Plan to hold another thing at an address, on a copy of the state. Raises what `plan` raises."""
+        with self._alone():
+            self._init(root)
+            copy = self._home / f"{root}-copy.tfstate"
+            try:
+                copy.write_text(self._read(root, "state pull"))
+                use_state(self._folder(root), copy)
+                self._read(root, "init", input=False, reconfigure=IsFlagged)
+                self._let_go(root, address, name)
+                write_imports(self._imports(root), {} if self._held(root, address) else {address: name})
+                return summary_of(json.loads(self._planned_json(root, variables)))
+            finally:
+                for left in (*self._home.glob(f"{copy.name}*"), *self._home.glob(f"{root}-state-pull.*")):
+                    left.unlink()
+
+    def adopt(self, root: str, address: str, name: str, variables: Variables, on_event: OnEvent) -> PlanSummary:
+        """Let go of what the state holds at an address, import another thing there, apply; answer what was done.
+
+        Raises:
+            Refused: Terraform cannot plan.
+            Busy: someone else holds the state.
+            TerraformFailed: it would replace or destroy something, or it stopped half-way.
+        """
+        with self._alone():
+            self._init(root)
+            self._let_go(root, address, name)
+            self._remember(root, {address: name})
+            summary = self._plan(root, variables)
+            if summary.replace or summary.destroy:
+                raise TerraformFailed(
+                    f"terraform would replace or destroy {', '.join([*summary.replace, *summary.destroy])}",
+                    state=f"The state has let go of the old {kind_of(address)}; nothing was applied.",
+                    next=f"mend it, then: rmu infra adopt --env {self._environment}",
+                )
+            if not summary.empty or self._imports(root).read_text():
+                self._change(root, "apply", self._plan_file(root), on_event=on_event)
+            return summary
 
     def output(self, root: str) -> Mapping[str, str]:
         """Read the root's outputs; those of a map are named `output.key`. Raises Refused."""
@@ -166,7 +207,7 @@ class Terraform:
 
     def _init(self, root: str) -> None:
         """Copy the sources and make them ready, on the state in the bucket where there is one."""
-        _copy(self._folders.sources, self._home / "src")
+        fresh(self._folders.sources, self._home / "src")
         remote = root != "bootstrap" or exists(self._account, "s3", "HeadBucket", Bucket=self._bucket) is not None
         if root == "bootstrap":
             self._write_bootstrap(remote)
@@ -175,12 +216,12 @@ class Terraform:
 
     def _write_bootstrap(self, remote: bool) -> None:
         """Name the backend, and take over what an earlier try made before its state could be saved."""
-        (self._folder("bootstrap") / "rmu_backend.tf").write_text(BOOTSTRAP_BACKENDS["s3" if remote else "local"])
+        name_backend(self._folder("bootstrap"), remote=remote)
         table = f"rmu-{self._environment}"
         there = {"aws_s3_bucket.state": self._bucket} if remote else {}
         if exists(self._account, "dynamodb", "DescribeTable", TableName=table) is not None:
             there["aws_dynamodb_table.ledger"] = table
-        self._write_imports("bootstrap", there)
+        write_imports(self._imports("bootstrap"), there)
 
     def _move_state_in(self, root: str) -> None:
         """Put the state of a first bootstrap into the bucket that it made."""
@@ -201,41 +242,60 @@ class Terraform:
         """
         last = self._home / f"{root}-apply.log"
         death = Death(last)
-        kept = self._adopted(root)
-        known: dict[str, str] = json.loads(kept.read_text()) if kept.exists() else {}
-        known |= death.imports()
+        known = self._remembered(root) | death.imports()
         if death.died:
-            known |= self._found(death.making | {a for a in death.made if kind_of(a) == "aws_db_instance"})
+            known |= self._found(root, death.making | {a for a in death.made if kind_of(a) == "aws_db_instance"})
             last.replace(last.with_suffix(".died.log"))
         if known:
-            kept.write_text(json.dumps(known))
-            there = addresses(json.loads(self._read(root, "show", json=IsFlagged)))
+            self._remember(root, known)
+            there = resources(self._state(root))
             known = {address: id for address, id in known.items() if address not in there}
-        self._write_imports(root, known)
+        write_imports(self._imports(root), known)
 
-    def _found(self, making: set[str]) -> dict[str, str]:
+    def _remember(self, root: str, ids: Mapping[str, str]) -> None:
+        """Keep what is to be imported until an apply has ended."""
+        self._adopted(root).write_text(json.dumps({**self._remembered(root), **ids}))
+
+    def _remembered(self, root: str) -> dict[str, str]:
+        kept = self._adopted(root)
+        return dict(json.loads(kept.read_text())) if kept.exists() else {}
+
+    def _state(self, root: str) -> dict[str, Any]:
+        return dict(json.loads(self._read(root, "show", json=IsFlagged)))
+
+    def _held(self, root: str, address: str) -> str:
+        there = resources(self._state(root)).get(address)
+        return str(there[BY_NAME[kind_of(address)].attribute]) if there else ""
+
+    def _let_go(self, root: str, address: str, name: str) -> None:
+        """Take a thing out of the state that is not the one to be held there; it stays as it is."""
+        if self._held(root, address) not in ("", name):
+            self._read(root, "state rm", address)
+
+    def _found(self, root: str, making: set[str]) -> dict[str, str]:
         """Find by name what was being made, and what is imported by another name than its id."""
-        planned = {address: find(self._account, kind_of(address), self._planned(address)) for address in making}
+        planned = {a: find(self._account, kind_of(a), self._planned(root, a)) for a in making}
         return {address: id for address, id in planned.items() if id is not None}
 
-    def _planned(self, address: str) -> dict[str, Any]:
+    def _planned(self, root: str, address: str) -> dict[str, Any]:
         """Look a resource up in the plan that was being applied."""
-        plan = json.loads((self._home / "stack-show.log").read_text())
+        plan = json.loads(self._plan_json(root).read_text())
         return next(dict(c["change"]["after"]) for c in plan["resource_changes"] if c["address"] == address)
 
     def _plan(self, root: str, variables: Variables) -> PlanSummary:
         self._init(root)
         if root != "bootstrap":
             self._adopt(root)
+        planned = self._planned_json(root, variables)
+        self._plan_json(root).write_text(planned)
+        return summary_of(json.loads(planned))
+
+    def _planned_json(self, root: str, variables: Variables) -> str:
         out = self._plan_file(root)
         log = self._run(root, "plan", json=IsFlagged, input=False, out=out, var_file=self._value_files(root, variables))
         if log.code != 0:
             raise self._refusal(root, log)
-        return summary_of(json.loads(self._read(root, "show", out, json=IsFlagged)))
-
-    def _write_imports(self, root: str, ids: Mapping[str, str]) -> None:
-        blocks = [f"import {{\n  to = {address}\n  id = {json.dumps(id)}\n}}\n" for address, id in ids.items()]
-        self._imports(root).write_text("\n".join(blocks))
+        return self._read(root, "show", out, json=IsFlagged)
 
     def _value_files(self, root: str, variables: Variables) -> list[str]:
         """Write rmu's own values and name every file of values, the environment's first."""
@@ -358,6 +418,9 @@ class Terraform:
     def _adopted(self, root: str) -> Path:
         return self._home / f"{root}-adopt.json"
 
+    def _plan_json(self, root: str) -> Path:
+        return self._home / f"{root}-plan.json"
+
     def _plan_file(self, root: str) -> str:
         return str(self._home / f"{root}.plan")
 
@@ -382,17 +445,6 @@ def find_mirror(named: str | None) -> Path | None:
         return Path(named)
     found = sorted(Path("/").glob(MIRROR.lstrip("/")))
     return found[0].parent if found else None
-
-
-def _copy(source: Path, to: Path) -> None:
-    """Copy the sources, whole, over an older copy. Modes are not copied: the wheel's may be read-only."""
-    wanted = {f.relative_to(source) for f in source.rglob("*") if f.is_file() and ".terraform" not in f.parts}
-    wanted = {f for f in wanted if not f.name.startswith("terraform.tfstate")}
-    for old in [f for f in to.rglob("*") if f.is_file() and f.relative_to(to) not in wanted]:
-        old.unlink()
-    for name in wanted:
-        (to / name).parent.mkdir(parents=True, exist_ok=True)
-        (to / name).write_bytes((source / name).read_bytes())
 
 
 def _locked(lock: IO[str]) -> bool:

@@ -88,15 +88,15 @@ def summary_of(plan: Mapping[str, Any]) -> PlanSummary:
     return PlanSummary(**{kind: tuple(names) for kind, names in found.items()})
 
 
-def addresses(state: Mapping[str, Any]) -> set[str]:
-    """List every resource of a state, as `terraform show -json` prints it."""
-    return set(_addresses(state.get("values", {}).get("root_module", {})))
+def resources(state: Mapping[str, Any]) -> dict[str, Mapping[str, Any]]:
+    """List every resource of a state, as `terraform show -json` prints it: its attributes by its address."""
+    return dict(_resources(state.get("values", {}).get("root_module", {})))
 
 
-def _addresses(module: Mapping[str, Any]) -> Iterator[str]:
-    yield from (resource["address"] for resource in module.get("resources", []))
+def _resources(module: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    yield from ((resource["address"], resource["values"]) for resource in module.get("resources", []))
     for child in module.get("child_modules", []):
-        yield from _addresses(child)
+        yield from _resources(child)
 
 
 def _diagnosis(diagnostic: Mapping[str, Any]) -> str:

@@ -1,11 +1,22 @@
-"""Plan `infra apply`: secrets first (Terraform reads them), Terraform, then hosts and database roles."""
+"""Plan `infra apply`, `adopt` and `destroy`.
+
+An apply makes secrets first (Terraform reads them), then Terraform works, then come hosts and database roles.
+"""
 
 from __future__ import annotations
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Frozen, PlanSummary, Pointer, World
-from ratemyunit_ops.steps.base import Plan
-from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
+from ratemyunit_ops.steps.base import Plan, Step
+from ratemyunit_ops.steps.infra import (
+    AdoptDatabase,
+    ApplyInfra,
+    DestroyInfra,
+    EnsureSecrets,
+    HostsInService,
+    MakeRoles,
+    NothingLeft,
+)
 
 SECRETS = (
     "db/master_password",
@@ -19,13 +30,17 @@ SECRETS = (
 """Names under /rmu/ENV/ that must exist before the first apply."""
 
 
+DATABASE = "module.database.aws_db_instance.this"
+"""Where Terraform's state holds the live database."""
+
+
 class InfraRequest(Frozen):
-    """What an apply is made of."""
+    """What a run of Terraform is made of. `database` is the live one, `held` the one that Terraform wrote down."""
 
     run: str
     rmu_version: str
-    who: str
     database: str
+    held: str = ""
     variables: dict[str, str]
 
 
@@ -34,26 +49,82 @@ def plan_apply(world: World, request: InfraRequest, summary: PlanSummary) -> Pla
 
     Raises Refused when Terraform would take a database away: making it again is no way of changing it.
     """
+    holds_the_live_one(request)
     _keeps_databases(summary)
+    return _plan(
+        world,
+        request,
+        "infra apply",
+        EnsureSecrets(names=SECRETS),
+        ApplyInfra(root="stack", variables=request.variables, summary=summary, planned=world.at, fence=True),
+        HostsInService(),
+        MakeRoles(database=request.database),
+    )
+
+
+def plan_adopt(world: World, request: InfraRequest, summary: PlanSummary) -> Plan:
+    """Plan to let Terraform hold the live database. The summary is what the apply after the import would do.
+
+    Raises Refused when Terraform holds it already, or would do more than change things in place.
+    """
+    if request.held in ("", request.database):
+        raise Refused(f"Terraform holds the live database {request.database} already", next="rmu infra plan")
+    lost = [*summary.replace, *summary.destroy]
+    if lost:
+        raise Refused(
+            f"after the import Terraform would replace or destroy {', '.join(lost)}",
+            next="adopt with the rmu and the tfvars that were applied last; then: rmu infra apply",
+        )
+    adopt = AdoptDatabase(
+        root="stack",
+        address=DATABASE,
+        database=request.database,
+        variables=request.variables,
+        summary=summary,
+        fence=True,
+    )
+    return _plan(world, request, "infra adopt", adopt, NothingLeft(root="stack", variables=request.variables))
+
+
+def plan_destroy(world: World, request: InfraRequest, *, protected: bool, others: tuple[str, ...]) -> Plan:
+    """Plan to destroy the stack. `others` are databases of this environment that Terraform does not hold.
+
+    Raises Refused while the live database is protected, or a database would be left behind in a network that is going.
+    """
+    if protected:
+        raise Refused(
+            f"database {request.database} is protected from deletion",
+            next="set deletion_protection = false in terraform/env, rmu infra apply, then rmu infra destroy",
+        )
+    holds_the_live_one(request)
+    if others:
+        raise Refused(
+            f"Terraform does not hold {', '.join(others)}, and would leave it behind",
+            next=f"rmu db forget {others[0]}",
+        )
+    return _plan(world, request, "infra destroy", DestroyInfra(root="stack", variables=request.variables, fence=True))
+
+
+def holds_the_live_one(request: InfraRequest) -> None:
+    """See that Terraform's database is the one that serves. Else it would rename the old one to the live one's name.
+
+    Raises Refused after a restore, until the restored database is adopted.
+    """
+    if request.held not in ("", request.database):
+        raise Refused(
+            f"Terraform still holds {request.held}, but {request.database} serves since a restore",
+            next="rmu infra adopt",
+        )
+
+
+def _plan(world: World, request: InfraRequest, verb: str, *steps: Step) -> Plan:
     return Plan(
         run=request.run,
-        verb="infra apply",
+        verb=verb,
         environment=world.environment,
         rmu_version=request.rmu_version,
         created=world.at,
-        steps=(
-            EnsureSecrets(names=SECRETS),
-            ApplyInfra(
-                root="stack",
-                variables=request.variables,
-                summary=summary,
-                who=request.who,
-                planned=world.at,
-                fence=True,
-            ),
-            HostsInService(),
-            MakeRoles(database=request.database),
-        ),
+        steps=steps,
     )
 
 

@@ -6,8 +6,9 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed, RmuError
-from ratemyunit_ops.model import Database, Facts, PlanSummary
-from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.model import Database, Facts, PlanSummary, Pointer
+from ratemyunit_ops.ports import Entry, Outside
+from ratemyunit_ops.records import pointer_entry
 from ratemyunit_ops.steps.base import Change, Check
 
 STALE_PLAN = timedelta(minutes=10)
@@ -34,7 +35,7 @@ class EnsureSecrets(Change):
 
 
 class ApplyInfra(Change):
-    """Apply one Terraform root. A state lock left by the dead try of this very run is released first; no other ever is.
+    """Apply one Terraform root. A state lock left by a dead try of this very run is released first; no other ever is.
 
     Terraform has no way back, so this is a fence: a failure means resume, or mend and resume.
     """
@@ -43,25 +44,20 @@ class ApplyInfra(Change):
     root: str
     variables: dict[str, str]
     summary: PlanSummary
-    who: str
     planned: datetime
 
     def title(self) -> str:
-        s = self.summary
-        kinds = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
-        counts = ", ".join(f"{len(names)} to {verb}" for verb, names in kinds)
-        return f"terraform apply {self.root}: {counts}"
+        return f"terraform apply {self.root}: {counted(self.summary)}"
 
     def done(self, o: Outside) -> bool:
         return o.infra.lock_holder(self.root) is None and o.infra.plan(self.root, self.variables).empty
 
     def do(self, o: Outside) -> Facts:
-        self._release_own_lock(o)
+        release_own_lock(o, self.root)
         self._still_agreed(o)
-        slow: dict[str, float] = {}
-        done = o.infra.apply(self.root, self.variables, lambda name, action, seconds: slow.update({name: seconds}))
-        slowest = dict(sorted(slow.items(), key=lambda pair: -pair[1])[:5])
-        return {"changed": len(done.create) + len(done.change) + len(done.replace), "slowest": slowest}
+        slow = Slow()
+        done = o.infra.apply(self.root, self.variables, slow)
+        return {"changed": len(done.create) + len(done.change) + len(done.replace), "slowest": slow.worst()}
 
     def undo(self) -> None:
         return None
@@ -79,17 +75,119 @@ class ApplyInfra(Change):
                 next="rmu infra plan   (then: rmu abandon the run, and rmu infra apply)",
             )
 
-    def _release_own_lock(self, o: Outside) -> None:
-        holder = o.infra.lock_holder(self.root)
-        if holder is None:
-            return
-        if holder.who != self.who or holder.created < self.planned:
+
+class AdoptDatabase(Change):
+    """Let Terraform's state hold the database that serves now, in place of the one it made.
+
+    The state lets go of the old one, which stays as it is, and imports the new one, all in one apply that changes in
+    place alone. Terraform has no way back, so this is a fence; whatever it was killed at, a resume comes to the same.
+    """
+
+    kind: Literal["adopt_database"] = "adopt_database"
+    root: str
+    address: str
+    database: str
+    variables: dict[str, str]
+    summary: PlanSummary
+
+    def title(self) -> str:
+        return f"take {self.database} into Terraform's state: {counted(self.summary)}"
+
+    def done(self, o: Outside) -> bool:
+        if o.infra.lock_holder(self.root) is not None or o.infra.held(self.root, self.address) != self.database:
+            return False
+        return o.infra.plan(self.root, self.variables).empty
+
+    def do(self, o: Outside) -> Facts:
+        release_own_lock(o, self.root)
+        slow = Slow()
+        done = o.infra.adopt(self.root, self.address, self.database, self.variables, slow)
+        return {"changed": list(done.change), "slowest": slow.worst()}
+
+    def undo(self) -> None:
+        return None
+
+
+class NothingLeft(Check):
+    """Terraform has nothing left to do."""
+
+    kind: Literal["nothing_left"] = "nothing_left"
+    root: str
+    variables: dict[str, str]
+
+    def title(self) -> str:
+        return "terraform has nothing left to do"
+
+    def look(self, o: Outside) -> Facts:
+        left = o.infra.plan(self.root, self.variables)
+        if not left.empty:
             raise Failed(
-                f"{holder.who} holds Terraform's state lock {holder.id} since {holder.created:%H:%M:%S} UTC",
-                state="Terraform changed nothing.",
-                next=f"terraform force-unlock {holder.id}   (only when you know that it is dead)",
+                f"terraform still has something to do: {counted(left)}",
+                state="What was applied stands.",
+                next="rmu infra plan",
             )
-        o.infra.unlock(self.root, holder.id)
+        return {"left": 0}
+
+
+class DestroyInfra(Change):
+    """Destroy one Terraform root, and with the hosts the pointer they boot by. There is no way back: a fence."""
+
+    kind: Literal["destroy_infra"] = "destroy_infra"
+    root: str
+    variables: dict[str, str]
+
+    def title(self) -> str:
+        return f"terraform destroy {self.root}"
+
+    def done(self, o: Outside) -> bool:
+        return o.infra.lock_holder(self.root) is None and not o.infra.output(self.root)
+
+    def do(self, o: Outside) -> Facts:
+        release_own_lock(o, self.root)
+        slow = Slow()
+        o.infra.destroy(self.root, self.variables, slow)
+        return {"slowest": slow.worst()}
+
+    def undo(self) -> None:
+        return None
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        # Or the hosts of the next apply would wait for an image that is gone with its repository.
+        return (pointer_entry(Pointer()),)
+
+
+def release_own_lock(o: Outside, root: str) -> None:
+    """Release the state lock that a dead try of this very run left, whoever carried it then.
+
+    Raises Failed for a lock of anybody else, or of before they carried this run: its holder may be alive.
+    """
+    holder = o.infra.lock_holder(root)
+    if holder is None:
+        return
+    if not any(c.who == holder.who and c.since <= holder.created for c in o.carriers):
+        raise Failed(
+            f"{holder.who} holds Terraform's state lock {holder.id} since {holder.created:%H:%M:%S} UTC",
+            state="Terraform changed nothing.",
+            next=f"terraform force-unlock {holder.id}   (only when you know that it is dead)",
+        )
+    o.infra.unlock(root, holder.id)
+
+
+def counted(s: PlanSummary) -> str:
+    """Say how much Terraform would do, by kind."""
+    kinds = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
+    return ", ".join(f"{len(names)} to {verb}" for verb, names in kinds)
+
+
+class Slow(dict[str, float]):
+    """Listens to Terraform's events and keeps how long each resource took."""
+
+    def __call__(self, name: str, action: str, seconds: float) -> None:
+        self[name] = seconds
+
+    def worst(self) -> dict[str, float]:
+        """Answer the five slowest."""
+        return dict(sorted(self.items(), key=lambda pair: -pair[1])[:5])
 
 
 class HostsInService(Check):

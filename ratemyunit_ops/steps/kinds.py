@@ -11,13 +11,23 @@ from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWork
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
-from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
+from ratemyunit_ops.steps.infra import (
+    AdoptDatabase,
+    ApplyInfra,
+    DestroyInfra,
+    EnsureSecrets,
+    HostsInService,
+    MakeRoles,
+    NothingLeft,
+)
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
 
 AnyStep = Annotated[
-    ApplyInfra
+    AdoptDatabase
+    | ApplyInfra
     | Bake
+    | DestroyInfra
     | EnsureSecrets
     | HostBack
     | HostsInService
@@ -26,6 +36,7 @@ AnyStep = Annotated[
     | Migrate
     | NewHostServes
     | NoteRestorePoint
+    | NothingLeft
     | Prepare
     | Proven
     | Ready

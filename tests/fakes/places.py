@@ -125,7 +125,23 @@ class FakeInfra:
         return self._line.call("infra.apply", lambda: self._apply(root, on_event), changes=True)
 
     def destroy(self, root: str, variables: Mapping[str, str], on_event: Callable[[str, str, float], None]) -> None:
-        self._line.call("infra.destroy", lambda: self._world.built.pop(root, None), changes=True)
+        self._line.call("infra.destroy", lambda: self._destroy(root), changes=True)
+
+    def held(self, root: str, address: str) -> str:
+        return self._line.call("infra.held", lambda: self._world.state_holds)
+
+    def adoption(self, root: str, address: str, name: str, variables: Mapping[str, str]) -> PlanSummary:
+        return self._line.call("infra.adoption", lambda: self._adoption(address, name))
+
+    def adopt(
+        self,
+        root: str,
+        address: str,
+        name: str,
+        variables: Mapping[str, str],
+        on_event: Callable[[str, str, float], None],
+    ) -> PlanSummary:
+        return self._line.call("infra.adopt", lambda: self._adopt(root, address, name), changes=True)
 
     def output(self, root: str) -> Mapping[str, str]:
         return self._line.call("infra.output", lambda: {n: n for n in sorted(self._world.built.get(root, ()))})
@@ -144,9 +160,34 @@ class FakeInfra:
 
     def _summary(self, root: str) -> PlanSummary:
         wanted, there = self._world.wanted.get(root, set()), self._world.built.get(root, set())
-        return PlanSummary(create=tuple(sorted(wanted - there)), destroy=tuple(sorted(there - wanted)))
+        return PlanSummary(
+            create=tuple(sorted(wanted - there)),
+            change=tuple(sorted(self._world.drifted)),
+            destroy=tuple(sorted(there - wanted)),
+        )
 
-    def _apply(self, root: str, on_event: Callable[[str, str, float], None]) -> PlanSummary:
+    def _adoption(self, address: str, name: str) -> PlanSummary:
+        changed = () if self._world.state_holds == name else (address,)
+        return PlanSummary(change=changed, replace=tuple(sorted(self._world.adopting_replaces)))
+
+    def _adopt(self, root: str, address: str, name: str) -> PlanSummary:
+        self._lock(root)
+        summary = self._adoption(address, name)
+        if summary.change:
+            self._world.state_holds = ""
+        self._line.between("infra.adopt")
+        self._world.state_holds = name
+        self._world.places["database"] = name
+        del self._world.state_locks[root]
+        return summary
+
+    def _destroy(self, root: str) -> None:
+        self._lock(root)
+        self._line.between("infra.destroy")
+        self._world.built.pop(root, None)
+        del self._world.state_locks[root]
+
+    def _lock(self, root: str) -> None:
         held = self._world.state_locks.get(root)
         if held is not None:
             raise Failed(
@@ -154,6 +195,9 @@ class FakeInfra:
             )
         now: datetime = self._world.clock.now()
         self._world.state_locks[root] = LockHolder(id=f"lock-{self._world.clock.seconds}", who=self._who, created=now)
+
+    def _apply(self, root: str, on_event: Callable[[str, str, float], None]) -> PlanSummary:
+        self._lock(root)
         summary = self._summary(root)
         for name in summary.create:
             on_event(name, "create", 1.0)

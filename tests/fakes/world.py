@@ -80,6 +80,10 @@ class FakeWorld:
     wanted: dict[str, set[str]] = field(default_factory=dict)
     built: dict[str, set[str]] = field(default_factory=dict)
     state_locks: dict[str, LockHolder] = field(default_factory=dict)
+    state_holds: str = DATABASE.identifier
+    """The database in Terraform's state; empty where it holds none."""
+    drifted: set[str] = field(default_factory=set)
+    adopting_replaces: set[str] = field(default_factory=set)
     prints: dict[tuple[str, ...], str] = field(default_factory=dict)
     never_ready: set[str] = field(default_factory=set)
     unhealthy: set[str] = field(default_factory=set)
@@ -438,6 +442,8 @@ class FakeWorld:
                 "roles": self.roles,
                 "built": self.built,
                 "locks": self.state_locks,
+                "state": self.state_holds,
+                "places": self.places,
                 "probing": self.probing,
                 "corner": self.drill_hosts,
                 "reminder": self.remind_from,

@@ -388,7 +388,7 @@ def test_f26_a_lost_route_is_called_a_lost_route_and_what_serves_goes_on(
 def apply_plan(world: FakeWorld, who: str, run: str) -> Plan:
     o = world.outside(who)
     world.wanted["stack"] = {"network", "web"}
-    request = InfraRequest(run=run, rmu_version="1", who=who, database="rmu-test-db-1", variables={})
+    request = InfraRequest(run=run, rmu_version="1", database="rmu-test-db-1", variables={})
     return plan_apply(survey(o, "test", ()), request, o.infra.plan("stack", {}))
 
 

@@ -21,7 +21,15 @@ from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWork
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
-from ratemyunit_ops.steps.infra import ApplyInfra, EnsureSecrets, HostsInService, MakeRoles
+from ratemyunit_ops.steps.infra import (
+    AdoptDatabase,
+    ApplyInfra,
+    DestroyInfra,
+    EnsureSecrets,
+    HostsInService,
+    MakeRoles,
+    NothingLeft,
+)
 from ratemyunit_ops.steps.kinds import AnyStep, parse_step
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
@@ -70,6 +78,12 @@ def terraform() -> FakeWorld:
     return world
 
 
+def built() -> FakeWorld:
+    world = fresh()
+    world.built["stack"] = {"network", "web"}
+    return world
+
+
 def standing_by() -> FakeWorld:
     world = fresh()
     world.hosts[0].state = "Standby"
@@ -84,18 +98,29 @@ def replaced() -> FakeWorld:
 
 
 SAMPLES: dict[str, Callable[[], Sample]] = {
+    "adopt_database": lambda: (
+        fresh(),
+        AdoptDatabase(
+            root="stack",
+            address="database",
+            database="rmu-test-db-2",
+            variables={},
+            summary=PlanSummary(change=("database",)),
+            fence=True,
+        ),
+    ),
     "apply_infra": lambda: (
         terraform(),
         ApplyInfra(
             root="stack",
             variables={},
             summary=PlanSummary(create=("network", "web")),
-            who="ann@laptop",
             planned=BEGIN,
             fence=True,
         ),
     ),
     "bake": lambda: (w := flipped(backed=True), Bake(release=w.record("v42").ref, length=LONG, probe=True)),
+    "destroy_infra": lambda: (built(), DestroyInfra(root="stack", variables={}, fence=True)),
     "ensure_secrets": lambda: (fresh(), EnsureSecrets(names=("app/secret_key", "db/app_password"))),
     "host_back": lambda: (fresh(), HostBack(host="i-1", booted=10.0)),
     "hosts_in_service": lambda: (fresh(), HostsInService()),
@@ -107,6 +132,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         w := fresh(),
         NoteRestorePoint(release=w.release("v42"), database=DATABASE.identifier),
     ),
+    "nothing_left": lambda: (fresh(), NothingLeft(root="stack", variables={})),
     "prepare": lambda: (w := fresh(), Prepare(release=w.release("v42"), database=DATABASE)),
     "proven": lambda: (w := flipped(backed=True), Proven(release=w.record("v42").ref)),
     "ready": lambda: (w := old_and_new(), Ready(release=w.record("v42").ref, schema_head="0001")),
@@ -296,7 +322,9 @@ def test_a_title_reads_after_a_number(kind: str) -> None:
 
 
 LEAVES_TRACES_THAT_HARM_NOTHING = {
-    "apply_infra",  # Terraform has no way back: a fence
+    "adopt_database",  # Terraform has no way back: a fence
+    "apply_infra",  # the same
+    "destroy_infra",  # the same
     "ensure_secrets",  # never touches an existing one
     "make_roles",  # today's roles are today's truth
     "migrate",  # expand only: the old code runs on the new schema

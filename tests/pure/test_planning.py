@@ -278,7 +278,7 @@ def test_only_a_host_in_service_is_rebooted_or_replaced(world: FakeWorld) -> Non
 def test_an_apply_makes_the_secrets_before_terraform_reads_them(world: FakeWorld) -> None:
     outside = world.outside()
     world.wanted["stack"] = {"web"}
-    request = InfraRequest(run="r-4", rmu_version="1", who="ann@laptop", database="rmu-test-db-1", variables={})
+    request = InfraRequest(run="r-4", rmu_version="1", database="rmu-test-db-1", variables={})
 
     plan = plan_apply(seen(world), request, outside.infra.plan("stack", {}))
 
@@ -287,7 +287,7 @@ def test_an_apply_makes_the_secrets_before_terraform_reads_them(world: FakeWorld
 
 def test_what_has_no_way_back_is_a_fence(world: FakeWorld) -> None:
     outside = world.outside()
-    infra = InfraRequest(run="r-4", rmu_version="1", who="ann@laptop", database="rmu-test-db-1", variables={})
+    infra = InfraRequest(run="r-4", rmu_version="1", database="rmu-test-db-1", variables={})
     plans = (
         plan_deploy(seen(world), deploy()),
         plan_apply(seen(world), infra, outside.infra.plan("stack", {})),
@@ -327,7 +327,7 @@ def test_a_survey_changes_nothing(world: FakeWorld) -> None:
 
 
 def test_an_apply_that_would_take_the_database_away_is_refused(world: FakeWorld) -> None:
-    request = InfraRequest(run="r-infra", rmu_version="0", who="ann@test", database="rmu-test-db-1", variables={})
+    request = InfraRequest(run="r-infra", rmu_version="0", database="rmu-test-db-1", variables={})
     summary = PlanSummary(replace=("module.database.aws_db_instance.this",))
 
     with pytest.raises(Refused, match="destroy the database"):

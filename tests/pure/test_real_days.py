@@ -10,6 +10,7 @@ from typing import cast
 import pytest
 
 from ratemyunit_ops.cli import places
+from ratemyunit_ops.cli.carrying import Asked
 from ratemyunit_ops.errors import Failed, LeaseLost, Refused
 from ratemyunit_ops.ports import Group, Outside
 from ratemyunit_ops.records import held, read_headers, read_lease, read_release
@@ -25,9 +26,7 @@ def agreed_to_make(names: set[str], world: FakeWorld) -> ApplyInfra:
     """Show and agree to a plan, now."""
     world.wanted["stack"] = names
     summary = world.outside().infra.plan("stack", {})
-    return ApplyInfra(
-        root="stack", variables={}, summary=summary, who="ann@laptop", planned=world.clock.now(), fence=True
-    )
+    return ApplyInfra(root="stack", variables={}, summary=summary, planned=world.clock.now(), fence=True)
 
 
 class SlowGroup:
@@ -173,7 +172,7 @@ def test_a_scan_that_never_ends_proves_nothing_and_holds_nobody_up_for_ever() ->
 
 
 def destroyed(world: FakeWorld) -> Ended:
-    return Operator(world)._type(lambda w: places.destroy_it(w, yes=True))
+    return Operator(world)._type(lambda w: places.destroy_it(w, Asked(because=None, dry_run=False, yes=True)))
 
 
 def test_what_is_destroyed_leaves_no_pointer_for_the_hosts_of_the_next_apply() -> None:

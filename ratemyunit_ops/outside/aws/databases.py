@@ -71,11 +71,9 @@ class RdsDatabases:
         return settings_of(self._described(identifier))
 
     def made_by(self, identifier: str) -> str | None:
-        """Tell which run made an instance; None where there is no instance, or no run made it."""
-        try:
-            return self.view(identifier).made_by
-        except Absent:
-            return None
+        """Tell which run made an instance; None where there is none, it is being deleted, or no run made it."""
+        found = self._find(identifier)
+        return None if found is None or _is_going(found) else tags_of(found).get(MADE_BY)
 
     def window(self, resource_id: str) -> RestoreWindow:
         """Tell from when to when an instance can be restored, by its resource id; it may be gone by now.
@@ -157,7 +155,7 @@ class RdsDatabases:
         Raises Failed for an instance that this run did not make.
         """
         found = self._find(identifier)
-        if found is None or found["DBInstanceStatus"] == "deleting":
+        if found is None or _is_going(found):
             return {"instance": identifier, "already": True}
         if tags_of(found).get(MADE_BY) != run:
             raise Failed(
@@ -176,7 +174,7 @@ class RdsDatabases:
         """
         snapshot = f"{identifier}-final"
         found = self._find(identifier)
-        if found is None or found["DBInstanceStatus"] == "deleting":
+        if found is None or _is_going(found):
             return {"instance": identifier, "snapshot": snapshot, "already": True}
         self._account.act(
             "rds", "AddTagsToResource", ResourceName=found["DBInstanceArn"], Tags=tag_list({RETIRED: "true"})
@@ -265,7 +263,7 @@ class RdsDatabases:
             self._when_it_can(
                 within,
                 lambda: self._account.act("rds", "DeleteDBInstance", DBInstanceIdentifier=identifier, **how),
-                unless=lambda: self._is_going(identifier),
+                unless=lambda: self._is_gone(identifier),
             )
         except Said as why:
             if why.code in NOT_THERE:
@@ -278,9 +276,9 @@ class RdsDatabases:
                 ) from why
             raise
 
-    def _is_going(self, identifier: str) -> bool:
+    def _is_gone(self, identifier: str) -> bool:
         found = self._find(identifier)
-        return found is None or found["DBInstanceStatus"] == "deleting"
+        return found is None or _is_going(found)
 
     def _when_it_can(
         self, within: timedelta, act: Callable[[], object], *, unless: Callable[[], bool] = lambda: False
@@ -368,6 +366,10 @@ def _view(found: Described, *, asked: datetime | None = None) -> DatabaseView:
         made_by=tags_of(found).get(MADE_BY),
         asked=asked,
     )
+
+
+def _is_going(found: Described) -> bool:
+    return bool(found["DBInstanceStatus"] == "deleting")
 
 
 def _pending(found: Described) -> tuple[str, ...]:

@@ -106,4 +106,10 @@ resource "aws_db_instance" "this" {
   deletion_protection       = var.deletion_protection
 
   enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
+
+  # No plan may destroy or replace it, whatever its values say. `rmu infra destroy`
+  # takes this out of its own copy, after its own questions.
+  lifecycle {
+    prevent_destroy = true
+  }
 }
