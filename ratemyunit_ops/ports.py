@@ -35,6 +35,7 @@ from ratemyunit_ops.model import (
     RestorePoint,
     RestoreWindow,
     SalvageView,
+    Works,
 )
 
 
@@ -180,6 +181,13 @@ class Group(Protocol):
         ...
 
 
+class Guest(Frozen):
+    """A release that runs once on a database that its slot is not set up with."""
+
+    release: Release
+    database: Database
+
+
 class OneOff(Protocol):
     """A single command in a release's image."""
 
@@ -187,8 +195,11 @@ class OneOff(Protocol):
         """Bind the right to act."""
         ...
 
-    def schema_head(self, ref: ReleaseRef) -> str:
-        """Read the database's schema head through the release's image; empty where there is no schema."""
+    def schema_head(self, ref: ReleaseRef, *, database: Database | None = None) -> str:
+        """Read a database's schema head through the release's image, its own where none is named.
+
+        Empty where there is no schema.
+        """
         ...
 
     def has_roles(self, database: Database) -> bool:
@@ -200,13 +211,29 @@ class OneOff(Protocol):
         ...
 
     def migrate(
-        self, ref: ReleaseRef, *, old: ReleaseRef | None = None, phase: Literal["expand", "contract"] = "expand"
+        self,
+        ref: ReleaseRef,
+        *,
+        old: ReleaseRef | None = None,
+        phase: Literal["expand", "contract"] = "expand",
+        guest: Guest | None = None,
     ) -> Facts:
-        """Run the release's migrations of a phase; answers head_before, head and whether `old` still works on it."""
+        """Run the release's migrations of a phase.
+
+        Answers head_before, head, admits, ran, took (seconds per revision) and old_works: whether `old` works on it.
+        A guest runs elsewhere: on a database of its own, without a slot; new_works then tells of it too.
+        """
         ...
 
     def pending(self, ref: ReleaseRef) -> MigrationsView:
         """Tell what the release's image would bring to its database."""
+        ...
+
+    def works(self, ref: ReleaseRef) -> Works:
+        """Let a release do every read and write it knows on its database, and take them back.
+
+        Who migrated in this process a moment ago may answer from memory.
+        """
         ...
 
 
@@ -329,10 +356,10 @@ class Data(Protocol):
         """Tell whether every sequence of the new database is past the old one's."""
         ...
 
-    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+    def salvage(self, old: Database, new: Database, *, since: datetime, base: str, run: str) -> SalvageView:
         """Find the rows that the old database has and the new one lacks, and put them into the bucket as SQL.
 
-        `run` is the restore whose noted keys tell what was there at the restore point.
+        `base` is the restore whose noted keys are the past that both share; `run` names the folder of the files.
         """
         ...
 

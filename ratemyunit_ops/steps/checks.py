@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed, Unreachable
-from ratemyunit_ops.model import Facts, ImageView, ReleaseRef
+from ratemyunit_ops.model import Facts, FrontDoor, ImageView, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Check
@@ -130,12 +130,16 @@ class Proven(Check):
                 agreed, seen = 0, why.what
                 o.clock.sleep(0.2)
                 continue
-            seen = f"{door.version} {(door.digest or '')[:19]}"
-            right = (door.version, door.digest) == (self.release.version, self.release.digest)
+            seen = f"{door.version} {(door.digest or '')[:19]} {door.database or ''}".strip()
+            right = (door.version, door.digest) == (self.release.version, self.release.digest) and self._right(door)
             agreed = agreed + 1 if right else 0
             hosts.add(door.host or "")
             o.clock.sleep(0 if right else 0.2)
         return {"hosts": sorted(hosts), **self._smoke(o)}
+
+    def _right(self, door: FrontDoor) -> bool:
+        """Tell whether the database is the one that is meant, where one is meant and the release tells."""
+        return self.release.database is None or door.database in (None, self.release.database)
 
     def _smoke(self, o: Outside) -> Facts:
         try:

@@ -8,6 +8,7 @@ from typing import Literal
 from ratemyunit_ops.model import Database, Facts, Release, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.named import placed
 
 
 class Prepare(Change):
@@ -21,11 +22,12 @@ class Prepare(Change):
         return f"prepare {self.release.version} on every host (pull, render)"
 
     def done(self, o: Outside) -> bool:
-        held = [h.holding(self.release.ref) for h in o.fleet.survey()]
-        return all(slot is not None and slot.setup == self.release.setup(self.database) for slot in held)
+        database = placed(o, self.database)
+        held = [h.holding(self.release.on(database.identifier)) for h in o.fleet.survey()]
+        return all(slot is not None and slot.setup == self.release.setup(database) for slot in held)
 
     def do(self, o: Outside) -> Facts:
-        return o.fleet.prepare(self.release, self.database)
+        return o.fleet.prepare(self.release, placed(o, self.database))
 
     def undo(self) -> None:
         return None

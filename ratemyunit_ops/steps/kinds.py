@@ -8,6 +8,14 @@ from pydantic import Field, TypeAdapter
 
 from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
+from ratemyunit_ops.steps.data import (
+    ApplySalvage,
+    ComputeSalvage,
+    FenceDatabase,
+    MoveSequences,
+    UnfenceDatabase,
+    WarmDatabase,
+)
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
@@ -21,36 +29,66 @@ from ratemyunit_ops.steps.infra import (
     NothingLeft,
 )
 from ratemyunit_ops.steps.releases import RecordRelease
-from ratemyunit_ops.steps.traffic import Serve
+from ratemyunit_ops.steps.restore import (
+    DatabaseAvailable,
+    DropDatabase,
+    PointTo,
+    RecordRestore,
+    RenewPasswords,
+    Restorable,
+    RestoreDatabase,
+    RetireDatabase,
+    SameSettings,
+    SettleDatabase,
+)
+from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
 
 AnyStep = Annotated[
     AdoptDatabase
     | ApplyInfra
+    | ApplySalvage
     | Bake
+    | ComputeSalvage
+    | DatabaseAvailable
     | DestroyInfra
+    | DropDatabase
     | EnsureSecrets
+    | FenceDatabase
+    | HoldRequests
     | HostBack
     | HostsInService
     | ImageFit
+    | LetRequestsGo
     | MakeRoles
     | Migrate
+    | MoveSequences
     | NewHostServes
     | NoteRestorePoint
     | NothingLeft
+    | PointTo
     | Prepare
     | Proven
     | Ready
     | RebootHost
     | RecordRelease
+    | RecordRestore
     | Rejoin
+    | RenewPasswords
     | ReplaceHost
+    | Restorable
+    | RestoreDatabase
     | Retire
+    | RetireDatabase
+    | SameSettings
     | Serve
+    | SettleDatabase
     | StandBy
     | StartRelease
     | StartWorker
     | StillWorks
-    | StopRelease,
+    | StopRelease
+    | UnfenceDatabase
+    | WarmDatabase,
     Field(discriminator="kind"),
 ]
 

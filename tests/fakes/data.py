@@ -20,6 +20,7 @@ from ratemyunit_ops.model import (
     TableView,
 )
 from tests.fakes.databases import ROLES, Key, Store
+from tests.fakes.hosts import refused
 from tests.fakes.line import Line
 
 if TYPE_CHECKING:
@@ -92,11 +93,15 @@ class FakeData:
 
         return self._line.call("data.sequences_moved", look)
 
-    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+    def salvage(self, old: Database, new: Database, *, since: datetime, base: str, run: str) -> SalvageView:
         found: list[SalvageView] = []
 
         def compute() -> Facts:
-            difference = Difference(self._store(old), self._store(new), run, since)
+            theirs, mine = self._store(old), self._store(new)
+            noted = mine.noted.get(base, theirs.noted.get(base))
+            if noted is None:
+                raise refused("not_found", f"no keys were noted by {base}")
+            difference = Difference(theirs, mine, noted, since)
             found.append(difference.view())
             self._world.bucket[run] = difference.files()
             return found[0].model_dump(mode="json")
@@ -170,10 +175,10 @@ class FakeData:
 class Difference:
     """What an old database has that a restored one lacks, told by the keys noted when it was warmed."""
 
-    def __init__(self, old: Store, new: Store, run: str, since: datetime) -> None:
+    def __init__(self, old: Store, new: Store, base: frozenset[Key], since: datetime) -> None:
         self._old = old
         self._new = new
-        self._base = new.noted[run]
+        self._base = base
         self._since = since
         self._ops: dict[str, list[tuple[str, int, str | None]]] = {"insert": [], "update": [], "delete": []}
         self._conflicts: list[Conflict] = []
@@ -216,7 +221,7 @@ class Difference:
 
     def _cut(self) -> datetime:
         """Tell when the old database was fenced: what the new one committed later, its own clients wrote."""
-        return max(c.at for c in self._old.commits if c.what == "login")
+        return max((c.at for c in self._old.commits if c.what == "login"), default=self._since)
 
     def _count(self, what: str, table: str) -> int:
         return sum(1 for t, _, _ in self._ops[what] if t == table)

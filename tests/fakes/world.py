@@ -91,6 +91,9 @@ class FakeWorld:
     smoke_fails: set[str] = field(default_factory=set)
     keep_fails: set[str] = field(default_factory=set)
     migration_fails: set[str] = field(default_factory=set)
+    migration_takes: float = 0.4
+    fails_on: set[tuple[str, str]] = field(default_factory=set)
+    """(version, schema head) on which that release cannot read or write, whatever its labels say."""
     probing: bool = False
     probe_sees_nothing: bool = False
     front_door_takes: float = 0.0
@@ -298,8 +301,8 @@ class FakeWorld:
         store = self.stores.get(slot.database.identifier)
         if store is None or not store.open or store.passwords != "today":
             return "/readyz answered 503 (database: no)"
-        if schema_head and schema_head != store.head:
-            return f"/readyz names schema {store.head}, expected {schema_head}"
+        if schema_head and schema_head != release.schema_head:
+            return f"/readyz names schema {release.schema_head}, expected {schema_head}"
         if release.schema_oldest > store.head:
             return "schema: too old"
         if store.admits > release.schema_head:

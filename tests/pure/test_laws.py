@@ -14,10 +14,29 @@ from itertools import count
 import pytest
 from rmu_host import survey as host_survey
 
-from ratemyunit_ops.model import Facts, Fence, PlanSummary
+from ratemyunit_ops.model import (
+    Database,
+    DatabaseNote,
+    Facts,
+    Fence,
+    PlanSummary,
+    Pointer,
+    RestorePoint,
+    SalvageNote,
+    SalvageView,
+)
 from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import database_entry, salvage_entry
 from ratemyunit_ops.steps.base import Change, Check, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
+from ratemyunit_ops.steps.data import (
+    ApplySalvage,
+    ComputeSalvage,
+    FenceDatabase,
+    MoveSequences,
+    UnfenceDatabase,
+    WarmDatabase,
+)
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
@@ -32,8 +51,21 @@ from ratemyunit_ops.steps.infra import (
 )
 from ratemyunit_ops.steps.kinds import AnyStep, parse_step
 from ratemyunit_ops.steps.releases import RecordRelease
-from ratemyunit_ops.steps.traffic import Serve
+from ratemyunit_ops.steps.restore import (
+    DatabaseAvailable,
+    DropDatabase,
+    PointTo,
+    RecordRestore,
+    RenewPasswords,
+    Restorable,
+    RestoreDatabase,
+    RetireDatabase,
+    SameSettings,
+    SettleDatabase,
+)
+from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
 from tests.fakes import BEGIN, DATABASE, FakeWorld
+from tests.fakes.databases import SETTINGS
 
 FLOOR = 150 * 2**20
 LONG = timedelta(seconds=60)
@@ -94,6 +126,59 @@ def replaced() -> FakeWorld:
     world = fresh()
     world.replace_host("i-1")
     world.clock.sleep(100)
+    return world
+
+
+RESTORE = "r-restore"
+PLANNED = Database(identifier="rmu-test-db-restore")
+COPY = Database(identifier="rmu-test-db-restore", address="rmu-test-db-restore.example")
+POINT = RestorePoint(resource_id="db-RESOURCE1", at=BEGIN)
+
+
+def copied(*, settled: bool = True, passwords: bool = True, noted: bool = False) -> FakeWorld:
+    """Make a world with a restored database beside the one that serves, and rows that it lacks."""
+    world = fresh()
+    world.outside().databases.restore(POINT, identifier=COPY.identifier, like=SETTINGS, run=RESTORE)
+    world.clock.sleep(300)
+    store = world.stores[COPY.identifier]
+    if settled:
+        world.database_settings[COPY.identifier] = SETTINGS
+    if passwords:
+        store.passwords = "today"
+        world.roles.add(COPY.identifier)
+    if noted:
+        store.noted[RESTORE] = frozenset(store.rows)
+    for _ in range(5):
+        world.send_requests()
+    return world
+
+
+def superseded() -> FakeWorld:
+    world = copied()
+    noted = DatabaseNote(identifier=COPY.identifier, resource_id="db-X", state="superseded", run=RESTORE)
+    world.put(database_entry(noted))
+    return world
+
+
+def salvaged() -> FakeWorld:
+    world = copied(noted=True)
+    note = SalvageNote(restore=RESTORE, run="r-salvage", at=BEGIN, found=SalvageView())
+    world.put(salvage_entry(note))
+    world.bucket[RESTORE] = {"1-insert.sql": b'[["units", 77, "given back"]]'}
+    return world
+
+
+def held() -> FakeWorld:
+    world = fresh()
+    for host in world.hosts:
+        world.hold(host, timedelta(hours=1))
+    return world
+
+
+def shut() -> FakeWorld:
+    world = copied()
+    for role in ("rmu_app", "rmu_migrate"):
+        world.stores[COPY.identifier].commit(world.clock.now(), "login", role, False)
     return world
 
 
@@ -162,6 +247,41 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         w := old_and_new(),
         StopRelease(release=w.record("v42").ref, schema_head="0001", resume_worker=w.record("v41").ref),
     ),
+    "apply_salvage": lambda: (salvaged(), ApplySalvage(restore=RESTORE, new=COPY, run="r-salvage", fence=True)),
+    "compute_salvage": lambda: (
+        copied(noted=True),
+        ComputeSalvage(restore=RESTORE, base=RESTORE, old=DATABASE, new=COPY, since=BEGIN, run="r-salvage"),
+    ),
+    "database_available": lambda: (copied(), DatabaseAvailable(identifier=COPY.identifier)),
+    "drop_database": lambda: (copied(), DropDatabase(identifier=COPY.identifier, run=RESTORE)),
+    "fence_database": lambda: (held(), FenceDatabase(database=DATABASE, hold=timedelta(seconds=30))),
+    "hold_requests": lambda: (fresh(), HoldRequests(at_most=timedelta(minutes=10))),
+    "let_requests_go": lambda: (held(), LetRequestsGo()),
+    "move_sequences": lambda: (copied(), MoveSequences(old=DATABASE, new=PLANNED)),
+    "point_to": lambda: (
+        shut(),
+        PointTo(
+            pointer=Pointer(release="v41", database=PLANNED),
+            was=Pointer(release="v41", database=DATABASE),
+            run=RESTORE,
+            restored_from=POINT,
+        ),
+    ),
+    "record_restore": lambda: (
+        copied(),
+        RecordRestore(release="v41", left=None, database=PLANNED, admits="", run=RESTORE),
+    ),
+    "renew_passwords": lambda: (copied(passwords=False), RenewPasswords(database=PLANNED)),
+    "restorable": lambda: (fresh(), Restorable(point=POINT)),
+    "restore_database": lambda: (
+        fresh(),
+        RestoreDatabase(identifier=COPY.identifier, point=POINT, like=SETTINGS, run=RESTORE),
+    ),
+    "retire_database": lambda: (superseded(), RetireDatabase(identifier=COPY.identifier)),
+    "same_settings": lambda: (copied(), SameSettings(identifier=COPY.identifier, like=SETTINGS)),
+    "settle_database": lambda: (copied(settled=False), SettleDatabase(identifier=COPY.identifier, like=SETTINGS)),
+    "unfence_database": lambda: (shut(), UnfenceDatabase(database=COPY)),
+    "warm_database": lambda: (copied(), WarmDatabase(database=PLANNED, run=RESTORE)),
 }
 CHANGES = sorted(k.model_fields["kind"].default for k in KINDS if issubclass(k, Change))
 CHECKS = sorted(k.model_fields["kind"].default for k in KINDS if issubclass(k, Check))
@@ -294,6 +414,7 @@ def test_no_change_loses_a_request(kind: str) -> None:
         act(o, undo)
 
     assert world.lost == []
+    assert world.broken == []
 
 
 @pytest.mark.parametrize("kind", CHECKS)
@@ -322,6 +443,16 @@ def test_a_title_reads_after_a_number(kind: str) -> None:
 
 
 LEAVES_TRACES_THAT_HARM_NOTHING = {
+    "apply_salvage",  # a fence: rows that were given back stay
+    "compute_salvage",  # files in the bucket, which expire
+    "drop_database",  # itself the undo of a restore
+    "let_requests_go",  # a hold ends by itself anyway
+    "move_sequences",  # a gap between keys
+    "record_restore",  # after the fence
+    "renew_passwords",  # on an instance that the undo of its restore drops
+    "retire_database",  # a fence
+    "settle_database",  # as renew_passwords
+    "warm_database",  # as renew_passwords
     "adopt_database",  # Terraform has no way back: a fence
     "apply_infra",  # the same
     "destroy_infra",  # the same
@@ -345,4 +476,6 @@ def seen_by_people(world: FakeWorld) -> dict[str, object]:
         "workers": world.workers(),
         "pointer": world.pointer(),
         "states": {h.id: h.state for h in world.hosts},
+        "held": [h.held_until is not None for h in world.hosts],
+        "databases": {name: world.stores[name].open for name in world.databases},
     }

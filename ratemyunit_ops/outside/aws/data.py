@@ -62,14 +62,15 @@ class SsmData:
         """Tell whether every sequence of the new database is past the old one's."""
         return bool(self._look("data_sequences", {"old": old.model_dump(), "new": new.model_dump()})["past"])
 
-    def salvage(self, old: Database, new: Database, *, since: datetime, run: str) -> SalvageView:
+    def salvage(self, old: Database, new: Database, *, since: datetime, base: str, run: str) -> SalvageView:
         """Find the rows that the old database has and the new one lacks, and put them into the bucket as SQL."""
         body = {
             "old": old.model_dump(),
             "new": new.model_dump(),
             "since": since.timestamp(),
             "bucket": self._bucket,
-            "mark": run,
+            "mark": base,
+            "folder": run,
         }
         question = Question("data_salvage", body)
         answer = self.hosts.ask_one(question, fenced(question, self.bound))

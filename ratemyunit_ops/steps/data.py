@@ -1,0 +1,155 @@
+"""Steps on what is in databases: warm a restored one, shut the old one, move sequences, salvage what it left."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Literal
+
+from ratemyunit_ops.model import Database, Facts, SalvageNote
+from ratemyunit_ops.ports import Entry, Outside
+from ratemyunit_ops.records import read_salvage, salvage_entry
+from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.named import placed
+
+
+class WarmDatabase(Change):
+    """Read every table and index once, since blocks are loaded on first use, and note the keys for the salvage."""
+
+    kind: Literal["warm_database"] = "warm_database"
+    database: Database
+    run: str
+
+    def title(self) -> str:
+        return f"warm {self.database.identifier}, note its keys"
+
+    def done(self, o: Outside) -> bool:
+        return o.data.warmed(placed(o, self.database), run=self.run)
+
+    def do(self, o: Outside) -> Facts:
+        return o.data.warm(placed(o, self.database), run=self.run)
+
+    def undo(self) -> None:
+        return None
+
+
+class FenceDatabase(Change):
+    """Shut application and migrations out of a database and end their sessions, proven by a write that fails.
+
+    Nothing else makes the cut-over safe: a pool or a cached name could go on writing where nobody looks any more.
+    """
+
+    kind: Literal["fence_database"] = "fence_database"
+    database: Database
+    hold: timedelta | None = None
+
+    def title(self) -> str:
+        return f"fence {self.database.identifier}: a write must fail"
+
+    def done(self, o: Outside) -> bool:
+        return o.data.fenced(self.database)
+
+    def do(self, o: Outside) -> Facts:
+        if self.hold is not None and not o.fleet.holding():
+            o.fleet.hold(at_most=self.hold)  # a run that died after its hold is resumed when that has long ended
+        return o.data.fence(self.database)
+
+    def undo(self) -> Change:
+        return UnfenceDatabase(database=self.database)
+
+
+class UnfenceDatabase(Change):
+    """Let application and migrations in again."""
+
+    kind: Literal["unfence_database"] = "unfence_database"
+    database: Database
+
+    def title(self) -> str:
+        return f"open {self.database.identifier} again"
+
+    def done(self, o: Outside) -> bool:
+        return not o.data.fenced(self.database)
+
+    def do(self, o: Outside) -> Facts:
+        return o.data.unfence(self.database)
+
+    def undo(self) -> Change:
+        return FenceDatabase(database=self.database)
+
+
+class MoveSequences(Change):
+    """Move every sequence past the old database's: a key that a client was told is never given again."""
+
+    kind: Literal["move_sequences"] = "move_sequences"
+    old: Database
+    new: Database
+
+    def title(self) -> str:
+        return f"move sequences past those of {self.old.identifier}"
+
+    def done(self, o: Outside) -> bool:
+        return o.data.sequences_moved(self.old, placed(o, self.new))
+
+    def do(self, o: Outside) -> Facts:
+        return o.data.move_sequences(self.old, placed(o, self.new))
+
+    def undo(self) -> None:
+        return None
+
+
+class ComputeSalvage(Change):
+    """Find what a superseded database has and the live one lacks, and put it into the bucket as SQL."""
+
+    kind: Literal["compute_salvage"] = "compute_salvage"
+    restore: str
+    base: str
+    old: Database
+    new: Database
+    since: datetime
+    run: str
+
+    def title(self) -> str:
+        return f"find what {self.new.identifier} lacks of {self.old.identifier}"
+
+    def done(self, o: Outside) -> bool:
+        noted = read_salvage(o.ledger, self.restore)
+        return noted is not None and noted.run == self.run
+
+    def do(self, o: Outside) -> Facts:
+        found = o.data.salvage(self.old, self.new, since=self.since, base=self.base, run=self.restore)
+        note = SalvageNote(restore=self.restore, run=self.run, at=o.clock.now(), found=found)
+        return {"note": note.model_dump(mode="json"), "told": found.model_dump(mode="json")}
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        return (salvage_entry(SalvageNote.model_validate(facts["note"])),)
+
+    def undo(self) -> None:
+        return None
+
+
+class ApplySalvage(Change):
+    """Give the salvaged rows back, in one transaction. A row that was given back stays, so this is a fence."""
+
+    kind: Literal["apply_salvage"] = "apply_salvage"
+    restore: str
+    new: Database
+    run: str
+
+    def title(self) -> str:
+        return f"give the rows back to {self.new.identifier}"
+
+    def done(self, o: Outside) -> bool:
+        noted = read_salvage(o.ledger, self.restore)
+        return noted is not None and noted.run == self.run and noted.applied
+
+    def do(self, o: Outside) -> Facts:
+        done = o.data.apply(self.new, run=self.restore)
+        noted = read_salvage(o.ledger, self.restore)
+        assert noted is not None  # the step before wrote it
+        applied = noted.model_copy(update={"applied": True}).model_dump(mode="json")
+        return {**done, "note": applied, "told": {"applied": done.get("applied")}}
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        return (salvage_entry(SalvageNote.model_validate(facts["note"])),)
+
+    def undo(self) -> None:
+        return None
