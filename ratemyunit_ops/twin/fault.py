@@ -6,8 +6,9 @@ from typing import Any
 
 from ratemyunit_ops.errors import Failed, Mistyped, Refused
 from ratemyunit_ops.twin.inner import call
+from ratemyunit_ops.twin.keepers.backups import Store
 from ratemyunit_ops.twin.machine import Machine
-from ratemyunit_ops.twin.site import Site
+from ratemyunit_ops.twin.site import DATABASES, Site
 
 AGENT = "amazon-ssm-agent.service"
 FILL = "/var/lib/containers/twin-fill"
@@ -31,6 +32,16 @@ def faults() -> dict[str, Fault]:
         "agent-kill": Fault("kill a host's SSM agent: commands are not delivered", _agent_off, _agent_on),
         "disk-full": Fault("fill a host's disk", _fill, _empty),
         "postgres-kill": Fault("kill PostgreSQL; it is started again after 3 s, as RDS does", _postgres_kill),
+        "postgres-freeze": Fault("stop a database where it is: it is reached, and never answers", _pg_freeze, _pg_thaw),
+        "database-lost": Fault("lose a database with the WAL not shipped yet; its automated backups are kept", _lose),
+        "database-quota": Fault("let the account have TARGET databases", *_knob("quota", DATABASES)),
+        "database-slow": Fault("let a new database be `creating` for TARGET seconds", *_knob("creating_seconds", 0)),
+        "backup-now": Fault("take an automated backup out of turn", _back_up),
+        "backup-corrupt": Fault("damage the newest backup of a database, or of a resource id", _corrupt),
+        "archive-lag": Fault(
+            "ship WAL every TARGET seconds (else 15): restorable times lag", *_knob("archive_seconds", 15)
+        ),
+        "restore-disk-full": Fault("let restores find no room", _no_room, _room),
         "partition": Fault("take a host off the network", _partition, _join),
         "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
         "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
@@ -140,6 +151,80 @@ def _postgres_kill(site: Site, target: str | None) -> str:
     machine = _database(site, target)
     _inside(machine, "systemctl kill -s KILL postgresql@17-main.service")
     return f"PostgreSQL of {machine.name} is dead"
+
+
+def _pg_freeze(site: Site, target: str | None) -> str:
+    machine = _database(site, target)
+    machine.freeze()
+    return f"{machine.name} is frozen"
+
+
+def _pg_thaw(site: Site, target: str | None) -> str:
+    machine = _database(site, target)
+    machine.thaw()
+    return f"{machine.name} goes on"
+
+
+def _lose(site: Site, target: str | None) -> str:
+    machine = _database(site, target)
+    call(site, "rds-lose", machine.name)
+    return f"{machine.name} is lost"
+
+
+def _store(site: Site, target: str | None) -> Store:
+    """Find the backups that are meant: a database's, or by resource id those of one that is gone."""
+    wanted = call(site, "wanted")
+    if target in wanted["rds"]["backups"]:
+        return Store(site, str(target))
+    resource = next((one["resource"] for one in wanted["databases"] if target in (None, one["id"])), None)
+    if resource is None:
+        raise Refused(f"there are no backups of {target or 'anything'}", next="rmu twin status")
+    return Store(site, resource)
+
+
+def _back_up(site: Site, target: str | None) -> str:
+    store = _store(site, target)
+    store.ask()
+    return f"{store.directory.name} is backed up as soon as it can be"
+
+
+def _corrupt(site: Site, target: str | None) -> str:
+    store = _store(site, target)
+    whole = [base["name"] for base in store.bases() if not base["damaged"]]
+    if not whole:
+        raise Refused(f"{store.directory.name} has no backup yet", next="rmu twin status")
+    largest = max(
+        (one for one in store.data(whole[-1]).rglob("*") if one.is_file()), key=lambda one: one.stat().st_size
+    )
+    with largest.open("r+b") as file:
+        file.seek(largest.stat().st_size // 2)
+        file.write(b"rotten" * 100)
+    return f"the backup {whole[-1]} of {store.directory.name} is damaged"
+
+
+def _knob(name: str, usual: int) -> tuple[Act, Act]:
+    """Make the two acts of a fault that is a number."""
+
+    def turn(site: Site, target: str | None) -> str:
+        value = _seconds(target or "")
+        call(site, "rds-knobs", {name: int(value) if name == "quota" else value})
+        return f"{name} is {value:g}"
+
+    def back(site: Site, target: str | None) -> str:
+        call(site, "rds-knobs", {name: usual})
+        return f"{name} is {usual} again"
+
+    return turn, back
+
+
+def _no_room(site: Site, target: str | None) -> str:
+    call(site, "rds-knobs", {"disk_full": True})
+    return "restores find no room"
+
+
+def _room(site: Site, target: str | None) -> str:
+    call(site, "rds-knobs", {"disk_full": False})
+    return "restores find room again"
 
 
 def _partition(site: Site, target: str | None) -> str:

@@ -6,6 +6,9 @@ from pathlib import Path
 
 from ratemyunit_ops.errors import Mistyped
 
+# What one twin has room for: each has an address and a loopback port of its own.
+DATABASES = 20
+
 
 @dataclass(frozen=True)
 class Site:

@@ -436,11 +436,15 @@ def test_windows_that_only_touch_do_not_overlap(gate: Gate) -> None:
 
 def test_a_database_is_available_only_when_its_keeper_says_so(gate: Gate) -> None:
     rds = gate.client("rds")
-    gate.seen(databases={"touching": "available"}, archived={"touching": 1_700_000_000.0})
+    resource = rds.describe_db_instances(DBInstanceIdentifier="touching")["DBInstances"][0]["DbiResourceId"]
+    gate.seen(databases={"touching": "available"}, archived={resource: 1_700_000_000.0})
+    before = rds.describe_db_instances(DBInstanceIdentifier="touching")["DBInstances"][0]
+    gate.seen(bases={resource: [{"name": "first", "ended": 1_699_999_990, "damaged": False}]})
 
     row = rds.describe_db_instances(DBInstanceIdentifier="touching")["DBInstances"][0]
 
     assert row["DBInstanceStatus"] == "available"
+    assert "LatestRestorableTime" not in before
     assert row["LatestRestorableTime"].timestamp() == 1_700_000_000
 
 

@@ -11,13 +11,14 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling, ecr, rds
+from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, rds, rds_backups
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.ssm import RUN
-from ratemyunit_ops.twin.gate.state import SEEN
+from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
+from ratemyunit_ops.twin.gate.walls import walls
 
 
 def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
@@ -37,6 +38,14 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         ecr.PLANTED.clear()
         ecr.PLANTED.update(body_of(environ))
         return reply(start_response, None)
+    if action == "rds-knobs":
+        vars(KNOBS).update(body_of(environ))
+        return reply(start_response, None)
+    if action == "rds-lose":
+        rds_backups.lose(body_of(environ))
+        return reply(start_response, None)
+    if action == "run-image-policies":
+        return reply(start_response, dlm.run())
     if action == "ssm-latency":
         RUN.latency = float(body_of(environ))
         return reply(start_response, None)
@@ -50,7 +59,10 @@ def wanted() -> dict[str, Any]:
         "instances": _instances(),
         "groups": [_group(one) for one in autoscaling.groups()],
         "balancers": _balancers(),
+        "walls": walls(),
+        "images": dlm.wanted(),
         "databases": rds.wanted(),
+        "rds": {**rds_backups.wanted(), "knobs": vars(KNOBS)},
     }
 
 
@@ -59,10 +71,13 @@ def _see(report: dict[str, Any]) -> None:
     SEEN.databases.update(report.get("databases", {}))
     SEEN.database_addresses.update(report.get("database_addresses", {}))
     SEEN.restart_pending.update(report.get("restart_pending", {}))
+    SEEN.obeyed.update(report.get("obeyed", {}))
     SEEN.archived.update(report.get("archived", {}))
     SEEN.balancers.update(report.get("balancers", {}))
+    dlm.taken(report.get("images", []))
     for arn, states in report.get("targets", {}).items():
         SEEN.targets[arn] = states
+    rds_backups.see(report)
     autoscaling.advance()
     rds.refresh()
 

@@ -16,9 +16,23 @@ from moto.moto_server.werkzeug_app import (
 )
 from werkzeug.serving import run_simple
 
-from ratemyunit_ops.twin.gate import agent, autoscaling, cloudwatch, dlm, ec2, ecr, elbv2, inside, rds, rereads, ssm
+from ratemyunit_ops.twin.gate import (
+    agent,
+    autoscaling,
+    cloudwatch,
+    dlm,
+    ec2,
+    ecr,
+    elbv2,
+    inside,
+    rds,
+    rds_backups,
+    rds_restore,
+    rereads,
+    ssm,
+)
 
-MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, rereads, ssm)
+MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, rds_backups, rds_restore, rereads, ssm)
 
 
 class Gate:

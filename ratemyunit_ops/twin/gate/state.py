@@ -1,6 +1,9 @@
-"""What the keepers have seen, kept beside moto's record for the life of the process."""
+"""What the keepers have seen, kept beside moto's record for the life of the process; and the knobs of this AWS."""
 
 from dataclasses import dataclass, field
+from typing import Any
+
+from ratemyunit_ops.twin.site import DATABASES
 
 
 @dataclass
@@ -12,15 +15,38 @@ class Seen:
     targets: dict[str, dict[str, str]] = field(default_factory=dict)
     """Target group ARN -> target id -> `initial`, `healthy` or `unhealthy`."""
     databases: dict[str, str] = field(default_factory=dict)
-    """Database identifier -> `creating`, `available`, `rebooting` or `stopped`."""
+    """Database identifier -> its status: `creating`, `backing-up`, `available`, `rebooting`, `storage-full` ..."""
     database_addresses: dict[str, str] = field(default_factory=dict)
     """Database identifier -> the address of its machine."""
     restart_pending: dict[str, bool] = field(default_factory=dict)
     """Database identifier -> whether a changed parameter waits for a reboot."""
+    obeyed: dict[str, int] = field(default_factory=dict)
+    """Database identifier -> the number of the last modification that its machine obeys."""
     archived: dict[str, float] = field(default_factory=dict)
-    """Database identifier -> unix time up to which its WAL is archived."""
+    """Database resource id -> unix time up to which a restore is possible, by what is archived."""
+    bases: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    """Database resource id -> its base backups, the oldest first: `name`, `ended` (unix time), `damaged`."""
+    snapshots: dict[str, str] = field(default_factory=dict)
+    """Snapshot identifier -> `available` or `failed`."""
     balancers: dict[str, str] = field(default_factory=dict)
     """Load balancer ARN -> address."""
 
 
+@dataclass
+class Knobs:
+    """How RDS takes its time, and how much there is of it; `rmu twin fault` turns them."""
+
+    quota: int = DATABASES
+    """Database instances that the account may have."""
+    creating_seconds: float = 0.0
+    """An instance says `creating` at least that long."""
+    quiet_seconds: float = 1.0
+    """A modified instance goes on saying `available` that long."""
+    archive_seconds: float = 15.0
+    """WAL is shipped that often: LatestRestorableTime lags by as much."""
+    disk_full: bool = False
+    """Restores find no room for their data."""
+
+
 SEEN = Seen()
+KNOBS = Knobs()

@@ -5,10 +5,8 @@ that its old worker has just accepted would be lost.
 """
 
 from ratemyunit_ops.twin import door
-from ratemyunit_ops.twin.site import Site
+from ratemyunit_ops.twin.site import DATABASES, Site
 
-DATABASES = 40
-OPEN_DATABASES = 6
 POSTGRES_PORT = 5432
 _FIRST_DATABASE = 200
 _FIRST_BALANCER = 240
@@ -30,9 +28,9 @@ def database_port(site: Site, place: int) -> int:
 
 
 def open_doors(site: Site) -> None:
-    """Open the front door and the first databases' ports, whoever will stand behind them."""
+    """Open the front door and the databases' ports, whoever will stand behind them."""
     doors = {site.front_door_port: f"{balancer_addresses(site)[0]}:80"}
-    for place in range(OPEN_DATABASES):
+    for place in range(DATABASES):
         doors[database_port(site, place)] = f"{database_address(site, place)}:{POSTGRES_PORT}"
     door.publish_all(site, doors, tcp=True)
 

@@ -1,6 +1,8 @@
-"""PostgreSQL inside a database's machine: the cluster, its settings, its roles. All through the machine's own shell."""
+"""PostgreSQL inside a database's machine: cluster, settings, roles, recovery, backups. All through its own shell."""
 
 import shutil
+from datetime import UTC, datetime
+from ipaddress import IPv4Network, collapse_addresses
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,10 @@ from ratemyunit_ops.twin.machine import Machine
 VERSION = "17"
 UNIT = f"postgresql@{VERSION}-main.service"
 HERE = "/srv/rds"
+DATA = f"{HERE}/data/{VERSION}"
+BACKUP = "/srv/backup"
+SOURCE = "/srv/source"
+_ETC = f"/etc/postgresql/{VERSION}/main"
 
 # RDS's own words that PostgreSQL does not know.
 _OURS = {
@@ -21,8 +27,8 @@ _OURS = {
     "ssl_key_file": f"{HERE}/tls/server.key",
     "password_encryption": "scram-sha-256",
     "archive_mode": "on",
-    "archive_command": f"test ! -f {HERE}/wal/%f.gz && gzip -1 < %p > {HERE}/wal/%f.new && "
-    f"mv {HERE}/wal/%f.new {HERE}/wal/%f.gz",
+    "archive_command": f"test ! -f {BACKUP}/wal/%f.gz && gzip -1 < %p > {BACKUP}/wal/%f.new && "
+    f"mv {BACKUP}/wal/%f.new {BACKUP}/wal/%f.gz",
     "wal_level": "replica",
     "max_wal_senders": "5",
     "shared_buffers": "128MB",
@@ -31,22 +37,51 @@ _OURS = {
     "timezone": "UTC",
 }
 
+# A cluster that was copied here has its files in place; the settings, which Debian keeps apart, it has not.
 _MAKE = f"""
 set -eu
-install -d -o postgres -g postgres -m 700 {HERE}/data {HERE}/wal {HERE}/tls
+install -d -o postgres -g postgres -m 700 {HERE}/data {HERE}/tls {BACKUP}/wal {BACKUP}/base
 for file in server.pem server.key; do
     install -o postgres -g postgres -m 600 {HERE}/given/$file {HERE}/tls/$file
 done
-if [ ! -e /etc/postgresql/{VERSION}/main/postgresql.conf ]; then
-    pg_createcluster {VERSION} main -d {HERE}/data/{VERSION} -e UTF8 --locale C.UTF-8 >/dev/null
+install -m 600 {HERE}/given/nftables.conf /etc/nftables.conf
+systemctl --quiet enable nftables.service 2>/dev/null
+nft -f /etc/nftables.conf
+if [ ! -e {_ETC}/postgresql.conf ]; then
+    if [ -e {DATA}/PG_VERSION ]; then
+        install -o postgres -g postgres -m 600 /dev/null {DATA}/pg_hba.conf
+        install -o postgres -g postgres -m 600 /dev/null {DATA}/pg_ident.conf
+        printf "include_dir = 'conf.d'\n" > {DATA}/postgresql.conf
+    fi
+    pg_createcluster {VERSION} main -d {DATA} -e UTF8 --locale C.UTF-8 >/dev/null
+    install -d -o postgres -g postgres {_ETC}/conf.d
 fi
-install -o postgres -g postgres -m 600 {HERE}/given/rds.conf /etc/postgresql/{VERSION}/main/conf.d/rds.conf
-install -o postgres -g postgres -m 600 {HERE}/given/pg_hba.conf /etc/postgresql/{VERSION}/main/pg_hba.conf
+for file in rds.conf restore.conf; do
+    [ ! -e {HERE}/given/$file ] || install -o postgres -g postgres -m 600 {HERE}/given/$file {_ETC}/conf.d/$file
+done
+install -o postgres -g postgres -m 600 {HERE}/given/pg_hba.conf {_ETC}/pg_hba.conf
 mkdir -p /etc/systemd/system/{UNIT}.d
-printf '[Service]\\nRestart=always\\nRestartSec=3\\n' > /etc/systemd/system/{UNIT}.d/rds.conf
+printf '[Service]\nRestart=always\nRestartSec=3\n' > /etc/systemd/system/{UNIT}.d/rds.conf
 systemctl daemon-reload
 systemctl --quiet enable {UNIT} 2>/dev/null
-if systemctl --quiet is-active {UNIT}; then systemctl reload {UNIT}; else systemctl start {UNIT}; fi
+"""
+
+_START = f"if systemctl --quiet is-active {UNIT}; then systemctl reload {UNIT}; else systemctl start {UNIT}; fi"
+
+# 0: it takes writes. 8: not yet. 9: it gave up; systemd starts it again and again, and a kill counts once.
+_RECOVERED = f"""
+i=0
+while [ $i -lt 15 ]; do
+    said=$(runuser -u postgres -- psql -X -d postgres -A -t -q -c 'SELECT pg_is_in_recovery()' 2>/dev/null)
+    [ "$said" != f ] || exit 0
+    if [ "$(systemctl show -P NRestarts {UNIT})" -ge 3 ]; then
+        grep -hE 'FATAL|PANIC' /var/log/postgresql/postgresql-{VERSION}-main.log | grep -v 'starting up' | tail -n 1
+        exit 9
+    fi
+    sleep 0.2
+    i=$((i+1))
+done
+exit 8
 """
 
 _ROLES = """
@@ -54,10 +89,14 @@ SELECT 'CREATE ROLE rds_superuser NOLOGIN' WHERE NOT EXISTS (SELECT FROM pg_role
 GRANT pg_monitor, pg_signal_backend, pg_checkpoint, pg_maintain TO rds_superuser WITH ADMIN OPTION;
 SELECT format('CREATE ROLE %I LOGIN CREATEDB CREATEROLE IN ROLE rds_superuser', :'master')
  WHERE NOT EXISTS (SELECT FROM pg_roles WHERE rolname=:'master') \\gexec
-SELECT format('ALTER ROLE %I PASSWORD %L', :'master', :'password') \\gexec
+SELECT format('ALTER ROLE %I PASSWORD %L', :'master', :'password') WHERE :'password' <> '' \\gexec
 SELECT format('CREATE DATABASE %I OWNER %I', :'database', :'master')
  WHERE :'database' <> '' AND NOT EXISTS (SELECT FROM pg_database WHERE datname=:'database') \\gexec
 """
+
+
+class Damaged(Exception):
+    """What should be restored cannot be used; its text says why."""
 
 
 def set_up(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> None:
@@ -65,16 +104,90 @@ def set_up(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> N
 
     Raises Failed when PostgreSQL does not take them.
     """
+    _configure(machine, shared, row, pair)
+    _run(machine, ["sh", "-c", _START], b"")
+    # The data of a restored instance brings its database and its old password along.
+    database = "" if row["origin"] else row["database"]
+    said = {"master": row["master"], "password": row["password"], "database": database}
+    lines = "".join(f"\\set {name} '{_escaped(value)}'\n" for name, value in said.items())
+    # By standard input: a password has no place among a process's arguments.
+    _run(machine, _psql("-v", "ON_ERROR_STOP=1", "-q", "-o", "/dev/null"), (lines + _ROLES).encode())
+
+
+def begin_recovery(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> None:
+    """Start a cluster that was copied here: it replays up to the moment that is meant, and then takes writes.
+
+    Raises Damaged when the copy is not what was backed up.
+    """
+    verify = [
+        f"/usr/lib/postgresql/{VERSION}/bin/pg_verifybackup",
+        "--no-parse-wal",
+        "--exit-on-error",
+        "--quiet",
+        DATA,
+    ]
+    checked = machine.run(["runuser", "-u", "postgres", "--", *verify], timeout=3600)
+    if checked.returncode != 0:
+        raise Damaged(checked.stderr.decode(errors="replace").strip()[-300:])
+    write_whole(shared / "given" / "restore.conf", _recovery(row["origin"].get("time")))
+    _configure(machine, shared, row, pair)
+    signal = f"install -o postgres -g postgres -m 600 /dev/null {DATA}/recovery.signal"
+    _run(machine, ["sh", "-c", f"{signal}; systemctl start --no-block {UNIT}"], b"")
+
+
+def recovered(machine: Machine) -> bool:
+    """Answer, after a few seconds at most, whether the replay has come to its end.
+
+    Raises Damaged when it cannot.
+    """
+    done = machine.run(["sh", "-c", _RECOVERED], timeout=60)
+    if done.returncode == 9:
+        raise Damaged(done.stdout.decode(errors="replace").strip()[-300:])
+    return done.returncode == 0
+
+
+def _recovery(moment: float | None) -> str:
+    """Write the target: the last commit at or before a moment; for a snapshot, the moment it was taken."""
+    lines = {"hot_standby": "off", "recovery_target_action": "promote", "recovery_target_timeline": "current"}
+    if moment is None:
+        lines |= {"recovery_target": "immediate", "restore_command": "false"}
+    else:
+        at = datetime.fromtimestamp(moment, UTC).isoformat(sep=" ", timespec="microseconds")
+        lines |= {"recovery_target_time": at, "restore_command": f"gunzip -c {SOURCE}/wal/%f.gz > %p"}
+    return "".join(f"{name} = '{_escaped(value)}'\n" for name, value in sorted(lines.items()))
+
+
+def _configure(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> None:
     given = shared / "given"
     write_whole(given / "server.pem", pair.certificate.read_bytes())
     write_whole(given / "server.key", pair.key.read_bytes(), mode=0o600)
     write_whole(given / "rds.conf", settings(row))
     write_whole(given / "pg_hba.conf", access(row["parameters"]))
+    write_whole(given / "nftables.conf", wall(machine.site.router, row))
     _run(machine, ["sh", "-c", _MAKE], b"")
-    said = {"master": row["master"], "password": row["password"], "database": row["database"]}
-    lines = "".join(f"\\set {name} '{_escaped(value)}'\n" for name, value in said.items())
-    # By standard input: a password has no place among a process's arguments.
-    _run(machine, _psql("-v", "ON_ERROR_STOP=1", "-q", "-o", "/dev/null"), (lines + _ROLES).encode())
+
+
+def admit(machine: Machine, shared: Path, row: dict[str, Any]) -> None:
+    """Let in whom the security groups let in. Connections that are open stay open, as on AWS."""
+    write_whole(shared / "given" / "nftables.conf", wall(machine.site.router, row))
+    install = f"install -m 600 {HERE}/given/nftables.conf /etc/nftables.conf && nft -f /etc/nftables.conf"
+    _run(machine, ["sh", "-c", install], b"")
+
+
+def wall(door: str, row: dict[str, Any]) -> str:
+    """Write the packet filter: a first packet passes from admitted sources, and from the twin's own door."""
+    sources = ", ".join(_apart([door, *row["admitted"]]))
+    first = f"tcp dport {row['port']} tcp flags & (syn | ack) == syn"
+    return (
+        "table inet rds\ndelete table inet rds\n"
+        "table inet rds {\n  chain in {\n    type filter hook input priority 0; policy accept;\n"
+        f"    {first} ip saddr {{ {sources} }} accept\n    {first} drop\n  }}\n}}\n"
+    )
+
+
+def _apart(sources: list[str]) -> list[str]:
+    """Leave out what another source contains: a set of nft takes no overlaps."""
+    return [str(one) for one in collapse_addresses(IPv4Network(source, strict=False) for source in sources)]
 
 
 def settings(row: dict[str, Any]) -> str:
@@ -90,7 +203,7 @@ def access(parameters: dict[str, str]) -> str:
     """Write pg_hba: the operating system's postgres alone locally; all others by password, and TLS if forced."""
     # From PostgreSQL 15 on RDS forces TLS unless told otherwise.
     kind = "host" if parameters.get("rds.force_ssl", "1") == "0" else "hostssl"
-    return f"local all postgres peer\n{kind} all all all scram-sha-256\n"
+    return f"local all postgres peer\nlocal replication postgres peer\n{kind} all all all scram-sha-256\n"
 
 
 def restart(machine: Machine) -> None:
@@ -105,19 +218,30 @@ def restart_pending(machine: Machine) -> bool:
     return done.returncode == 0 and done.stdout.strip() != b"0"
 
 
-def archived_until(machine: Machine) -> float | None:
-    """Answer the unix time up to which everything is archived, and make sure that it moves on.
+def heartbeat(machine: Machine) -> tuple[float, str] | None:
+    """Commit something and let its WAL be shipped; answer a moment before that commit, and the segment's name.
 
-    None while nothing was archived yet, or PostgreSQL does not answer.
+    A restore to the moment is possible once the segment is archived: PostgreSQL needs a commit after its target.
+    None when PostgreSQL does not answer.
     """
-    # RDS writes a heartbeat of its own; without one an idle database would archive nothing.
     sql = (
-        "SELECT pg_logical_emit_message(false, 'rds', 'heartbeat'), pg_switch_wal(), pg_sleep(0.5) \\g /dev/null\n"
-        "SELECT extract(epoch FROM last_archived_time) FROM pg_stat_archiver;\n"
+        "SELECT extract(epoch FROM clock_timestamp());\n"
+        "SELECT pg_logical_emit_message(true, 'rds', 'heartbeat') \\g /dev/null\n"
+        "SELECT pg_walfile_name(pg_switch_wal());\n"
     )
     done = machine.run(_psql("-A", "-t", "-q"), input=sql.encode(), timeout=15)
-    text = done.stdout.decode().strip()
-    return float(text) if done.returncode == 0 and text else None
+    lines = done.stdout.decode().split()
+    return (float(lines[0]), lines[1]) if done.returncode == 0 and len(lines) == 2 else None
+
+
+def base_backup(machine: Machine, to: str) -> None:
+    """Back the whole cluster up into a directory, with a manifest of checksums and the WAL that it needs.
+
+    Raises Failed when PostgreSQL cannot.
+    """
+    copy = ["pg_basebackup", "-D", to, "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
+    _run(machine, ["rm", "-rf", to], b"")
+    _run(machine, ["runuser", "-u", "postgres", "--", *copy], b"", timeout=3600)
 
 
 def wipe(directory: Path) -> None:
@@ -129,8 +253,8 @@ def _psql(*arguments: str) -> list[str]:
     return ["runuser", "-u", "postgres", "--", "psql", "-X", "-d", "postgres", *arguments]
 
 
-def _run(machine: Machine, argv: list[str], input: bytes) -> None:
-    done = machine.run(argv, input=input, timeout=60)
+def _run(machine: Machine, argv: list[str], input: bytes, timeout: float = 60) -> None:
+    done = machine.run(argv, input=input, timeout=timeout)
     if done.returncode != 0:
         raise Failed(
             f"PostgreSQL on {machine.name}: {done.stderr.decode(errors='replace').strip()[-400:]}",
