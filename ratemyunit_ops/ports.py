@@ -285,6 +285,10 @@ class Databases(Protocol):
         """Tell every window of this environment, of instances and of retained backups."""
         ...
 
+    def backups(self, resource_id: str) -> tuple[datetime, ...]:
+        """Tell when each automated backup was taken, oldest first: a restore begins from the newest before its time."""
+        ...
+
     def settings(self, identifier: str) -> DatabaseSettings:
         """Read every attribute that a restore must carry over."""
         ...
@@ -413,6 +417,10 @@ class Corner(Protocol):
 
     def traffic(self, run: str) -> Traffic:
         """Ask the run's host who serves there, from the host itself."""
+        ...
+
+    def reminds_from(self) -> datetime | None:
+        """Tell from when on somebody is reminded of a drill; None where nothing reminds."""
         ...
 
     def remind_from(self, moment: datetime) -> Facts:

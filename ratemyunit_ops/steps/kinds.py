@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, TypeAdapter
 
+from ratemyunit_ops.model import Facts
+from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.data import (
@@ -16,7 +18,15 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
+from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint
+from ratemyunit_ops.steps.drill import (
+    AdmitHosts,
+    CompareData,
+    DrillHostAnswers,
+    EndDrillHost,
+    LaunchDrillHost,
+    MoveReminder,
+)
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
 from ratemyunit_ops.steps.infra import (
@@ -43,26 +53,78 @@ from ratemyunit_ops.steps.restore import (
 )
 from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
 
+
+class ChangeInCorner(Change):
+    """A change that is done on a drill's host, in the place of the hosts that serve: the step itself is the same."""
+
+    kind: Literal["change_in_corner"] = "change_in_corner"
+    run: str
+    step: AnyStep
+
+    def title(self) -> str:
+        return f"{self.step.title()} (in the corner)"
+
+    def done(self, o: Outside) -> bool:
+        return self._change.done(o.in_corner(self.run))
+
+    def do(self, o: Outside) -> Facts:
+        return self._change.do(o.in_corner(self.run))
+
+    def undo(self) -> Change | None:
+        back = self._change.undo()
+        return ChangeInCorner(run=self.run, step=back) if back else None
+
+    @property
+    def _change(self) -> Change:
+        assert isinstance(self.step, Change)
+        return self.step
+
+
+class CheckInCorner(Check):
+    """A check of a drill's host, in the place of the hosts that serve."""
+
+    kind: Literal["check_in_corner"] = "check_in_corner"
+    run: str
+    step: AnyStep
+
+    def title(self) -> str:
+        return f"{self.step.title()} (in the corner)"
+
+    def look(self, o: Outside) -> Facts:
+        assert isinstance(self.step, Check)
+        return self.step.look(o.in_corner(self.run))
+
+
 AnyStep = Annotated[
-    AdoptDatabase
+    AdmitHosts
+    | AdoptDatabase
     | ApplyInfra
     | ApplySalvage
     | Bake
+    | ChangeInCorner
+    | CheckInCorner
+    | CompareData
     | ComputeSalvage
+    | Contract
     | DatabaseAvailable
     | DestroyInfra
+    | DrillHostAnswers
     | DropDatabase
+    | EndDrillHost
     | EnsureSecrets
     | FenceDatabase
     | HoldRequests
     | HostBack
     | HostsInService
     | ImageFit
+    | LaunchDrillHost
     | LetRequestsGo
     | MakeRoles
     | Migrate
+    | MoveReminder
     | MoveSequences
     | NewHostServes
+    | NotePoint
     | NoteRestorePoint
     | NothingLeft
     | PointTo
@@ -91,6 +153,9 @@ AnyStep = Annotated[
     | WarmDatabase,
     Field(discriminator="kind"),
 ]
+
+ChangeInCorner.model_rebuild()
+CheckInCorner.model_rebuild()
 
 _step: TypeAdapter[Any] = TypeAdapter(AnyStep)
 

@@ -74,6 +74,9 @@ class FakeCorner:
     def traffic(self, run: str) -> FakeTraffic:
         return FakeTraffic(self._beside(run), self._line)
 
+    def reminds_from(self) -> datetime | None:
+        return self._line.call("corner.reminds_from", lambda: self._world.remind_from)
+
     def remind_from(self, moment: datetime) -> Facts:
         def move() -> Facts:
             self._world.remind_from = moment

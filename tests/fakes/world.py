@@ -105,7 +105,7 @@ class FakeWorld:
     drill_hosts: dict[str, tuple[Host, float]] = field(default_factory=dict)
     """Run -> its host in the corner, and when it was born."""
     host_image: HostImage | None = None
-    remind_from: datetime | None = None
+    remind_from: datetime | None = BEGIN
 
     def __post_init__(self) -> None:
         self.databases[DATABASE.identifier] = DatabaseView(
@@ -197,6 +197,7 @@ class FakeWorld:
             image="registry.example/app",
             schema_head=image.schema_head,
             schema_oldest=image.schema_oldest,
+            schema_admits=image.schema_admits,
             verdict=verdict,
             created=BEGIN - timedelta(days=age),
             run=run,

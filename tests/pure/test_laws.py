@@ -19,6 +19,7 @@ from ratemyunit_ops.model import (
     DatabaseNote,
     Facts,
     Fence,
+    PendingMigration,
     PlanSummary,
     Pointer,
     RestorePoint,
@@ -37,7 +38,15 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
+from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint
+from ratemyunit_ops.steps.drill import (
+    AdmitHosts,
+    CompareData,
+    DrillHostAnswers,
+    EndDrillHost,
+    LaunchDrillHost,
+    MoveReminder,
+)
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
 from ratemyunit_ops.steps.infra import (
@@ -49,7 +58,7 @@ from ratemyunit_ops.steps.infra import (
     MakeRoles,
     NothingLeft,
 )
-from ratemyunit_ops.steps.kinds import AnyStep, parse_step
+from ratemyunit_ops.steps.kinds import AnyStep, ChangeInCorner, CheckInCorner, parse_step
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -66,6 +75,7 @@ from ratemyunit_ops.steps.restore import (
 from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
+from tests.fakes.hosts import Slot
 
 FLOOR = 150 * 2**20
 LONG = timedelta(seconds=60)
@@ -92,6 +102,18 @@ def fresh() -> FakeWorld:
     world = FakeWorld()
     world.push("v41")
     world.push("v42")
+    world.live("v41")
+    return world
+
+
+def contractible() -> FakeWorld:
+    """Make a world where v41 serves, and its image has a contract revision behind its head."""
+    world = FakeWorld()
+    revisions = (
+        PendingMigration(revision="0001", phase="expand", oldest_code="0001"),
+        PendingMigration(revision="0002", phase="contract", oldest_code="0001"),
+    )
+    world.push("v41", revisions=revisions)
     world.live("v41")
     return world
 
@@ -182,7 +204,41 @@ def shut() -> FakeWorld:
     return world
 
 
+CORNER = SETTINGS.model_copy(update={"security_groups": ("sg-drill",)})
+
+
+def in_the_corner(*, prepared: bool = False) -> FakeWorld:
+    """Make a world with a restored database and a drill's host, which can be reached by nobody but each other."""
+    world = copied()
+    world.database_settings[COPY.identifier] = CORNER
+    world.outside().corner.launch(RESTORE, image=None)
+    world.clock.sleep(100)
+    if prepared:
+        world.drill_hosts[RESTORE][0].slots["blue"] = Slot(world.record("v41"), COPY)
+    return world
+
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
+    "admit_hosts": lambda: (in_the_corner(), AdmitHosts(identifier=COPY.identifier, like=SETTINGS, corner=CORNER)),
+    "change_in_corner": lambda: (
+        w := in_the_corner(prepared=True),
+        ChangeInCorner(
+            run=RESTORE,
+            step=StartRelease(release=w.record("v41").ref, schema_head="0001", worker_before=None),
+        ),
+    ),
+    "check_in_corner": lambda: (
+        in_the_corner(),
+        CheckInCorner(run=RESTORE, step=DatabaseAvailable(identifier=COPY.identifier)),
+    ),
+    "compare_data": lambda: (
+        w := in_the_corner(),
+        CompareData(run=RESTORE, restored=PLANNED, source=DATABASE, at=BEGIN, head=w.stores[COPY.identifier].head),
+    ),
+    "drill_host_answers": lambda: (in_the_corner(), DrillHostAnswers(run=RESTORE)),
+    "end_drill_host": lambda: (in_the_corner(), EndDrillHost(run=RESTORE)),
+    "launch_drill_host": lambda: (fresh(), LaunchDrillHost(run=RESTORE, image="ami-1")),
+    "move_reminder": lambda: (fresh(), MoveReminder(until=BEGIN + timedelta(days=91))),
     "adopt_database": lambda: (
         fresh(),
         AdoptDatabase(
@@ -211,7 +267,28 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "hosts_in_service": lambda: (fresh(), HostsInService()),
     "image_fit": lambda: (w := fresh(), ImageFit(release=w.release("v42").ref, base="v41")),
     "make_roles": lambda: (fresh(), MakeRoles(database=DATABASE.identifier)),
-    "migrate": lambda: (w := old_and_new(head="0002"), Migrate(release=w.record("v42").ref, head="0002")),
+    "contract": lambda: (
+        w := contractible(),
+        Contract(
+            release=w.record("v41").ref,
+            tip="0002",
+            live=w.record("v41").ref,
+            database=DATABASE.identifier,
+            run="r-001",
+            fence=True,
+        ),
+    ),
+    "migrate": lambda: (
+        w := old_and_new(head="0002"),
+        Migrate(
+            release=w.record("v42").ref,
+            head="0002",
+            old=w.record("v41").ref,
+            database=DATABASE.identifier,
+            run="r-001",
+        ),
+    ),
+    "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001")),
     "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),
     "note_restore_point": lambda: (
         w := fresh(),
@@ -445,6 +522,8 @@ def test_a_title_reads_after_a_number(kind: str) -> None:
 LEAVES_TRACES_THAT_HARM_NOTHING = {
     "apply_salvage",  # a fence: rows that were given back stay
     "compute_salvage",  # files in the bucket, which expire
+    "end_drill_host",  # itself the undo of its launch
+    "move_reminder",  # at the end of a drill that went well
     "drop_database",  # itself the undo of a restore
     "let_requests_go",  # a hold ends by itself anyway
     "move_sequences",  # a gap between keys
@@ -455,6 +534,8 @@ LEAVES_TRACES_THAT_HARM_NOTHING = {
     "warm_database",  # as renew_passwords
     "adopt_database",  # Terraform has no way back: a fence
     "apply_infra",  # the same
+    "contract",  # a fence: only a restore leads back
+    "note_point",  # a moment that nobody needs to go back to
     "destroy_infra",  # the same
     "ensure_secrets",  # never touches an existing one
     "make_roles",  # today's roles are today's truth
@@ -478,4 +559,6 @@ def seen_by_people(world: FakeWorld) -> dict[str, object]:
         "states": {h.id: h.state for h in world.hosts},
         "held": [h.held_until is not None for h in world.hosts],
         "databases": {name: world.stores[name].open for name in world.databases},
+        "admitted": {name: world.database_settings[name].security_groups for name in world.databases},
+        "corner": {run: [s.running for _, s in host.filled()] for run, (host, _) in world.drill_hosts.items()},
     }

@@ -72,7 +72,8 @@ class Ec2Corner:
             TagSpecifications=[{"ResourceType": kind, "Tags": self._tags(run)} for kind in ("instance", "volume")],
             **asked,
         )
-        return {"host": answer["Instances"][0]["InstanceId"], "outcome": "changed", "image": image}
+        made = answer["Instances"][0]
+        return {"host": made["InstanceId"], "type": made.get("InstanceType"), "outcome": "changed", "image": image}
 
     def end(self, run: str) -> Facts:
         """End what a run made here; what is gone is enough."""
@@ -111,20 +112,31 @@ class Ec2Corner:
         """Ask the run's host who serves there, from the host itself."""
         return HostTraffic(self._of(run), self.shell, smoke=self.smoke)
 
+    def reminds_from(self) -> datetime | None:
+        """Tell from when on somebody is reminded of a drill; None where nothing reminds. Raises Unreachable."""
+        seen = self._reminder()
+        return seen["StartDate"] if seen else None
+
     def remind_from(self, moment: datetime) -> Facts:
         """Let nobody be reminded of a drill before that moment; without a reminder there is nothing to move."""
-        name = self.places.all().get("drill_reminder")
-        if not name:
-            return {"reminder": None}
-        try:
-            seen = self._account.ask("scheduler", "GetSchedule", Name=name)
-        except Said as why:
-            if why.code != "ResourceNotFoundException":
-                raise
+        seen = self._reminder()
+        if seen is None:
             return {"reminder": None}
         kept = {key: seen[key] for key in FIELDS if seen.get(key) is not None}
         self._account.act("scheduler", "UpdateSchedule", **kept, StartDate=moment)
         return {"reminder": moment.isoformat()}
+
+    def _reminder(self) -> dict[str, Any] | None:
+        name = self.places.all().get("drill_reminder")
+        if not name:
+            return None
+        try:
+            found: dict[str, Any] = self._account.ask("scheduler", "GetSchedule", Name=name)
+        except Said as why:
+            if why.code != "ResourceNotFoundException":
+                raise
+            return None
+        return found
 
     @property
     def _account(self) -> Any:

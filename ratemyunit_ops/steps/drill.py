@@ -1,0 +1,195 @@
+"""Steps of a drill: a host and a database in the corner, what is there compared with what should be, and the end."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
+from ratemyunit_ops.model import Database, DatabaseSettings, Facts
+from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.steps.base import Change, Check
+from ratemyunit_ops.steps.named import placed
+
+BESIDE = "Everything of it stands in the corner; what serves was not touched."
+
+
+class LaunchDrillHost(Change):
+    """Make this run's host in the corner: from the hosts' template, or from an image of a host."""
+
+    kind: Literal["launch_drill_host"] = "launch_drill_host"
+    run: str
+    image: str | None = None
+
+    def title(self) -> str:
+        return f"launch a host in the corner from {self.image or 'the template'}"
+
+    def done(self, o: Outside) -> bool:
+        return any(h.run == self.run for h in o.corner.hosts())
+
+    def do(self, o: Outside) -> Facts:
+        return o.corner.launch(self.run, image=self.image)
+
+    def undo(self) -> Change:
+        return EndDrillHost(run=self.run)
+
+
+class EndDrillHost(Change):
+    """End what a run made in the corner."""
+
+    kind: Literal["end_drill_host"] = "end_drill_host"
+    run: str
+
+    def title(self) -> str:
+        return f"end the host of {self.run}"
+
+    def done(self, o: Outside) -> bool:
+        return all(h.run != self.run for h in o.corner.hosts())
+
+    def do(self, o: Outside) -> Facts:
+        return o.corner.end(self.run)
+
+    def undo(self) -> None:
+        return None
+
+
+class DrillHostAnswers(Check):
+    """The host has booted: its agent answers, and its proxy, which serves nothing yet."""
+
+    kind: Literal["drill_host_answers"] = "drill_host_answers"
+    run: str
+    deadline: timedelta = timedelta(minutes=15)
+
+    def title(self) -> str:
+        return "its host answers"
+
+    def look(self, o: Outside) -> Facts:
+        began = o.clock.monotonic()
+        here = o.in_corner(self.run)
+        while True:
+            try:
+                here.traffic.look()
+                return {"seconds": round(o.clock.monotonic() - began, 1)}
+            except Unreachable as why:
+                if o.clock.monotonic() - began > self.deadline.total_seconds():
+                    raise Failed(
+                        f"the host of {self.run} did not answer in time (last: {why.what})",
+                        state=BESIDE,
+                        next=f"rmu show {self.run}",
+                    ) from why
+            o.clock.sleep(3)
+
+
+class CompareData(Check):
+    """Hold what was restored against what it should be, table by table.
+
+    A source that lives is asked: a table that nobody wrote since the restore point must be the same to the last row.
+    Of a table that moved on, every row that was not touched since must be there. Without a source all that can be
+    seen is that every row of every table can be read.
+    """
+
+    kind: Literal["compare_data"] = "compare_data"
+    run: str
+    restored: Database
+    source: Database | None
+    at: datetime
+    head: str
+
+    def title(self) -> str:
+        return f"compare it with {self.source.identifier}" if self.source else "read every row of it"
+
+    def look(self, o: Outside) -> Facts:
+        here = o.in_corner(self.run)
+        database = placed(o, self.restored)
+        found = here.data.checksum(database)
+        seen = here.data.look(database, since=None)
+        told = self._told(o)
+        tables = [compared(name, found.get(name), told.get(name)) for name in sorted({*found, *told})]
+        wrong = [t["table"] for t in tables if t["verdict"] == "differs"]
+        if seen.schema_head != self.head or wrong:
+            what = f"{', '.join(wrong)} is not what it was" if wrong else f"its schema is {seen.schema_head or 'none'}"
+            raise Failed(f"the restored database is wrong: {what}", state=BESIDE, next=f"rmu show {self.run}")
+        newest = seen.newest.isoformat() if seen.newest else None
+        return {"tables": tables, "newest": newest, "bytes": seen.size, **self._verdict(tables)}
+
+    def _told(self, o: Outside) -> dict[str, dict[str, Any]]:
+        """Ask the source: its checksums first, then what was written since, so that no write slips in between."""
+        if self.source is None:
+            return {}
+        try:
+            source = placed(o, self.source)
+            sums = o.data.checksum(source)
+            since = o.data.look(source, since=self.at)
+        except RmuError:  # it was there when this was planned: a source that is down cannot be compared with
+            return {}
+        return {name: {**sums[name], "written": table.written} for name, table in since.tables.items() if name in sums}
+
+    def _verdict(self, tables: list[dict[str, Any]]) -> Facts:
+        unknown = [t["table"] for t in tables if t["verdict"] == "read"]
+        moved = [t["table"] for t in tables if t["verdict"] == "moved on"]
+        if unknown:
+            why = "every row was read, but there was no source to compare with"
+            return {"verified": "partly", "why": why}
+        if moved:
+            why = f"{', '.join(moved)} went on being written, so only rows untouched since were counted there"
+            return {"verified": "partly", "why": why}
+        return {"verified": "yes", "why": "every table is the same to the last row"}
+
+
+def compared(name: str, found: dict[str, Any] | None, told: dict[str, Any] | None) -> Facts:
+    """Judge one table: `same`, `moved on` (the source was written since), `read` (no source to ask), `differs`."""
+    here = found or {"rows": 0, "checksum": ""}
+    line: Facts = {"table": name, "rows": here["rows"], "checksum": here["checksum"]}
+    if told is None:
+        return {**line, "source_rows": None, "verdict": "read" if found else "differs"}
+    same = found is not None and (here["rows"], here["checksum"]) == (told["rows"], told["checksum"])
+    untouched = int(told["rows"]) - int(told["written"])
+    # Rows that were deleted since leave no trace in the source: then it has fewer than were restored.
+    moved = int(told["written"]) > 0 or int(told["rows"]) < int(here["rows"])
+    enough = int(here["rows"]) >= untouched
+    verdict = "same" if same else "moved on" if moved and enough else "differs"
+    return {**line, "source_rows": told["rows"], "written_since": told["written"], "verdict": verdict}
+
+
+class AdmitHosts(Change):
+    """Let the hosts that serve in to a database that stood in the corner: all settings of the source, groups too."""
+
+    kind: Literal["admit_hosts"] = "admit_hosts"
+    identifier: str
+    like: DatabaseSettings
+    corner: DatabaseSettings
+
+    def title(self) -> str:
+        return f"let the hosts in to {self.identifier}"
+
+    def done(self, o: Outside) -> bool:
+        try:
+            return o.databases.settings(self.identifier).security_groups == self.like.security_groups
+        except Absent:
+            return False
+
+    def do(self, o: Outside) -> Facts:
+        return o.databases.settle(self.identifier, self.like)
+
+    def undo(self) -> Change:
+        return AdmitHosts(identifier=self.identifier, like=self.corner, corner=self.like)
+
+
+class MoveReminder(Change):
+    """A drill has ended well: nobody is reminded for another quarter."""
+
+    kind: Literal["move_reminder"] = "move_reminder"
+    until: datetime
+
+    def title(self) -> str:
+        return f"remind of the next drill from {self.until:%Y-%m-%d} on"
+
+    def done(self, o: Outside) -> bool:
+        moved = o.corner.reminds_from()
+        return moved is None or moved >= self.until
+
+    def do(self, o: Outside) -> Facts:
+        return o.corner.remind_from(self.until)
+
+    def undo(self) -> None:
+        return None
