@@ -383,6 +383,16 @@ class MigrationsView(Frozen):
     pending: tuple[PendingMigration, ...] = ()
 
 
+class Works(Frozen):
+    """Whether a release reads and writes on the schema that is there. `ok` None: its image cannot tell."""
+
+    ok: bool | None
+    reads: int = 0
+    writes: int = 0
+    failed: str = ""
+    why: str = ""
+
+
 class ImageView(Frozen):
     """An image in the registry, and what its scan found."""
 
@@ -415,6 +425,9 @@ class World(Frozen):
     schema_notes: Known[tuple[SchemaNote, ...]] | Unknown = Unknown(why="not asked")
     live_notes: Known[tuple[LiveNote, ...]] | Unknown = Unknown(why="not asked")
     database_notes: Known[tuple[DatabaseNote, ...]] | Unknown = Unknown(why="not asked")
+    windows: Known[tuple[RestoreWindow, ...]] | Unknown = Unknown(why="not asked")
+    settings: Known[DatabaseSettings] | Unknown = Unknown(why="not asked")
+    data: Known[DataView] | Unknown = Unknown(why="not asked")
     last_run: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:

@@ -11,6 +11,7 @@ from ratemyunit_ops.model import (
     LiveNote,
     Pointer,
     Release,
+    RestorePoint,
     RunHeader,
     SalvageNote,
     SchemaNote,
@@ -56,16 +57,26 @@ def live_entry(note: LiveNote) -> Entry:
     return Entry(pk="live", sk=f"{note.at.isoformat()}#{note.run}", attributes={"body": note.model_dump_json()})
 
 
-def read_schema_notes(ledger: Ledger, database: str) -> tuple[SchemaNote, ...]:
-    """Read the schemas a database had, oldest first."""
-    found = (SchemaNote.model_validate_json(str(i["body"])) for i in ledger.query("schema"))
-    return tuple(n for n in found if n.database == database)
+def read_schema_notes(ledger: Ledger) -> tuple[SchemaNote, ...]:
+    """Read the schemas that databases had, each one's oldest first."""
+    return tuple(SchemaNote.model_validate_json(str(i["body"])) for i in ledger.query("schema"))
 
 
 def schema_entry(note: SchemaNote) -> Entry:
     """Make the item of the schema a database has from a moment on."""
     sk = f"{note.database}#{note.at.isoformat()}#{note.run}"
     return Entry(pk="schema", sk=sk, attributes={"body": note.model_dump_json()})
+
+
+def read_point(ledger: Ledger, run: str) -> RestorePoint | None:
+    """Read the restore point that a run noted before it changed the schema; None where it noted none."""
+    item = ledger.get("point", run)
+    return RestorePoint.model_validate_json(str(item["body"])) if item else None
+
+
+def point_entry(run: str, point: RestorePoint) -> Entry:
+    """Make the item of a run's restore point."""
+    return Entry(pk="point", sk=run, attributes={"body": point.model_dump_json()})
 
 
 def read_database(ledger: Ledger, identifier: str) -> DatabaseNote | None:

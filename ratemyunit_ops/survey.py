@@ -7,15 +7,32 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Facts, Known, LeaseView, RunHeader, Unknown, World
+from ratemyunit_ops.model import Facts, Known, LeaseView, RestorePoint, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import held, read_header, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import (
+    held,
+    read_databases,
+    read_header,
+    read_headers,
+    read_lease,
+    read_live_notes,
+    read_pointer,
+    read_releases,
+    read_schema_notes,
+)
 
 T = TypeVar("T")
 
-DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "database", "image"})
-ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run"})
-STATUS = frozenset({"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database"})
+DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "database", "image", "schema_notes"})
+ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run", "schema_notes"})
+STATUS = frozenset(
+    {"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database", "database_notes"}
+)
+RESTORE = frozenset(
+    {"pointer", "releases", "lease", "instances", "database", "windows", "settings"}
+    | {"live_notes", "schema_notes", "database_notes"}
+)
+SALVAGE = frozenset({"pointer", "lease", "database_notes"})
 
 
 def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str | None = None) -> World:
@@ -30,11 +47,35 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "front_door": o.traffic.look,
         "image": lambda: o.registry.image(version or ""),
         "last_run": lambda: last_run(o),
+        "live_notes": lambda: read_live_notes(o.ledger),
+        "schema_notes": lambda: read_schema_notes(o.ledger),
+        "database_notes": lambda: read_databases(o.ledger),
+        "windows": o.databases.windows,
+        "settings": lambda: o.databases.settings(_database_name(o)),
     }
     fields = {name: _read(o, readers[name]) for name in needs if name in readers}
     if "database" in needs:
         fields["database"] = _read(o, lambda: o.databases.view(_database_name(o)))
     return World(environment=environment, at=o.clock.now(), **fields)
+
+
+def survey_since(o: Outside, world: World, point: RestorePoint, version: str) -> World:
+    """Read what a restore to a point would leave behind, and whether the image it would run is there."""
+    database = world.pointer.value.database if isinstance(world.pointer, Known) else None
+    more: dict[str, Any] = {"image": _read(o, lambda: o.registry.image(version))}
+    if database is not None:
+        more["data"] = _read(o, lambda: o.data.look(database, since=point.at))
+    return world.model_copy(update=more)
+
+
+def point_before(o: Outside, run: str) -> tuple[RestorePoint, str | None] | None:
+    """Read the restore point that a run noted, and which release was live when it began; None where it noted none."""
+    bodies = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{run}")]
+    noted = [b["facts"] for b in bodies if b["kind"] == "done" and b["facts"].get("restore_point")]
+    if not noted:
+        return None
+    live = bodies[0]["facts"]["plan"].get("expects", {}).get("live")
+    return RestorePoint.model_validate(noted[0]["restore_point"]), live
 
 
 def facts(o: Outside, names: Iterable[str]) -> Facts:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Corner, Infra, OneOff, Outside
+from ratemyunit_ops.ports import Builder, Corner, Infra, Outside
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -155,7 +155,7 @@ def compose(settings: Settings) -> Outside:
         ledger=DynamoLedger(account, name, clock),
         fleet=SsmFleet(hosts, places, probe_for=PROBE_FOR),
         group=AutoScalingGroup(account, f"{name}-hosts", shell),
-        oneoff=cast(OneOff, SsmOneOff(hosts)),
+        oneoff=SsmOneOff(hosts),
         shell=shell,
         traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
         databases=RdsDatabases(account, settings.environment, clock),

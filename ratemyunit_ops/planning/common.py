@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ratemyunit_ops.errors import Unreachable
-from ratemyunit_ops.model import Database, Known, Release, Unknown, World
+from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World
 
 T = TypeVar("T")
 
@@ -32,9 +32,31 @@ def database_of(world: World) -> Database:
     return Database(identifier=seen.identifier, address=seen.address, port=seen.port)
 
 
+def schema_of(world: World, database: Database) -> SchemaNote | None:
+    """Tell the schema a database has by the records: its newest note, else what the live release brought."""
+    notes = [n for n in need(world.schema_notes, "the notes on schemas") if n.database == database.identifier]
+    if notes:
+        return max(notes, key=lambda n: n.at)
+    live = live_release(world)
+    if live is None:
+        return None
+    return SchemaNote(
+        at=live.created,
+        database=database.identifier,
+        head=live.schema_head,
+        admits=live.schema_admits,
+        run=live.run,
+    )
+
+
 def in_service(world: World) -> list[str]:
     """Name the hosts that may be acted on. Raises Unreachable when there is none."""
     ids = sorted(i.id for i in need(world.instances, "the list of hosts") if i.state == "InService")
     if not ids:
         raise Unreachable("no host is in service", next="rmu host list")
     return ids
+
+
+def schemas_of(world: World, database: str) -> list[SchemaNote]:
+    """List the schemas that a database was noted to have, oldest first."""
+    return [n for n in need(world.schema_notes, "the notes of schemas") if n.database == database]

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Frozen, ImageView, Release, ReleaseRef, World
-from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
+from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
@@ -38,13 +38,15 @@ def plan_deploy(world: World, request: DeployRequest) -> Plan:
     """Plan to bring VERSION live.
 
     Raises:
-        Refused: no such image, CRITICAL findings, an archived image, a base that is not live.
+        Refused: no such image, CRITICAL findings, an archived image, a base that is not live, a schema that the old
+            release or the new one cannot run on, a contract revision that has to run first.
         Unreachable: something the deploy relies on could not be read.
     """
     live = live_release(world)
     image = _fit_image(world, request)
     _base_is_live(request, live)
     release = _release(world, request, image)
+    _schema_fits(world, release, image, live)
     hosts = in_service(world)
     return Plan(
         run=request.run,
@@ -79,15 +81,15 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
         *_left_behind(world, request),
         Prepare(release=release, database=database),
         NoteRestorePoint(release=release, database=database.identifier),
-        Migrate(release=ref, head=release.schema_head),
-        *([StillWorks(release=old)] if old else []),
+        Migrate(release=ref, head=release.schema_head, old=old, database=database.identifier, run=request.run),
+        *([StillWorks(release=old, head=release.schema_head, run=request.run)] if old else []),
         StartRelease(release=ref, schema_head=release.schema_head, worker_before=old, deadline=request.ready_deadline),
         Ready(release=ref, schema_head=release.schema_head, deadline=request.ready_deadline),
         Serve(release=ref, instead_of=old, stand_by=old is not None, probe=request.probe),
         Proven(release=ref),
         StartWorker(release=ref, instead_of=old),
         Bake(release=ref, length=request.bake, probe=request.probe),
-        RecordRelease(release=ref.version, instead_of=old.version if old else None, database=database),
+        RecordRelease(release=ref.version, instead_of=old.version if old else None, database=database, run=request.run),
         *([Retire(release=old, warm_floor=request.warm_floor, fence=True)] if old else []),
     ]
 
@@ -123,6 +125,33 @@ def _base_is_live(request: DeployRequest, live: Release | None) -> None:
         )
 
 
+def _schema_fits(world: World, release: Release, image: ImageView, live: Release | None) -> None:
+    """See that both releases can run on what the migration makes: they stand side by side, and either may serve."""
+    now = schema_of(world, database_of(world))
+    if now is None:
+        return  # an empty database: nobody needs an old shape
+    if release.schema_head <= now.head and not release.runs_on(now.head, now.admits):
+        raise Refused(
+            f"{release.version} (code {release.schema_head}) cannot run on schema {now.head}, "
+            f"which needs code of {now.admits} or newer",
+            next=f"rmu db restore --before {now.run}",
+        )
+    todo = [r for r in image.revisions if now.head < r.revision <= release.schema_head]
+    contract = next((r for r in todo if r.phase == "contract"), None)
+    if contract is not None:
+        raise Refused(
+            f"{contract.revision} of {release.version} is a contract revision and lies before its head "
+            f"{release.schema_head}: a deploy runs expand revisions alone",
+            next=f"rmu migrate up {release.version} --contract",
+        )
+    if live is not None and release.schema_head > now.head and release.schema_admits > live.schema_head:
+        raise Refused(
+            f"schema {release.schema_head} of {release.version} needs code of {release.schema_admits} or newer, but "
+            f"{live.version} (code {live.schema_head}) serves on it until the flip",
+            next=f"rmu migrate plan {release.version}",
+        )
+
+
 def _release(world: World, request: DeployRequest, image: ImageView) -> Release:
     return Release(
         version=request.version,
@@ -132,6 +161,7 @@ def _release(world: World, request: DeployRequest, image: ImageView) -> Release:
         secrets=request.secrets,
         schema_head=image.schema_head,
         schema_oldest=image.schema_oldest,
+        schema_admits=image.schema_admits,
         created=world.at,
         run=request.run,
     )

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from ratemyunit_ops.errors import Failed, Unreachable
-from ratemyunit_ops.model import Facts, FrontDoor, ImageView, ReleaseRef
+from ratemyunit_ops.errors import Failed, RmuError, Unreachable
+from ratemyunit_ops.model import Facts, FrontDoor, ImageView, ReleaseRef, Works
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Check
@@ -77,13 +77,18 @@ class Ready(Check):
 
 
 class StillWorks(Check):
-    """The release that serves still answers the smoke list on the migrated schema."""
+    """The release that serves still reads and writes on the migrated schema, and answers the smoke list.
+
+    `head` and `run` are of the migration before it: what the schema stays at, and what a restore goes back before.
+    """
 
     kind: Literal["still_works"] = "still_works"
     release: ReleaseRef
+    head: str = ""
+    run: str = ""
 
     def title(self) -> str:
-        return "the old release still works"
+        return "the old release still reads and writes"
 
     def look(self, o: Outside) -> Facts:
         seen = o.traffic.look()
@@ -93,7 +98,25 @@ class StillWorks(Check):
                 state=NOT_MOVED,
                 next="rmu status",
             )
-        return o.traffic.smoke()
+        works = o.oneoff.works(self.release)
+        if works.ok is False:
+            raise self._broken(o, works)
+        return {**o.traffic.smoke(), "works": works.model_dump()}
+
+    def _broken(self, o: Outside, works: Works) -> Failed:
+        """Say what is so now: migrations are not undone, so what serves has to live on this schema, or cannot."""
+        version, head = self.release.version, self.head or "that the migration made"
+        try:
+            o.traffic.smoke()
+            serving = f"{version} still answers its smoke list, but not everything it does will work"
+        except RmuError as why:
+            serving = f"{version} serves and is broken on it: {why.what}"
+        return Failed(
+            f"{version} does not work on schema {head}: {works.failed} failed ({works.why})\n"
+            f"The schema stays at {head}, since migrations are not undone. {serving}.",
+            state=NOT_MOVED,
+            next=f"rmu db restore --before {self.run}" if self.run else "rmu logs",
+        )
 
 
 class Proven(Check):

@@ -1,12 +1,13 @@
-"""Steps on the database: note where one can go back to, and migrate."""
+"""Steps on the schema: note where one can go back to, and migrate. Restoring is in `restore.py`."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
-from ratemyunit_ops.model import Facts, Release, ReleaseRef, RestorePoint
+from ratemyunit_ops.model import Facts, Release, ReleaseRef, RestorePoint, SchemaNote
 from ratemyunit_ops.ports import Entry, Outside
-from ratemyunit_ops.records import read_release, release_entry
+from ratemyunit_ops.records import point_entry, read_point, read_release, release_entry, schema_entry
 from ratemyunit_ops.steps.base import Change
 
 
@@ -25,15 +26,14 @@ class NoteRestorePoint(Change):
         return noted is not None and noted.run == self.release.run and noted.restore_point is not None
 
     def do(self, o: Outside) -> Facts:
-        if self.done(o):
-            noted = read_release(o.ledger, self.release.version)
-            assert noted is not None
-            return {"release": noted.model_dump(mode="json")}
-        seen = o.databases.view(self.database)
-        # By AWS's clock where it tells the time: a laptop's that runs ahead would name a moment after the migration.
-        point = RestorePoint(resource_id=seen.resource_id, at=seen.asked or o.clock.now())
-        noted = self.release.model_copy(update={"restore_point": point})
-        return {"release": noted.model_dump(mode="json")}
+        noted = read_release(o.ledger, self.release.version) if self.done(o) else None
+        if noted is None:
+            noted = self.release.model_copy(update={"restore_point": point_of(o, self.database)})
+        assert noted.restore_point is not None
+        return {
+            "release": noted.model_dump(mode="json"),
+            "restore_point": noted.restore_point.model_dump(mode="json"),
+        }
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
         return (release_entry(Release.model_validate(facts["release"])),)
@@ -42,21 +42,105 @@ class NoteRestorePoint(Change):
         return None
 
 
+class NotePoint(Change):
+    """Write down the moment before a run that changes the schema alone, so that a restore can name it."""
+
+    kind: Literal["note_point"] = "note_point"
+    database: str
+    run: str
+
+    def title(self) -> str:
+        return "note restore point"
+
+    def done(self, o: Outside) -> bool:
+        return read_point(o.ledger, self.run) is not None
+
+    def do(self, o: Outside) -> Facts:
+        point = read_point(o.ledger, self.run) or point_of(o, self.database)
+        return {"restore_point": point.model_dump(mode="json")}
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        return (point_entry(self.run, RestorePoint.model_validate(facts["restore_point"])),)
+
+    def undo(self) -> None:
+        return None
+
+
+def point_of(o: Outside, database: str) -> RestorePoint:
+    """Name this moment of a database. Raises Unreachable."""
+    seen = o.databases.view(database)
+    # By AWS's clock where it tells the time: a laptop's that runs ahead would name a moment after the migration.
+    return RestorePoint(resource_id=seen.resource_id, at=seen.asked or o.clock.now())
+
+
 class Migrate(Change):
-    """Bring the schema to the release's head. Expand only: the old code keeps working, so nothing is undone."""
+    """Bring the schema to the release's head. Expand only: the old code keeps working, so nothing is undone.
+
+    Whether the old release really does is tried in the same round trip; `StillWorks` judges it.
+    """
 
     kind: Literal["migrate"] = "migrate"
     release: ReleaseRef
     head: str
+    old: ReleaseRef | None = None
+    database: str = ""
+    run: str = ""
 
     def title(self) -> str:
         return "migrate (expand; one-off container, advisory lock, lock_timeout)"
 
     def done(self, o: Outside) -> bool:
-        return o.oneoff.schema_head(self.release) == self.head
+        return o.oneoff.schema_head(self.release) >= self.head
 
     def do(self, o: Outside) -> Facts:
-        return o.oneoff.migrate(self.release)
+        facts = o.oneoff.migrate(self.release, old=self.old)
+        return {**facts, "at": o.clock.now().isoformat(), "admits": _proven(facts)}
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        return _noted(self.database, self.run, facts)
 
     def undo(self) -> None:
         return None
+
+
+class Contract(Change):
+    """Take away what only older code needs. There is no way back but a restore, so this is a fence."""
+
+    kind: Literal["contract"] = "contract"
+    release: ReleaseRef
+    tip: str
+    live: ReleaseRef
+    database: str
+    run: str
+
+    def title(self) -> str:
+        return f"migrate to {self.tip} (contract; one-off container, advisory lock, lock_timeout)"
+
+    def done(self, o: Outside) -> bool:
+        return o.oneoff.schema_head(self.release) >= self.tip
+
+    def do(self, o: Outside) -> Facts:
+        facts = o.oneoff.migrate(self.release, old=self.live, phase="contract")
+        return {**facts, "at": o.clock.now().isoformat(), "admits": _proven(facts)}
+
+    def entries(self, facts: Facts) -> tuple[Entry, ...]:
+        return _noted(self.database, self.run, facts)
+
+    def undo(self) -> None:
+        return None
+
+
+def _proven(facts: Facts) -> str:
+    """Name the oldest code that may run on the schema: what it says of itself, or newer where an old release failed.
+
+    A release that was seen to fail on a schema is no way back, whatever its migrations say.
+    """
+    failed = (facts.get("old_works") or {}).get("ok") is False
+    return str(facts["head"] if failed else facts.get("admits", ""))
+
+
+def _noted(database: str, run: str, facts: Facts) -> tuple[Entry, ...]:
+    if not database:
+        return ()  # a run of an older rmu, which did not say on which database it acts
+    at = datetime.fromisoformat(facts["at"])
+    return (schema_entry(SchemaNote(at=at, database=database, head=facts["head"], admits=facts["admits"], run=run)),)

@@ -18,10 +18,12 @@ from ratemyunit_ops.outside.aws.hosts import Hosts, Question, SsmFleet, SsmOneOf
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.aws.shell import SsmShell
 from ratemyunit_ops.outside.aws.ssm import Commands, Script
+from ratemyunit_ops.ports import Guest
 from tests.contract.stand_in import Agent, StandIn, error, host_program
 from tests.fakes.clock import FakeClock
 
 Request = dict[str, Any]
+V1 = ReleaseRef(version="v1", digest="sha256:11")
 V2 = ReleaseRef(version="v2", digest="sha256:22")
 FENCE = Fence(generation=5, sequence=12)
 DATABASE = Database(identifier="db-1", address="db.example")
@@ -415,6 +417,60 @@ def test_migrations_run_on_one_host(hosts: Hosts, played: Played) -> None:
 
     assert (facts["head_before"], facts["head"]) == ("0001", "0002")
     assert sum(len(asked) for asked in played.requests.values()) == 1
+
+
+def test_the_old_release_is_tried_in_the_migrations_own_command_and_remembered_for_a_minute(
+    hosts: Hosts, played: Played, clock: FakeClock
+) -> None:
+    works = {"ok": False, "reads": 1, "writes": 0, "failed": "units.store", "why": "no column"}
+    played.all_say(head_before="0001", head="0002", ran=["0002"], took={"0002": 0.4}, old_works=works)
+    oneoff = SsmOneOff(hosts).at(FENCE)
+
+    facts = oneoff.migrate(V2, old=V1)
+    seen = oneoff.works(V1)
+    clock.sleep(61)
+    played.all_say(outcome="ok", works={"ok": True, "reads": 8, "writes": 11})
+    again = oneoff.works(V1)
+
+    asked = played.requests[played.ids[0]]
+    assert (facts["ran"], facts["took"], facts["old_works"]) == (["0002"], {"0002": 0.4}, works)
+    assert (seen.ok, seen.failed, again.ok) == (False, "units.store", True)
+    assert [(r["look"], r.get("old", {}).get("version")) for r in asked] == [(False, "v1"), ("check", None)]
+
+
+def test_a_guest_travels_whole_and_brings_its_database(hosts: Hosts, played: Played) -> None:
+    played.all_say(head_before="0001", head="0002", new_works={"ok": True})
+
+    SsmOneOff(hosts).at(FENCE).migrate(V2, old=V1, guest=Guest(release=RELEASE, database=DATABASE))
+
+    request = played.requests[played.ids[0]][0]
+    assert (request["guest"]["image"], request["guest"]["version"]) == ("registry/app", "v2")
+    assert request["database"]["address"] == "db.example"
+
+
+def test_pending_revisions_are_a_look(hosts: Hosts, played: Played) -> None:
+    todo = {"revision": "0003", "phase": "contract", "oldest_code": "0002", "title": "Drop it"}
+    played.all_say(outcome="ok", current="0002", head="0002", tip="0003", pending=[todo])
+
+    seen = SsmOneOff(hosts).pending(V2)
+
+    assert (seen.current, seen.tip, [p.phase for p in seen.pending]) == ("0002", "0003", ["contract"])
+    assert "fence" not in played.requests[played.ids[0]][0]
+
+
+def test_who_is_in_the_way_of_a_migration_is_named(hosts: Hosts, played: Played) -> None:
+    played.all_say(
+        outcome="failed",
+        why="lock_timeout",
+        detail="migrations of v2: 0002 could not get its lock in 3 tries of 2s",
+        blockers=[{"pid": 4711, "state": "idle in transaction", "seconds": 83, "query": "update units set title = ?"}],
+    )
+
+    with pytest.raises(Failed) as why:
+        SsmOneOff(hosts).at(FENCE).migrate(V2)
+
+    assert "pid 4711, idle in transaction, its transaction is 83 s old: update units set title = ?" in why.value.what
+    assert why.value.next.startswith("end or wait for what is in the way")
 
 
 def test_reading_the_schemas_head_needs_no_fence(hosts: Hosts, played: Played) -> None:

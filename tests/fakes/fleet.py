@@ -17,8 +17,9 @@ from ratemyunit_ops.model import (
     Probe,
     Release,
     ReleaseRef,
+    Works,
 )
-from ratemyunit_ops.ports import CommandResult
+from ratemyunit_ops.ports import CommandResult, Guest
 from tests.fakes.databases import ROLES, Store
 from tests.fakes.hosts import Host, Slot, SlotName, other, refused
 from tests.fakes.line import Line
@@ -259,8 +260,11 @@ class FakeOneOff:
     def at(self, fence: Fence) -> FakeOneOff:
         return FakeOneOff(self._world, self._line, fence)
 
-    def schema_head(self, ref: ReleaseRef) -> str:
-        return self._line.call("oneoff.schema_head", lambda: self._store(ref).head)
+    def schema_head(self, ref: ReleaseRef, *, database: Database | None = None) -> str:
+        def look() -> str:
+            return (self._world.stores[database.identifier] if database else self._store(ref)).head
+
+        return self._line.call("oneoff.schema_head", look)
 
     def has_roles(self, database: Database) -> bool:
         def look() -> bool:
@@ -273,16 +277,50 @@ class FakeOneOff:
         return self._change("make_roles", lambda: self._make_roles(database))
 
     def migrate(
-        self, ref: ReleaseRef, *, old: ReleaseRef | None = None, phase: Literal["expand", "contract"] = "expand"
+        self,
+        ref: ReleaseRef,
+        *,
+        old: ReleaseRef | None = None,
+        phase: Literal["expand", "contract"] = "expand",
+        guest: Guest | None = None,
     ) -> Facts:
-        return self._change("migrate", lambda: self._migrate(ref))
+        def act() -> Facts:
+            release = guest.release if guest else self._slot(ref).release
+            store = self._world.stores[guest.database.identifier] if guest else self._store(ref)
+            before = store.head
+            self._migrate(release, store, phase)
+            works = self._works(self._slot(old).release, store) if old else None
+            return {
+                "head_before": before,
+                "head": store.head,
+                "admits": store.admits,
+                "ran": [store.head] if store.head != before else [],
+                "took": {store.head: self._world.migration_takes} if store.head != before else {},
+                "old_works": works.model_dump() if works else None,
+                "new_works": self._works(release, store).model_dump() if guest else None,
+            }
+
+        return self._change("migrate", act)
 
     def pending(self, ref: ReleaseRef) -> MigrationsView:
         def look() -> MigrationsView:
-            head = self._slot(ref).release.schema_head
-            return MigrationsView(current=self._store(ref).head, head=head, tip=head)
+            release, now = self._slot(ref).release, self._store(ref).head
+            revisions = self._world.images[release.version].revisions
+            tip = revisions[-1].revision if revisions else release.schema_head
+            todo = tuple(r for r in revisions if r.revision > now)
+            return MigrationsView(current=now, head=release.schema_head, tip=tip, pending=todo)
 
         return self._line.call("oneoff.pending", look)
+
+    def works(self, ref: ReleaseRef) -> Works:
+        return self._line.call("oneoff.works", lambda: self._works(self._slot(ref).release, self._store(ref)))
+
+    def _works(self, release: Release, store: Store) -> Works:
+        if (release.version, store.head) in self._world.fails_on:
+            return Works(ok=False, reads=1, failed="units.store", why="column does not exist")
+        if not release.runs_on(store.head, store.admits):
+            return Works(ok=False, failed="schema.fit", why=f"the schema {store.head} needs newer code")
+        return Works(ok=True, reads=8, writes=11)
 
     def _change(self, verb: str, act: Callable[[], Facts]) -> Facts:
         fence = self._fence
@@ -301,15 +339,21 @@ class FakeOneOff:
             store.commit(self._world.clock.now(), "login", role, True)
         return {"outcome": "changed" if made else "already"}
 
-    def _migrate(self, ref: ReleaseRef) -> Facts:
-        release, store = self._slot(ref).release, self._store(ref)
-        before = store.head
-        if ref.version in self._world.migration_fails:
-            raise Failed(f"migrations of {ref.version} ended with 1", state="Traffic was not moved.", next="rmu logs")
-        if release.schema_head > before:
-            store.commit(self._world.clock.now(), "schema", release.schema_head, release.schema_admits)
+    def _migrate(self, release: Release, store: Store, phase: str) -> None:
+        if release.version in self._world.migration_fails:
+            state = "Traffic was not moved."
+            raise Failed(f"migrations of {release.version} ended with 1", state=state, next="rmu logs")
+        image = self._world.image_of(release.digest)
+        todo = [r for r in (image.revisions if image else ()) if r.revision > store.head]
+        if phase == "expand":
+            todo = [r for r in todo if r.revision <= release.schema_head]
+        if phase == "expand" and store.head and any(r.phase == "contract" for r in todo):
+            raise refused("contract_first", f"{release.version} has a contract revision before its head")
+        head = max([store.head, release.schema_head, *(r.revision for r in todo)])
+        admits = max([store.admits, release.schema_admits, *(r.oldest_code for r in todo)])
+        if head > store.head:
+            store.commit(self._world.clock.now(), "schema", head, admits)
         self._world.send_requests()
-        return {"head_before": before, "head": store.head}
 
     def _store(self, ref: ReleaseRef) -> Store:
         return self._world.stores[self._slot(ref).database.identifier]

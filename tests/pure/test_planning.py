@@ -56,7 +56,7 @@ def test_a_deploy_reads_as_it_is_printed(world: FakeWorld) -> None:
         "prepare v42 on every host (pull, render)",
         "note restore point",
         "migrate (expand; one-off container, advisory lock, lock_timeout)",
-        "the old release still works",
+        "the old release still reads and writes",
         "park the worker, start v42",
         "ready: digest + schema match, 3 in a row",
         "serve v42 [undo: serve v41]",

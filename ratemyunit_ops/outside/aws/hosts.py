@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from typing import Any
+from typing import Any, Literal
 
 from ratemyunit_ops.errors import Bug, Failed, Refused, RmuError, Unreachable
 from ratemyunit_ops.model import (
@@ -21,15 +21,17 @@ from ratemyunit_ops.model import (
     Fence,
     HostView,
     Instance,
+    MigrationsView,
     Probe,
     Release,
     ReleaseRef,
     SlotView,
     WorkerView,
+    Works,
 )
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.aws.ssm import DELIVERY, Commands, Script, was_cut
-from ratemyunit_ops.ports import Clock, CommandResult, Places
+from ratemyunit_ops.ports import Clock, CommandResult, Guest, Places
 
 Answer = dict[str, Any]
 Answers = dict[str, Answer]
@@ -37,6 +39,10 @@ Answers = dict[str, Answer]
 LATEST = DELIVERY + timedelta(seconds=10)
 """How long after it was asked a host may still begin; it also waits this long for its lock."""
 FRESH = timedelta(seconds=60)
+SET_UP = {"version", "digest", "image", "config", "secrets"}
+"""What a host needs to know of a release to set it up."""
+TOLD = ("head_before", "head", "admits", "ran", "took", "old_works", "new_works")
+"""What a migration tells that others decide by."""
 SHOWN = 12
 """Lines of probes and of the container's log that an error shows."""
 
@@ -44,7 +50,7 @@ SHOWN = 12
 SECONDS = {
     "survey": 30,
     "prepare": 700,
-    "migrate": 930,
+    "migrate": 1630,
     "look": 150,
     "roles": 150,
     "start": 200,
@@ -83,6 +89,9 @@ NEXT = {
     "digest_mismatch": "rmu image list",
     "pull_failed": "rmu image list",
     "migrate_failed": "rmu logs",
+    "lock_timeout": "end or wait for what is in the way, then type the same command again",
+    "too_slow": "rmu migrate lint",
+    "contract_first": "rmu migrate plan",
     "start_failed": "rmu logs",
     "no_hold": "rmu host replace",
     "stale_fence": "rmu history",
@@ -112,6 +121,7 @@ class Memory:
     skew: timedelta = timedelta(0)
     run: str = "look"
     ready: dict[tuple[ReleaseRef, str], tuple[float, Facts]] = field(default_factory=dict)
+    works: dict[ReleaseRef, tuple[float, Works]] = field(default_factory=dict)
     probe_began: float | None = None
     held_until: float | None = None
     """By the monotonic clock; 0 once requests were let go, None where this process does not know."""
@@ -222,7 +232,7 @@ class SsmFleet:
 
     def prepare(self, release: Release, database: Database) -> Facts:
         """Pull the image and write the slot's record and unit."""
-        wanted = release.model_dump(mode="json", include={"version", "digest", "image", "config", "secrets"})
+        wanted = release.model_dump(mode="json", include=SET_UP)
         answers = self._change(Question("prepare", {"release": wanted, "database": database.model_dump()}))
         return facts_of(answers, pulled=any(a.get("pulled") for a in answers.values()))
 
@@ -321,17 +331,43 @@ class SsmOneOff:
         """Bind the right to act."""
         return replace(self, fence=fence)
 
-    def schema_head(self, ref: ReleaseRef) -> str:
-        """Read the database's schema head through the release's image; empty where there is no schema."""
-        answer = self._one(Question("migrate", {"release": ref.model_dump(), "look": True}, allowance="look"), None)
-        return str(answer["head"] or "")
+    def schema_head(self, ref: ReleaseRef, *, database: Database | None = None) -> str:
+        """Read a database's schema head through the release's image; empty where there is no schema."""
+        on = {"database": database.model_dump()} if database else {}
+        return str(self._look(ref, "head", **on)["head"] or "")
 
-    def migrate(self, ref: ReleaseRef) -> Facts:
-        """Run the release's migrations to its head."""
-        question = Question("migrate", {"release": ref.model_dump(), "look": False})
+    def migrate(
+        self,
+        ref: ReleaseRef,
+        *,
+        old: ReleaseRef | None = None,
+        phase: Literal["expand", "contract"] = "expand",
+        guest: Guest | None = None,
+    ) -> Facts:
+        """Run the release's migrations of a phase and try the old release on what they made, in one command."""
+        body: Answer = {"release": ref.model_dump(), "old": _dump(old), "phase": phase, "look": False}
+        if guest is not None:
+            wanted = guest.release.model_dump(mode="json", include=SET_UP)
+            body |= {"guest": wanted, "database": guest.database.model_dump()}
+        question = Question("migrate", body)
         answer = self._one(question, fenced(question, self.fence))
-        host = answer["instance"]
-        return facts_of({host: answer}, head_before=answer.get("head_before"), head=answer["head"])
+        if old is not None and guest is None and answer.get("old_works"):
+            seen = Works.model_validate(answer["old_works"])
+            self.hosts.memory.works[old] = (self.hosts.clock.monotonic(), seen)
+        told = {name: answer.get(name) for name in TOLD}
+        return facts_of({answer["instance"]: {k: v for k, v in answer.items() if k not in TOLD}}, **told)
+
+    def pending(self, ref: ReleaseRef) -> MigrationsView:
+        """Tell what the release's image would bring to its database."""
+        answer = self._look(ref, "pending")
+        return MigrationsView.model_validate({k: v for k, v in answer.items() if k in MigrationsView.model_fields})
+
+    def works(self, ref: ReleaseRef) -> Works:
+        """Let a release do every read and write it knows; a migration of a moment ago has seen it already."""
+        seen = self.hosts.memory.works.get(ref)
+        if seen is not None and self.hosts.clock.monotonic() - seen[0] < FRESH.total_seconds():
+            return seen[1]
+        return Works.model_validate(self._look(ref, "check")["works"])
 
     def has_roles(self, database: Database) -> bool:
         """Tell whether the database's roles are there and take today's passwords."""
@@ -342,6 +378,10 @@ class SsmOneOff:
         question = Question("roles", {"database": database.model_dump(), "look": False})
         answer = self._one(question, fenced(question, self.fence))
         return facts_of({answer["instance"]: answer})
+
+    def _look(self, ref: ReleaseRef, kind: str, **more: Answer) -> Answer:
+        body = {"release": ref.model_dump(), "look": kind, **more}
+        return self._one(Question("migrate", body, allowance="look"), None)
 
     def _one(self, question: Question, fence: Fence | None) -> Answer:
         return self.hosts.ask_one(question, fence)
@@ -397,13 +437,18 @@ def _no(verb: str, host: str, answer: Answer, others: Sequence[str]) -> RmuError
 
 
 def _evidence(answer: Answer) -> list[str]:
-    """Show every probe with its reason and the container's last lines: why it never became ready."""
+    """Show every probe with its reason, who is in the way, and the container's last lines: why it did not work."""
     probes = [
         f"  probe {p.get('at_s', '?')}-{p.get('until_s', p.get('at_s', '?'))} s, {p.get('times', 1)}x: {p.get('said')}"
         for p in answer.get("probes") or ()
     ]
+    blocked = [
+        f"  in the way: pid {b.get('pid')}, {b.get('state')}, its transaction is {b.get('seconds')} s old: "
+        f"{b.get('query') or 'no query shown'}"
+        for b in answer.get("blockers") or ()
+    ]
     log = [f"  log: {line}" for line in answer.get("log") or () if line.strip()]
-    return probes[-SHOWN:] + log[-SHOWN:]
+    return probes[-SHOWN:] + blocked[:SHOWN] + log[-SHOWN:]
 
 
 def facts_of(answers: Answers, **more: Any) -> Facts:
