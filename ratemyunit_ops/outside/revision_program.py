@@ -71,7 +71,8 @@ class Recorder:
         # Alembic's own begin and commit, told from those that a revision executes.
         self.context.impl.emit_begin = partial(self._write, "BEGIN", framing=True)  # type: ignore[method-assign]
         self.context.impl.emit_commit = partial(self._write, "COMMIT", framing=True)  # type: ignore[method-assign]
-        self.context.connection = self  # type: ignore[assignment]
+        self._offline = self.context.connection
+        self.context.connection = self.context.impl.connection = self  # type: ignore[assignment]
         self.dialect = self.context.dialect
 
     def execute(self, construct: Any, parameters: Any = None, **options: Any) -> Nothing:
@@ -88,6 +89,10 @@ class Recorder:
     def scalars(self, construct: Any, parameters: Any = None) -> Nothing:
         """Write a question down; the answer is empty."""
         return self.execute(construct, parameters)
+
+    def __getattr__(self, name: str) -> Any:
+        """Leave everything else, such as the making of types, to what Alembic itself uses without a database."""
+        return getattr(self._offline, name)
 
     def _write(self, text: str, *, framing: bool = False) -> None:
         self.statements.append((line_in(self._file), text.strip().rstrip(";"), framing))

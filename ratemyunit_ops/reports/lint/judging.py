@@ -137,6 +137,8 @@ def _matters(migration: Migration, complaint: Complaint) -> bool:
     rule = RULES.get(complaint.rule)
     if rule is None or (rule.phase == "expand" and migration.is_contract):
         return False
+    if migration.text.statements[complaint.statement].framing:
+        return False  # Alembic's own begin, whose end is missing where the revision could not be read to its end
     deeds = [d for d in migration.deeds[complaint.statement] if d.table]
     if not deeds or complaint.rule in {"adding-field-with-default", "adding-required-field"}:
         columns = [d for d in deeds if d.kind == "add_column"]

@@ -51,7 +51,7 @@ def judge(migration: Migration, known: Known) -> Iterator[Said]:
     for number, (statement, deeds) in enumerate(zip(migration.text.statements, migration.deeds, strict=True)):
         yield from _used_at_once(number, statement, transaction)
         for deed in deeds:
-            foreign = not migration.makes(deed.table, deed.column)
+            foreign = not migration.makes(deed.table, "" if deed.kind == "add_column" else deed.column)
             for rule in (*_RULES, *(_OF_OTHERS if foreign else ())):
                 yield from (Said(name, number, what) for name, what in rule(deed, known, transaction))
             if deed.kind in {"commit", "rollback"} and migration.is_revision and not statement.framing:

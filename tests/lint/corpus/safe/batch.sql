@@ -1,0 +1,4 @@
+-- rows: units=2000000
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+update units set notes = null where id in (select id from units where notes = '' limit 5000);

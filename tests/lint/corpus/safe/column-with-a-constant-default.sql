@@ -1,0 +1,3 @@
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table units add column seen bigint not null default 0;

@@ -1,0 +1,18 @@
+"""Add the column; code of 0002 fills it.
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.add_column("jobs", sa.Column("unit_id", sa.Uuid))
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

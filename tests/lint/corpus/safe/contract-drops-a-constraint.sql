@@ -1,0 +1,4 @@
+-- phase: contract
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table jobs drop constraint jobs_state;

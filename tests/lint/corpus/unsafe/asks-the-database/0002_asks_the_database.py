@@ -1,0 +1,21 @@
+"""Decide by what the database holds.
+
+rule: unreadable
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    columns = sa.inspect(op.get_bind()).get_columns("units")
+    op.add_column("units", sa.Column(f"remarks{len(columns)}", sa.Text))
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

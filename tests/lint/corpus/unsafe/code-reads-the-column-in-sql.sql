@@ -1,0 +1,5 @@
+-- rule: code-still-names
+-- phase: contract
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table units drop column title;

@@ -1,0 +1,20 @@
+"""Need code that can only come after it.
+
+rule: contract-before-expand
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "contract"
+oldest_code = "0003"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.drop_column("units", "notes")
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

@@ -1,0 +1,5 @@
+-- rule: require-concurrent-partition-detach
+-- phase: contract
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table visits detach partition visits_2025;

@@ -1,0 +1,5 @@
+-- rule: ban-disable-trigger
+-- phase: contract
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table units disable trigger all;

@@ -1,0 +1,5 @@
+-- rule: adding-foreign-key-constraint
+-- phase: contract
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+alter table jobs add constraint jobs_unit foreign key (unit_id) references units (id);

@@ -1,0 +1,20 @@
+"""Build an index in the ordinary way.
+
+rule: require-concurrent-index-creation
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.create_index("units_by_title", "units", ["title"])
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

@@ -1,0 +1,20 @@
+"""Refuse what older code may write.
+
+rule: ban-new-write-restriction
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.create_check_constraint("jobs_state", "jobs", "state <> ''", postgresql_not_valid=True)
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

@@ -1,0 +1,3 @@
+-- rule: require-lock-timeout
+set statement_timeout = '30s';
+alter table units add column remarks text;

@@ -1,0 +1,20 @@
+"""Let older code run again, which cannot.
+
+rule: oldest-code-too-old
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.add_column("units", sa.Column("more", sa.Text))
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

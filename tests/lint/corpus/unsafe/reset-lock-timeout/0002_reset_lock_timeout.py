@@ -1,0 +1,21 @@
+"""Go back to what the server has: none.
+
+rule: lock-timeout-off
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expand"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.execute("reset lock_timeout")
+    op.add_column("units", sa.Column("remarks", sa.Text))
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

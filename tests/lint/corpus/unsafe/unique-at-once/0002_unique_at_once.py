@@ -1,0 +1,20 @@
+"""Build a unique index under a lock.
+
+rule: disallowed-unique-constraint
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "contract"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.create_unique_constraint("units_title", "units", ["title"])
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))

@@ -1,0 +1,4 @@
+-- rule: ban-new-write-restriction
+set lock_timeout = '2s';
+set statement_timeout = '30s';
+create unique index concurrently units_title on units (title);

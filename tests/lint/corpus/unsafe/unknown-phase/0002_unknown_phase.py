@@ -1,0 +1,20 @@
+"""Say a phase that there is not.
+
+rule: phase-missing
+
+Downgrade: none is needed; older code does not see it.
+"""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0002"
+down_revision = "0001"
+phase = "expansion"
+oldest_code = "0001"
+
+
+def upgrade() -> None:
+    """Change the schema."""
+    op.add_column("units", sa.Column("remarks", sa.Text))
+    op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))
