@@ -12,10 +12,9 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Mistyped, RmuError
-from ratemyunit_ops.model import Known
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
-from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, way_back
+from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, warm_on, way_of
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
 
@@ -67,11 +66,11 @@ def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
         version=version,
         rmu_version=__version__,
         ready_deadline=w.settings.env.ready_deadline,
-        warm=warm if needs is ROLLBACK else _started(world.hosts),
+        warm=warm if needs is ROLLBACK else warm_on(world),
     )
     plan = plan_rollback(world, request)
     target = plan.steps[-1].release.version  # type: ignore[attr-defined]
-    w.screen.note(f"back to {target} by {HOW[way_back(world, target, request.warm)]}")
+    w.screen.note(f"back to {target} by {HOW[way_of(plan)]}")
     carry_out(w, plan, asked)
 
 
@@ -99,14 +98,6 @@ def duration(text: str) -> timedelta:
     if not found:
         raise Mistyped(f"“{text}” is no duration", next="--bake 5m   (30s, 5m, 1h)")
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
-
-
-def _started(hosts: object) -> str | None:
-    """Name the release that every host holds started beside what serves; None where they differ."""
-    if not isinstance(hosts, Known):
-        return None
-    warm = {next((s.release for s in h.slots.values() if s.state == "warm"), None) for h in hosts.value}
-    return warm.pop() if len(warm) == 1 else None
 
 
 def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from itertools import takewhile
 from typing import Literal
 
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
-from ratemyunit_ops.planning.common import database_of, in_service, live_release, need
+from ratemyunit_ops.model import Database, Frozen, HostView, Known, Release, SchemaNote, World
+from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker
@@ -40,11 +41,7 @@ def plan_rollback(world: World, request: RollbackRequest) -> Plan:
     if live is None:
         raise Refused("nothing is live, so there is nothing to roll back", next="rmu status")
     target = _target(world, request, live)
-    if not _runs_on(target, live):
-        raise Refused(
-            f"{target.version} cannot run on the schema that {live.version} brought ({live.schema_head})",
-            next=f"rmu db restore --before {live.run}",
-        )
+    _runs_on_what_is_there(world, target, live)
     hosts = in_service(world)
     return Plan(
         run=request.run,
@@ -60,19 +57,45 @@ def plan_rollback(world: World, request: RollbackRequest) -> Plan:
     )
 
 
-def way_back(world: World, target: str, warm: str | None) -> Way:
-    """Tell how a release would come back: by a flip, by a start, or by a pull first."""
-    if target == warm:
+def _way_back(world: World, target: Release, warm: str | None) -> Way:
+    """Tell how a release would come back: by a flip, by a start, or by a pull first.
+
+    A slot that is set up with another database, as a restore leaves one behind, is written anew.
+    """
+    if target.version == warm:
         return "flip"
     hosts: tuple[HostView, ...] = getattr(world.hosts, "value", ())
-    held = hosts and all(any(s.release == target for s in h.slots.values()) for h in hosts)
+    database = database_of(world)
+    held = hosts and all(_set_up(h, target, database) for h in hosts)
     return "start" if held else "pull"
 
 
+def way_of(plan: Plan) -> Way:
+    """Tell which way back a plan takes."""
+    kinds = {s.kind for s in plan.steps}
+    return "pull" if "prepare" in kinds else "start" if "start_release" in kinds else "flip"
+
+
+def warm_on(world: World) -> str | None:
+    """Name the release every host holds started beside what serves, on the live database; None where they differ."""
+    hosts: tuple[HostView, ...] = getattr(world.hosts, "value", ())
+    here = database_of(world).identifier
+    warm = {
+        next((s.release for s in h.slots.values() if s.state == "warm" and s.database in (None, here)), None)
+        for h in hosts
+    }
+    return warm.pop() if len(warm) == 1 else None
+
+
+def _set_up(host: HostView, target: Release, database: Database) -> bool:
+    slot = host.holding(target.on(database.identifier))
+    return slot is not None and slot.setup == target.setup(database)
+
+
 def _steps(world: World, request: RollbackRequest, target: Release, live: Release) -> list[Step]:
-    database, ref = database_of(world), target.ref
-    head = max(live.schema_head, target.schema_head)
-    way = way_back(world, target.version, request.warm)
+    database = database_of(world)
+    ref, head = target.on(database.identifier), target.schema_head
+    way = _way_back(world, target, request.warm)
     return [
         *([Prepare(release=target, database=database)] if way == "pull" else []),
         *(
@@ -86,7 +109,11 @@ def _steps(world: World, request: RollbackRequest, target: Release, live: Releas
         Serve(release=ref, instead_of=live.ref),
         Proven(release=ref, smoke_decides=False),
         RecordRelease(
-            release=target.version, instead_of=live.version, database=database, verdict_of_other="rolled_back"
+            release=target.version,
+            instead_of=live.version,
+            database=database,
+            verdict_of_other="rolled_back",
+            run=request.run,
         ),
         # A worker that does not start is no reason to send traffic back to what was just left: resume, or mend it.
         StartWorker(release=ref, instead_of=live.ref, fence=True),
@@ -119,5 +146,27 @@ def _named(releases: tuple[Release, ...], version: str, live: Release) -> Releas
     return found
 
 
-def _runs_on(target: Release, live: Release) -> bool:
-    return live.schema_head == target.schema_head or target.runs_on(live.schema_head)
+def _runs_on_what_is_there(world: World, target: Release, live: Release) -> None:
+    """See that the code can run on the schema the database has by its newest note, else by the live release's record.
+
+    Raises Refused, which names the restore that helps: to before the run that shut this code out.
+    """
+    notes = schemas_of(world, database_of(world).identifier)
+    shut = list(takewhile(lambda n: not target.runs_on(n.head, n.admits), reversed(notes)))
+    if notes and not shut:
+        return
+    if not notes and (live.schema_head == target.schema_head or target.runs_on(live.schema_head, live.schema_admits)):
+        return
+    run = shut[-1].run if shut else live.run
+    raise Refused(
+        f"{target.version} cannot run on the schema that {_bringer(shut, live)}",
+        next=f"rmu db restore --before {run}",
+    )
+
+
+def _bringer(shut: list[SchemaNote], live: Release) -> str:
+    """Say which schema is there, who brought it, and what code it lets run."""
+    if not shut:
+        return f"{live.version} brought ({live.schema_head})"
+    admits = f", which lets no code run that is older than {shut[-1].admits}" if shut[-1].admits else ""
+    return f"run {shut[-1].run} brought ({shut[-1].head}{admits})"

@@ -141,14 +141,29 @@ class DatabaseAvailable(Check):
 
     kind: Literal["database_available"] = "database_available"
     identifier: str
+    point: RestorePoint | None = None
     deadline: timedelta = timedelta(hours=2)
 
     def title(self) -> str:
         return f"{self.identifier} is available"
 
     def look(self, o: Outside) -> Facts:
-        seen = settled(o, self.identifier, self.deadline)
+        try:
+            seen = settled(o, self.identifier, self.deadline)
+        except Failed as why:
+            raise self._named(o, why) from why
         return {"resource_id": seen.resource_id, "address": seen.address}
+
+    def _named(self, o: Outside, why: Failed) -> Failed:
+        """Name the backup that the restore began from, and offer the one before it."""
+        if self.point is None:
+            return why
+        before = [b for b in o.databases.backups(self.point.resource_id) if b <= self.point.at]
+        if not before:
+            return why
+        what = f"{why.what}; the restore began from the backup of {before[-1]:%Y-%m-%d %H:%M:%S} UTC"
+        older = before[-1] - timedelta(seconds=1)
+        return Failed(what, state=why.state, next=f"rmu db restore --to '{older:%Y-%m-%d %H:%M:%S} UTC'")
 
 
 class SettleDatabase(Change):
@@ -172,11 +187,15 @@ class SettleDatabase(Change):
 
 
 class SameSettings(Check):
-    """Every attribute is what the plan says, the parameter group is in sync, and nothing is pending."""
+    """Every attribute is what the plan says, the parameter group is in sync, and nothing is pending.
+
+    `only` names the settings that are known where nobody can be asked for all: the source is gone.
+    """
 
     kind: Literal["same_settings"] = "same_settings"
     identifier: str
     like: DatabaseSettings
+    only: tuple[str, ...] = ()
     deadline: timedelta = timedelta(minutes=10)
 
     def title(self) -> str:
@@ -184,18 +203,18 @@ class SameSettings(Check):
 
     def look(self, o: Outside) -> Facts:
         settled(o, self.identifier, self.deadline, also=lambda: self._alike(o))
-        wrong = differing(o, self.identifier, self.like)
+        wrong = differing(o, self.identifier, self.like, self.only)
         status = o.databases.settings(self.identifier).parameter_group_status
         if status != "in-sync":
             wrong["parameter_group_status"] = (status, "in-sync")
         if wrong:
             told = "; ".join(f"{name} is {is_}, wanted {wanted}" for name, (is_, wanted) in sorted(wrong.items()))
             raise Failed(f"{self.identifier} is not like the source: {told}", state=NOT_MOVED, next="rmu status")
-        return {"compared": len(DatabaseSettings.model_fields)}
+        return {"compared": len(self.only or DatabaseSettings.model_fields)}
 
     def _alike(self, o: Outside) -> bool:
         now = o.databases.settings(self.identifier)
-        return now.parameter_group_status != "applying" and not differing(o, self.identifier, self.like)
+        return now.parameter_group_status != "applying" and not differing(o, self.identifier, self.like, self.only)
 
 
 class RenewPasswords(Change):
@@ -371,10 +390,12 @@ class RetireDatabase(Change):
             return True
 
 
-def differing(o: Outside, identifier: str, like: DatabaseSettings) -> dict[str, tuple[Any, Any]]:
-    """Name the settings of an instance that are not what they should be."""
+def differing(
+    o: Outside, identifier: str, like: DatabaseSettings, only: tuple[str, ...] = ()
+) -> dict[str, tuple[Any, Any]]:
+    """Name the settings of an instance that are not what they should be; `only` leaves all others out."""
     wrong = o.databases.settings(identifier).difference(like)
-    return {name: pair for name, pair in wrong.items() if name != "parameter_group_status"}
+    return {name: pair for name, pair in wrong.items() if name != "parameter_group_status" and name in (only or wrong)}
 
 
 def settled(

@@ -131,6 +131,9 @@ class FakeDatabases:
     def windows(self) -> tuple[RestoreWindow, ...]:
         return self._line.call("databases.windows", lambda: tuple(self._windows()))
 
+    def backups(self, resource_id: str) -> tuple[datetime, ...]:
+        return self._line.call("databases.backups", lambda: (BEGIN - timedelta(days=2), BEGIN - timedelta(days=1)))
+
     def settings(self, identifier: str) -> DatabaseSettings:
         def read() -> DatabaseSettings:
             self._view(identifier)
