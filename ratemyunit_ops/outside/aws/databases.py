@@ -97,6 +97,13 @@ class RdsDatabases:
         known = [_window(instances.get(r), backups.get(r)) for r in sorted({*instances, *backups})]
         return tuple(window for window in known if window is not None)
 
+    def backups(self, resource_id: str) -> tuple[datetime, ...]:
+        """Tell when each automated backup was taken, oldest first, damaged ones included."""
+        asked = {"DbiResourceId": resource_id, "SnapshotType": "automated"}
+        found = self._account.pages("rds", "DescribeDBSnapshots", "DBSnapshots", **asked)
+        made = (s for s in found if s["DbiResourceId"] == resource_id and "SnapshotCreateTime" in s)
+        return tuple(sorted(s["SnapshotCreateTime"] for s in made))
+
     # ---- restoring
 
     def restore(self, point: RestorePoint, *, identifier: str, like: DatabaseSettings, run: str) -> Facts:
@@ -140,11 +147,10 @@ class RdsDatabases:
         return {"security_groups": sorted(security_groups)}
 
     def renew_master(self, identifier: str) -> Facts:
-        """Give the master user today's password: a restored instance has that of its restore point."""
+        """Ask for today's password for the master user: a restored instance has that of its restore point."""
         name = f"/rmu/{self._environment}/db/master_password"
         parameter = self._account.ask("ssm", "GetParameter", Name=name, WithDecryption=True)["Parameter"]
         self._modify(identifier, SETTLES_WITHIN, MasterUserPassword=parameter["Value"])
-        self._wait(identifier, lambda now: "MasterUserPassword" not in _pending(now))
         return {"password": name, "version": parameter["Version"]}
 
     # ---- taking away
