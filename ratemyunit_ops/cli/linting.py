@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import re
+import ast
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
@@ -21,7 +22,6 @@ from ratemyunit_ops.show.screen import Screen
 
 APP = Path("app")
 MIGRATIONS = APP / "ratemyunit" / "migrations"
-REVISION = re.compile(r"^revision\b", re.MULTILINE)
 NEXT = "rmu migrate lint --help"
 
 
@@ -83,6 +83,8 @@ def find(paths: Sequence[Path]) -> list[Path]:
             raise Mistyped(f"there is no {path}", next=NEXT)
         if path.is_file() and path.suffix not in {".py", ".sql"}:
             raise Mistyped(f"{path} is no migration: it is neither .py nor .sql", next=NEXT)
+        if not os.access(path, os.R_OK):
+            raise Mistyped(f"{path} may not be read by you", next=f"ls -l {path}")
         inside = [path] if path.is_file() else sorted(_inside(path))
         if not inside:
             raise Mistyped(f"{path} has no migrations in it", next=NEXT)
@@ -91,18 +93,33 @@ def find(paths: Sequence[Path]) -> list[Path]:
 
 
 def _inside(folder: Path) -> Iterator[Path]:
-    yield from (p for p in folder.rglob("*.sql") if p.is_file())
-    for path in folder.rglob("*.py"):
-        in_line = path.parent.name == "versions" and path.name != "__init__.py"
-        if in_line or REVISION.search(path.read_text(errors="replace")):
+    """List what is a migration under a folder; hidden folders, such as a .venv, are left out."""
+    for path in folder.rglob("*"):
+        if any(part.startswith(".") for part in path.relative_to(folder).parts) or not path.is_file():
+            continue
+        if path.suffix == ".sql" or (path.suffix == ".py" and _is_revision(path)):
             yield path
+
+
+def _is_revision(path: Path) -> bool:
+    """Tell whether a file stands in Alembic's line: by its folder, else by what it defines."""
+    if path.parent.name == "versions":
+        return path.name != "__init__.py"
+    try:
+        body = ast.parse(path.read_text(errors="replace")).body
+    except (SyntaxError, ValueError):
+        return False
+    names = {getattr(node, "name", "") for node in body}
+    targets = [t for node in body if isinstance(node, ast.Assign) for t in node.targets]
+    targets += [node.target for node in body if isinstance(node, ast.AnnAssign)]
+    return "upgrade" in names and any(isinstance(t, ast.Name) and t.id == "revision" for t in targets)
 
 
 def _with_neighbours(files: Sequence[Path]) -> list[Path]:
     """Add the other revisions of each folder: what came before decides what a revision may do."""
-    folders = {p.parent for p in files if p.suffix == ".py"}
-    beside = [p for folder in sorted(folders) for p in sorted(_inside(folder)) if p.parent == folder]
-    return list(dict.fromkeys([*files, *(p for p in beside if p.suffix == ".py")]))
+    folders = sorted({p.parent for p in files if p.suffix == ".py"})
+    beside = (p for folder in folders for p in sorted(folder.glob("*.py")) if _is_revision(p))
+    return list(dict.fromkeys([*files, *beside]))
 
 
 def _code(package: Path, root: Path) -> dict[str, str]:

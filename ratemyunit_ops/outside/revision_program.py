@@ -17,7 +17,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from alembic.config import Config
 from alembic.operations import Operations
+from alembic.runtime.environment import EnvironmentContext
 from alembic.runtime.migration import MigrationContext
 
 OPTIONS = {
@@ -114,12 +116,19 @@ def read(path: Path) -> dict[str, Any]:
         if not hasattr(module, "upgrade"):
             return {"statements": [], "complaint": "it has no upgrade()", "line": 1}
         recorder.context.impl.emit_begin()
-        with Operations.context(recorder.context):
+        with environment(recorder), Operations.context(recorder.context):
             module.upgrade()
         recorder.context.impl.emit_commit()
-    except Exception as why:  # noqa: BLE001  (a revision is anybody's code; what it raised is the answer)
+    except (Exception, SystemExit) as why:  # noqa: BLE001  (a revision is anybody's code; what it raised is the answer)
         return {"statements": recorder.statements, "complaint": said(why), "line": line_of(why, path)}
     return {"statements": recorder.statements, "complaint": "", "line": 1}
+
+
+def environment(recorder: Recorder) -> EnvironmentContext:
+    """Make what `from alembic import context` speaks to: offline, with the recorder's own context."""
+    made = EnvironmentContext(Config(), None, as_sql=True)  # type: ignore[arg-type]
+    made._migration_context = recorder.context
+    return made
 
 
 def load(path: Path) -> ModuleType:

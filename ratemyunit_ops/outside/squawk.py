@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
-import sys
 import tempfile
 from bisect import bisect_right
 from collections.abc import Sequence
@@ -13,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.outside.machine import on_path
 from ratemyunit_ops.ports import Complaint, MigrationText
 
 POSTGRES = "17"
@@ -46,9 +45,7 @@ class Squawk:
 
 
 def _find() -> str:
-    # The wheel puts it beside this Python, which need not be on PATH.
-    beside = Path(sys.executable).with_name("squawk")
-    found = str(beside) if beside.is_file() else shutil.which("squawk")
+    found = on_path("squawk")
     if found is None:
         raise Refused(
             "this machine has no squawk, which knows the SQL rules",

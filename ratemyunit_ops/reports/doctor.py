@@ -23,6 +23,7 @@ TOOLS: Mapping[str, tuple[str, str]] = {
     "terraform": ("infra", "see README: Terraform 1.11, pinned by checksum"),
     "podman": ("image", "sudo apt-get install podman"),
     "skopeo": ("image", "sudo apt-get install skopeo"),
+    "squawk": ("migrate lint", "pip install 'ratemyunit-ops[lint]'"),
 }
 PROVIDER_LOCK = (
     "terraform -chdir=terraform/live/stack providers lock "

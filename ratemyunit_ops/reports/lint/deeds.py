@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -12,7 +11,7 @@ Tree = dict[str, Any]
 
 
 class Deed(Frozen):
-    """One thing that a statement does. `detail` holds what a rule may want to know besides, such as flags."""
+    """One thing that a statement does. `name` is a new name, or that of an index or setting, whose value is `column`."""
 
     kind: str
     table: str = ""
@@ -23,7 +22,9 @@ class Deed(Frozen):
 
 
 def deeds_of(tree: Tree) -> Iterator[Deed]:
-    """List what one parsed statement does."""
+    """List what one parsed statement does; a `with` may change rows, too."""
+    for part in mentions(tree, "CommonTableExpr"):
+        yield from deeds_of(part.get("ctequery", {}))
     for name, body in tree.items():
         reader = READERS.get(name)
         if reader is not None:
@@ -242,10 +243,6 @@ def _revoke(body: Tree) -> Iterator[Deed]:
         yield Deed(kind=kind, table=str(each.get("RangeVar", {}).get("relname", "")))
 
 
-def _opaque(body: Tree) -> Iterator[Deed]:
-    yield Deed(kind="opaque", name=json.dumps(body)[:40])
-
-
 def _plain(kind: str) -> Callable[[Tree], Iterator[Deed]]:
     def read(body: Tree) -> Iterator[Deed]:
         yield Deed(kind=kind, table=_table(body))
@@ -256,14 +253,14 @@ def _plain(kind: str) -> Callable[[Tree], Iterator[Deed]]:
 READERS: dict[str, Callable[[Tree], Iterator[Deed]]] = {
     "AlterEnumStmt": _enum,
     "AlterTableStmt": _alter_table,
-    "CallStmt": _opaque,
+    "CallStmt": _plain("opaque"),
     "ClusterStmt": _rewrite,
     "CommentStmt": _plain("comment"),
     "CreateStmt": _create_table,
     "CreateTableAsStmt": _create_table_as,
     "CreateTrigStmt": _trigger,
     "DeleteStmt": _delete,
-    "DoStmt": _opaque,
+    "DoStmt": _plain("opaque"),
     "DropStmt": _drop,
     "GrantStmt": _revoke,
     "IndexStmt": _index,

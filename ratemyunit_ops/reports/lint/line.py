@@ -83,6 +83,9 @@ def _number(migration: Migration, before: Sequence[Migration]) -> Iterator[Said]
         return
     if not migration.path.name.startswith(f"{revision}_"):
         yield Said("revision-number", None, f"the file {migration.path.name} does not begin with {revision}_")
+    for name in ("depends_on", "branch_labels"):
+        if migration.said(name):
+            yield Said("revision-line", None, f"{name} makes a second line")
     if not before:
         return
     previous = before[-1].said("revision")
