@@ -11,7 +11,7 @@ Tree = dict[str, Any]
 
 
 class Deed(Frozen):
-    """One thing that a statement does. `name` is a new name, or that of an index or setting, whose value is `column`."""
+    """One thing that a statement does. `name` is a new name, or that of an index or setting; its value is `column`."""
 
     kind: str
     table: str = ""
