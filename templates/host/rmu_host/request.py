@@ -5,7 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from . import hold, oneoff, probe, proxy, ready, releases, roles, serve, slots, survey
+from . import (
+    data,
+    data_fence,
+    hold,
+    oneoff,
+    probe,
+    proxy,
+    ready,
+    releases,
+    roles,
+    salvage,
+    salvage_apply,
+    serve,
+    slots,
+    survey,
+)
 from .answers import Answer, No, refused
 from .cloud import Cloud
 from .log import log
@@ -32,6 +47,8 @@ class Host:
             "survey": lambda _: survey.survey(m),
             "ready": lambda r: ready.ready(m, r),
             "probe": lambda r: {**probe.result(m, r), "fell_back": serve.fell_back(m)},
+            "data_look": self.by_sql(data.look),
+            "data_checksum": self.by_sql(data.checksum),
         }
 
     def changing(self) -> dict[str, Verb]:
@@ -47,7 +64,16 @@ class Host:
             "worker": lambda r: releases.worker(m, r["release"]),
             "retire": lambda r: releases.retire(m, r),
             "stop": lambda r: releases.stop(m, r),
+            "data_warm": self.by_sql(data.warm),
+            "data_fence": self.by_sql(data_fence.fence),
+            "data_sequences": self.by_sql(data.sequences),
+            "data_salvage": self.by_sql(salvage.salvage),
+            "data_apply": self.by_sql(salvage_apply.apply),
         }
+
+    def by_sql(self, verb: Callable[[Machine, dict[str, Any], dict[str, Any], Cloud], Answer]) -> Verb:
+        """Give a verb of databases what it reaches them by."""
+        return lambda request: verb(self.m, request, self.settings, self.cloud)
 
     def prepare(self, request: dict[str, Any]) -> Answer:
         """Fill a slot; before a move to another database, see that this host's HAProxy can hold requests."""

@@ -1,0 +1,235 @@
+"""What is in a database, its warming with the note of its keys, and its sequences. SQL as ops; no row leaves here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from .answers import Answer
+from .cloud import Cloud
+from .data_psql import Psql, connect, literal
+from .data_schema import APPLIED, NOTES, OURS_NOT, TABLES, Table, tables
+from .machine import Machine
+
+GAP = 1000
+"""How many values of a sequence are left free past the old one's last."""
+SHOWN = 100
+"""An answer has room for so many names; SSM cuts it at 24,000 characters."""
+
+_LABEL = "case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end"
+_ONLY = "case c.relkind when 'r' then 'only ' else '' end"
+
+LOOK = """
+select json_build_object('size', pg_database_size(current_database()),
+    'connections', (select count(*) from pg_stat_activity where datname = current_database()),
+    'logins', (select json_object_agg(rolname, rolcanlogin) from pg_roles
+        where rolname in ('rmu_app', 'rmu_migrate', 'rmu_ops')),
+    'blockers', (select coalesce(json_agg(b), '[]') from (select pid, coalesce(state, '') as state,
+            round(extract(epoch from clock_timestamp() - xact_start)::numeric, 1) as seconds, left(query, 100) as query
+        from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
+            and backend_type = 'client backend' and xact_start < clock_timestamp() - interval '5 seconds'
+        order by xact_start limit 10) b));
+"""
+HEAD = """
+select to_regclass('public.alembic_version') is not null as versioned,
+    to_regclass('public.schema_line') is not null as lined \\gset
+\\if :versioned
+select json_build_object('schema_head', version_num) from public.alembic_version;
+\\endif
+\\if :lined
+select json_build_object('admits', coalesce(max(oldest_code), '')) from public.schema_line;
+\\endif
+"""
+COUNT = """
+select format('select json_build_array(%L, count(*), {written}, {newest}) from %s%I.%I', {label}, {only},
+    n.nspname, c.relname) {tables} order by 1 \\gexec
+"""
+SUM = """
+select format('select json_build_array(%L, count(*), coalesce(sum(hashtextextended((t.*)::text, 0)), 0)::text)'
+    ' from %s%I.%I t', {label}, {only}, n.nspname, c.relname) {tables} order by 1 \\gexec
+"""
+
+
+def look(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
+    """Look into a database: schema, sizes, logins, who blocks, and per table the rows written after a moment."""
+    psql = connect(m, request["database"], host, cloud)
+    dated = psql.run("show track_commit_timestamp").strip() == "on"
+    since = request.get("since")
+    when = "pg_xact_commit_timestamp(xmin)"
+    written = f"count(*) filter (where {when} > to_timestamp({float(since)!r}))" if dated and since else "0"
+    newest = f"extract(epoch from max({when}))" if dated else "null"
+    count = COUNT.format(written=written, newest=newest, label=_LABEL, only=_ONLY, tables=TABLES)
+    seen: dict[str, Any] = {"schema_head": "", "admits": ""}
+    counted = []
+    for line in (LOOK + HEAD, count):
+        for answer in map(json.loads, psql.run(line).splitlines()):
+            if isinstance(answer, dict):
+                seen.update(answer)
+            else:
+                counted.append(answer)
+    moments = [at for *_, at in counted if at is not None]
+    shown = {name: {"rows": rows, "written": new} for name, rows, new, _ in counted[: 3 * SHOWN]}
+    return {"outcome": "ok", **seen, "tables": shown, "dated": dated, "newest": max(moments, default=None)}
+
+
+def checksum(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
+    """Count every table's rows and sum up a hash of each, whatever their order."""
+    psql = connect(m, request["database"], host, cloud)
+    found = psql.run(SUM.format(label=_LABEL, only=_ONLY, tables=TABLES)).splitlines()
+    summed = {name: {"rows": rows, "checksum": total} for name, rows, total in map(json.loads, found)}
+    return {"outcome": "ok", "tables": summed}
+
+
+# ---- warming and the note of the keys
+
+READ_ALL = f"""
+select format('select pg_prewarm(%L::regclass, ''read'')', x.indexrelid::regclass) from pg_index x
+    join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and x.indisvalid and {OURS_NOT}
+union all select format('select pg_prewarm(%L::regclass, ''read'')', c.reltoastrelid::regclass)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and c.reltoastrelid <> 0 and {OURS_NOT} \\gexec
+"""
+# Without the extension: B-trees in their order, long values by being read. Other kinds of index stay cold.
+READ_MOST = f"""
+set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_incremental_sort = off;
+select format('select count(*) from (select from %I.%I %s order by %s) s', n.nspname, c.relname,
+        'where ' || pg_get_expr(x.indpred, x.indrelid),
+        (select string_agg(pg_get_indexdef(x.indexrelid, k, true), ', ' order by k)
+            from generate_series(1, x.indnkeyatts) k))
+    from pg_index x join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
+    join pg_class i on i.oid = x.indexrelid join pg_am a on a.oid = i.relam
+    where c.relkind = 'r' and x.indisvalid and a.amname = 'btree' and {OURS_NOT} \\gexec
+select format('select sum(length((t.*)::text)) from only %I.%I t', n.nspname, c.relname)
+    from pg_class c join pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'r' and c.reltoastrelid <> 0 and pg_relation_size(c.reltoastrelid) > 0 and {OURS_NOT} \\gexec
+"""
+ANALYZE = f"select format('analyze %I.%I', n.nspname, c.relname) {TABLES} \\gexec\n"
+EXTENDED = "select count(*) from pg_extension where extname = 'pg_prewarm'"
+
+
+def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
+    """Read a restored database once and note the key and the writer of each row; with `look`, only tell whether.
+
+    With `durable` what was noted is made to outlive a crash of the database: slower, so not while clients wait.
+    """
+    psql = connect(m, request["database"], host, cloud)
+    mark = str(request["mark"])
+    noted = noted_by(psql, mark)
+    if request.get("look"):
+        return {"outcome": "ok", "warmed": noted}
+    if request.get("durable") and noted:
+        psql.run(
+            f"select format('alter table {NOTES}.%I set logged', c.relname) from pg_class c"
+            f" where c.relnamespace = '{NOTES}'::regnamespace and c.relpersistence = 'u' \\gexec"
+        )
+    if noted:
+        return {"outcome": "already", "warmed": True}
+    began = m.now()
+    found = tables(psql)
+    psql.run(note(found, mark))
+    extended = psql.run(EXTENDED).strip() == "1"
+    psql.run("\\o /dev/null\n" + (READ_ALL if extended else READ_MOST) + "reset all;\n" + ANALYZE)
+    size = int(psql.run("select pg_database_size(current_database())"))
+    seconds = round(m.now() - began, 3)
+    return {"outcome": "changed", "warmed": True, "tables": len(found), "bytes": size, "warm_s": seconds}
+
+
+def note(found: dict[str, Table], mark: str) -> str:
+    """Spell the note, in one transaction: whole or not there at all. Notes of other restores stay.
+
+    What names a version of a row is its key and its writing transaction (`xmin`): a physical copy keeps both.
+    The tables are unlogged, for speed: a crash empties them, and the count beside each tells.
+    """
+    lines = [
+        "begin isolation level repeatable read;",
+        APPLIED,
+        f"create table if not exists {NOTES}.mark (run text primary key, at timestamptz default clock_timestamp());",
+        f"create table if not exists {NOTES}.base (mark text, name text, noted text, keys jsonb, columns jsonb,"
+        " rows bigint);",
+    ]
+    for n, table in enumerate(found.values()):
+        keys = ", ".join(f"t.{c.sql} as k{i}" for i, c in enumerate(key_columns(table), 1))
+        what = f"{keys}, t.xmin as was from {table.rows} t" if table.key else f"{WHOLE} from {table.rows} t group by 1"
+        columns = json.dumps([[c.name, c.type] for c in table.columns])
+        named = f"base_{hashlib.sha256(mark.encode()).hexdigest()[:10]}_{n}"
+        said = ", ".join(map(literal, (mark, table.sql, named, json.dumps(table.key), columns)))
+        lines += [
+            f"create unlogged table {NOTES}.{named} as select {what};",
+            # psql puts in how many rows the statement before made.
+            f"insert into {NOTES}.base values ({said}, :ROW_COUNT);",
+        ]
+    return "\n".join([*lines, f"insert into {NOTES}.mark (run) values ({literal(mark)});", "commit;\n"])
+
+
+WHOLE = "md5((t.*)::text) as k1, count(*) as n"
+
+
+def key_columns(table: Table) -> list[Any]:
+    """Return the columns of a table's key."""
+    return [table.column(name) for name in table.key]
+
+
+def noted_by(psql: Psql, mark: str) -> bool:
+    """Tell whether a restore noted this database's keys."""
+    there = psql.run(f"select to_regclass('{NOTES}.mark') is not null").strip() == "t"
+    return there and psql.run(f"select count(*) from {NOTES}.mark where run = {literal(mark)}").strip() == "1"
+
+
+def bases(psql: Psql, mark: str) -> dict[str, dict[str, Any]] | None:
+    """Return what a restore noted, by table: where, its key columns, its columns. None where nothing was noted.
+
+    A note that a crash emptied, or a copy made of it, counts as none.
+    """
+    if not noted_by(psql, mark):
+        return None
+    found = psql.run(f"select row_to_json(b) from {NOTES}.base b where mark = {literal(mark)}")
+    noted = {b["name"]: b for b in map(json.loads, found.splitlines())}
+    for base in noted.values():
+        if int(psql.run(f"select count(*) from {NOTES}.{base['noted']}")) != base["rows"]:
+            return None
+    return noted
+
+
+# ---- sequences
+
+SEQUENCES = """
+select json_build_object('name', format('%I.%I', schemaname, sequencename), 'by', increment_by, 'cycle', cycle,
+    'min', min_value, 'max', max_value, 'last', coalesce(last_value, start_value - increment_by),
+    'used', last_value is not null)
+from pg_sequences where schemaname !~ '^pg_' and schemaname <> 'information_schema' order by 1::text;
+"""
+
+
+def sequences(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
+    """Move every sequence of the new database past the old one's last value; with `look`, tell whether they are."""
+    new = connect(m, request["new"], host, cloud)
+    theirs, ours = (_sequences(p) for p in (connect(m, request["old"], host, cloud), new))
+    moves = {name: goal(one) for name, one in theirs.items() if name in ours and not past(ours[name], goal(one))}
+    if request.get("look"):
+        return {"outcome": "ok", "past": not moves}
+    new.run("\n".join(f"select setval({literal(name)}, {value}, true);" for name, value in moves.items()))
+    return {
+        "outcome": "changed" if moves else "already",
+        "moved": dict(list(moves.items())[:SHOWN]),
+        "missing": [name for name in theirs if name not in ours][:SHOWN],
+        "in_circles": [name for name in moves if theirs[name]["cycle"]][:SHOWN],
+    }
+
+
+def _sequences(psql: Psql) -> dict[str, dict[str, Any]]:
+    return {s["name"]: s for s in map(json.loads, psql.run(SEQUENCES).splitlines())}
+
+
+def goal(old: dict[str, Any]) -> int:
+    """Return the value to move to: a gap past the old one's last, or that last itself where the gap does not fit."""
+    wanted = int(old["last"]) + GAP * int(old["by"])
+    return wanted if old["min"] <= wanted <= old["max"] else min(max(int(old["last"]), old["min"]), old["max"])
+
+
+def past(new: dict[str, Any], wanted: int) -> bool:
+    """Tell whether a sequence has gone as far as wanted, in its own direction."""
+    if not new["used"]:
+        return False
+    return bool(new["last"] >= wanted) if new["by"] > 0 else bool(new["last"] <= wanted)
