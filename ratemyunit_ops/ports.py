@@ -484,6 +484,22 @@ class Identity(Protocol):
         ...
 
 
+class Said(Frozen):
+    """What a person said to a question, who, and how: typed, vouched for by --yes, or nobody could be asked."""
+
+    yes: bool
+    who: str
+    how: Literal["typed", "--yes", "not asked"]
+
+
+class People(Protocol):
+    """The person at the keyboard."""
+
+    def ask(self, question: str) -> Said:
+        """Ask a question that has to be answered with yes or no."""
+        ...
+
+
 class LockHolder(Frozen):
     """Who holds Terraform's state lock."""
 
@@ -634,6 +650,7 @@ class Outside:
     secrets: Secrets
     places: Places
     identity: Identity
+    people: People
     infra: Infra
     carriers: tuple[Carried, ...] = ()
     """Who carried the run that acts, each since when; the engine fills it in."""

@@ -10,9 +10,10 @@ from functools import cached_property
 from typing import TYPE_CHECKING, cast
 
 from ratemyunit_ops import settings as settings_file
+from ratemyunit_ops.cli.people import Operator
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.ports import Builder, Corner, Infra, Outside
+from ratemyunit_ops.ports import Builder, Corner, Infra, Outside, People
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
 
@@ -107,7 +108,8 @@ def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True, reach:
     screen = Screen(as_json=as_json, may_ask=may_ask)
     screen.frame(settings.environment, settings.env.account or "not named", settings.env.front_door)
     atexit.register(screen.end)  # the last line, also after a failure that main prints
-    wired = Wired(outside=compose(settings), settings=settings, screen=screen, who=settings_file.user())
+    who = settings_file.user()
+    wired = Wired(outside=compose(settings, Operator(screen, who)), settings=settings, screen=screen, who=who)
     if reach:
         _right_account(wired)
     return wired
@@ -128,7 +130,7 @@ def account_of(settings: Settings) -> Account:
     )
 
 
-def compose(settings: Settings) -> Outside:
+def compose(settings: Settings, people: People) -> Outside:
     """Make every port of an environment. Reaches nothing yet."""
     from ratemyunit_ops.outside.aws.corner import Ec2Corner
     from ratemyunit_ops.outside.aws.data import SsmData
@@ -165,6 +167,7 @@ def compose(settings: Settings) -> Outside:
         secrets=SsmSecrets(account, settings.environment),
         places=places,
         identity=StsIdentity(account),
+        people=people,
         infra=_infra(settings, account),
     )
 

@@ -43,10 +43,10 @@ def plan_deploy(world: World, request: DeployRequest) -> Plan:
         Unreachable: something the deploy relies on could not be read.
     """
     live = live_release(world)
-    image = _fit_image(world, request)
+    image = fit_image(world, request)
     _base_is_live(request, live)
-    release = _release(world, request, image)
-    _schema_fits(world, release, image, live)
+    release = release_of(world, request, image)
+    schema_fits(world, release, image, live)
     hosts = in_service(world)
     return Plan(
         run=request.run,
@@ -71,6 +71,64 @@ def already_serves(world: World, request: DeployRequest) -> bool:
         and image is not None
         and (live.version, live.digest) == (request.version, image.digest)
         and live.config == request.config
+    )
+
+
+def fit_image(world: World, request: DeployRequest) -> ImageView:
+    """Find the image of the version that was asked for, if it may be run. Raises Refused."""
+    image = need(world.image, "the registry")
+    if image is None:
+        raise Refused(f"the registry has no image {request.version}", next=f"rmu image push {request.version}")
+    if not image.active:
+        raise Refused(f"image {request.version} is archived in the registry", next=f"rmu image push {request.version}")
+    if image.scan == "critical" and not request.allow_critical:
+        raise Refused(
+            f"the scan of {request.version} found {image.findings} CRITICAL findings",
+            next=f"rmu image scan {request.version}",
+        )
+    return image
+
+
+def schema_fits(world: World, release: Release, image: ImageView, live: Release | None) -> None:
+    """See that both releases can run on what the migration makes: they stand side by side. Raises Refused."""
+    now = schema_of(world, database_of(world))
+    if now is None:
+        return  # an empty database: nobody needs an old shape
+    if release.schema_head <= now.head and not release.runs_on(now.head, now.admits):
+        raise Refused(
+            f"{release.version} (code {release.schema_head}) cannot run on schema {now.head}, "
+            f"which needs code of {now.admits} or newer",
+            next=f"rmu db restore --before {now.run}",
+        )
+    todo = [r for r in image.revisions if now.head < r.revision <= release.schema_head]
+    contract = next((r for r in todo if r.phase == "contract"), None)
+    if contract is not None:
+        raise Refused(
+            f"{contract.revision} of {release.version} is a contract revision and lies before its head "
+            f"{release.schema_head}: a deploy runs expand revisions alone",
+            next=f"rmu migrate up {release.version} --contract",
+        )
+    if live is not None and release.schema_head > now.head and release.schema_admits > live.schema_head:
+        raise Refused(
+            f"schema {release.schema_head} of {release.version} needs code of {release.schema_admits} or newer, but "
+            f"{live.version} (code {live.schema_head}) serves on it until the flip",
+            next=f"rmu migrate plan {release.version}",
+        )
+
+
+def release_of(world: World, request: DeployRequest, image: ImageView) -> Release:
+    """Tie an image, the config it is pinned to, and this run together."""
+    return Release(
+        version=request.version,
+        digest=image.digest,
+        image=request.repository,
+        config=request.config,
+        secrets=request.secrets,
+        schema_head=image.schema_head,
+        schema_oldest=image.schema_oldest,
+        schema_admits=image.schema_admits,
+        created=world.at,
+        run=request.run,
     )
 
 
@@ -102,20 +160,6 @@ def _left_behind(world: World, request: DeployRequest) -> list[Step]:
     return [Retire(release=ref, warm_floor=request.warm_floor) for ref in sorted(refs, key=lambda r: r.version)]
 
 
-def _fit_image(world: World, request: DeployRequest) -> ImageView:
-    image = need(world.image, "the registry")
-    if image is None:
-        raise Refused(f"the registry has no image {request.version}", next=f"rmu image push {request.version}")
-    if not image.active:
-        raise Refused(f"image {request.version} is archived in the registry", next=f"rmu image push {request.version}")
-    if image.scan == "critical" and not request.allow_critical:
-        raise Refused(
-            f"the scan of {request.version} found {image.findings} CRITICAL findings",
-            next=f"rmu image scan {request.version}",
-        )
-    return image
-
-
 def _base_is_live(request: DeployRequest, live: Release | None) -> None:
     version = live.version if live else None
     if request.base is not None and request.base != version:
@@ -123,45 +167,3 @@ def _base_is_live(request: DeployRequest, live: Release | None) -> None:
             f"this deploy was made for base {request.base}, but {version or 'nothing'} is live",
             next=f"rmu deploy {request.version} --dry-run",
         )
-
-
-def _schema_fits(world: World, release: Release, image: ImageView, live: Release | None) -> None:
-    """See that both releases can run on what the migration makes: they stand side by side, and either may serve."""
-    now = schema_of(world, database_of(world))
-    if now is None:
-        return  # an empty database: nobody needs an old shape
-    if release.schema_head <= now.head and not release.runs_on(now.head, now.admits):
-        raise Refused(
-            f"{release.version} (code {release.schema_head}) cannot run on schema {now.head}, "
-            f"which needs code of {now.admits} or newer",
-            next=f"rmu db restore --before {now.run}",
-        )
-    todo = [r for r in image.revisions if now.head < r.revision <= release.schema_head]
-    contract = next((r for r in todo if r.phase == "contract"), None)
-    if contract is not None:
-        raise Refused(
-            f"{contract.revision} of {release.version} is a contract revision and lies before its head "
-            f"{release.schema_head}: a deploy runs expand revisions alone",
-            next=f"rmu migrate up {release.version} --contract",
-        )
-    if live is not None and release.schema_head > now.head and release.schema_admits > live.schema_head:
-        raise Refused(
-            f"schema {release.schema_head} of {release.version} needs code of {release.schema_admits} or newer, but "
-            f"{live.version} (code {live.schema_head}) serves on it until the flip",
-            next=f"rmu migrate plan {release.version}",
-        )
-
-
-def _release(world: World, request: DeployRequest, image: ImageView) -> Release:
-    return Release(
-        version=request.version,
-        digest=image.digest,
-        image=request.repository,
-        config=request.config,
-        secrets=request.secrets,
-        schema_head=image.schema_head,
-        schema_oldest=image.schema_oldest,
-        schema_admits=image.schema_admits,
-        created=world.at,
-        run=request.run,
-    )

@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from ratemyunit_ops.model import Facts, Release, ReleaseRef, RestorePoint, SchemaNote
-from ratemyunit_ops.ports import Entry, Outside
-from ratemyunit_ops.records import point_entry, read_point, read_release, release_entry, schema_entry
-from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef, RestorePoint, SchemaNote
+from ratemyunit_ops.ports import Entry, Guest, Outside
+from ratemyunit_ops.records import (
+    point_entry,
+    read_point,
+    read_pointer,
+    read_release,
+    read_releases,
+    release_entry,
+    schema_entry,
+)
+from ratemyunit_ops.steps.base import Change, Check
+from ratemyunit_ops.steps.named import placed
 
 
 class NoteRestorePoint(Change):
@@ -103,6 +114,60 @@ class Migrate(Change):
         return None
 
 
+class Unneeded(Check):
+    """Nobody who can still be sent traffic needs the old shape: in no slot, by no worker, by no plain rollback."""
+
+    kind: Literal["unneeded"] = "unneeded"
+    admits: str
+    tip: str
+
+    def title(self) -> str:
+        return "no release that needs the old shape can come back"
+
+    def look(self, o: Outside) -> Facts:
+        live = read_pointer(o.ledger).release
+        needing = in_the_way(o.fleet.survey(), read_releases(o.ledger), live, self.admits)
+        if needing:
+            raise Failed(
+                f"schema {self.tip} needs code of {self.admits} or newer: {'; '.join(needing)}",
+                state="Nothing was migrated.",
+                next=f"rmu deploy VERSION   ({A_RELEASE_LATER})",
+            )
+        return {"admits": self.admits}
+
+
+A_RELEASE_LATER = "one more release of newer code: what needs the old shape is then no way back any more"
+
+
+def in_the_way(
+    hosts: Sequence[HostView], releases: Sequence[Release], live: str | None, admits: str
+) -> tuple[str, ...]:
+    """Say of each release whose code is too old for a schema how it could still be sent traffic."""
+    by_name = {r.version: r for r in releases}
+    old = {name for name, r in by_name.items() if r.schema_head < admits}
+    held = [
+        f"{slot.release} is {slot.state} on {host.id}"
+        for host in hosts
+        for slot in host.slots.values()
+        if slot.release is not None and (slot.release in old or slot.release not in by_name)
+    ]
+    working = [
+        f"{host.worker.release}'s worker is {host.worker.state} on {host.id}"
+        for host in hosts
+        if host.worker.release in old and host.worker.state == "running"
+    ]
+    back = way_back_to(releases, live)
+    plain = [f"`rmu rollback` goes to {back.version} (code {back.schema_head})"] if back and back.version in old else []
+    return (*held, *working, *plain)
+
+
+def way_back_to(releases: Sequence[Release], live: str | None) -> Release | None:
+    """Find where a plain rollback goes: the newest good release that is older than the live one."""
+    now = next((r for r in releases if r.version == live), None)
+    good = [r for r in releases if now and r.verdict == "good" and r != now and r.created < now.created]
+    return max(good, key=lambda r: r.created, default=None)
+
+
 class Contract(Change):
     """Take away what only older code needs. There is no way back but a restore, so this is a fence."""
 
@@ -125,6 +190,40 @@ class Contract(Change):
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
         return _noted(self.database, self.run, facts)
+
+    def undo(self) -> None:
+        return None
+
+
+class Rehearse(Change):
+    """Run a release's migrations on a copy, timed, and let the release that serves and the new one work on it.
+
+    The copy goes away with its run, so nothing of this needs undoing.
+    """
+
+    kind: Literal["rehearse"] = "rehearse"
+    release: Release
+    live: ReleaseRef
+    database: Database
+
+    def title(self) -> str:
+        return f"run the migrations of {self.release.version} on {self.database.identifier}, timed"
+
+    def done(self, o: Outside) -> bool:
+        return o.oneoff.schema_head(self.live, database=placed(o, self.database)) >= self.release.schema_head
+
+    def do(self, o: Outside) -> Facts:
+        guest = Guest(release=self.release, database=placed(o, self.database))
+        facts = o.oneoff.migrate(self.release.ref, old=self.live, guest=guest)
+        for version, works in ((self.live.version, facts["old_works"]), (self.release.version, facts["new_works"])):
+            if works and works["ok"] is False:
+                raise Failed(
+                    f"{version} does not work on the rehearsed schema {facts['head']}: {works['failed']} failed "
+                    f"({works['why']})",
+                    state="Only a copy was touched.",
+                    next="rmu migrate lint",
+                )
+        return {**facts, "rehearsed": self.release.digest, "took_s": round(sum((facts.get("took") or {}).values()), 3)}
 
     def undo(self) -> None:
         return None

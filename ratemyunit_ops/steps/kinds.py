@@ -18,9 +18,10 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint
+from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint, Rehearse, Unneeded
 from ratemyunit_ops.steps.drill import (
     AdmitHosts,
+    AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
@@ -38,6 +39,7 @@ from ratemyunit_ops.steps.infra import (
     MakeRoles,
     NothingLeft,
 )
+from ratemyunit_ops.steps.people import Ask
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -98,8 +100,10 @@ class CheckInCorner(Check):
 AnyStep = Annotated[
     AdmitHosts
     | AdoptDatabase
+    | AppAnswers
     | ApplyInfra
     | ApplySalvage
+    | Ask
     | Bake
     | ChangeInCorner
     | CheckInCorner
@@ -136,6 +140,7 @@ AnyStep = Annotated[
     | RecordRestore
     | Rejoin
     | RenewPasswords
+    | Rehearse
     | ReplaceHost
     | Restorable
     | RestoreDatabase
@@ -150,6 +155,7 @@ AnyStep = Annotated[
     | StillWorks
     | StopRelease
     | UnfenceDatabase
+    | Unneeded
     | WarmDatabase,
     Field(discriminator="kind"),
 ]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Facts, FrontDoor, ImageView, PlanSummary
-from ratemyunit_ops.ports import LockHolder
+from ratemyunit_ops.ports import LockHolder, Said
 from tests.fakes.line import Line
 
 if TYPE_CHECKING:
@@ -106,6 +106,22 @@ class FakeIdentity:
 
     def account(self) -> str:
         return "123456789012"
+
+
+class FakePeople:
+    """The person at the keyboard; world.people_say is what they answer, None where there is nobody."""
+
+    def __init__(self, world: FakeWorld, line: Line, who: str) -> None:
+        self._world = world
+        self._line = line
+        self._who = who
+
+    def ask(self, question: str) -> Said:
+        def answer() -> Said:
+            said = self._world.people_say
+            return Said(yes=bool(said), who=self._who, how="not asked" if said is None else "typed")
+
+        return self._line.call("people.ask", answer)
 
 
 class FakeInfra:

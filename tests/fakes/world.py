@@ -39,6 +39,7 @@ from tests.fakes.line import Faults, Killed, Line
 from tests.fakes.places import (
     FakeIdentity,
     FakeInfra,
+    FakePeople,
     FakePlaces,
     FakeRegistry,
     FakeSecrets,
@@ -94,6 +95,7 @@ class FakeWorld:
     migration_takes: float = 0.4
     fails_on: set[tuple[str, str]] = field(default_factory=set)
     """(version, schema head) on which that release cannot read or write, whatever its labels say."""
+    people_say: bool | None = True
     probing: bool = False
     probe_sees_nothing: bool = False
     front_door_takes: float = 0.0
@@ -140,6 +142,7 @@ class FakeWorld:
             secrets=FakeSecrets(self, line),
             places=FakePlaces(self, line),
             identity=FakeIdentity(who),
+            people=FakePeople(self, line, who),
             infra=FakeInfra(self, line, who),
         )
 

@@ -38,9 +38,10 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint
+from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint, Rehearse, Unneeded
 from ratemyunit_ops.steps.drill import (
     AdmitHosts,
+    AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
@@ -59,6 +60,7 @@ from ratemyunit_ops.steps.infra import (
     NothingLeft,
 )
 from ratemyunit_ops.steps.kinds import AnyStep, ChangeInCorner, CheckInCorner, parse_step
+from ratemyunit_ops.steps.people import Ask
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -175,6 +177,13 @@ def copied(*, settled: bool = True, passwords: bool = True, noted: bool = False)
     return world
 
 
+def to_rehearse() -> FakeWorld:
+    """Make a world with a copy of the live database, and a version that would migrate it."""
+    world = copied()
+    world.push("v43", head="0002")
+    return world
+
+
 def superseded() -> FakeWorld:
     world = copied()
     noted = DatabaseNote(identifier=COPY.identifier, resource_id="db-X", state="superseded", run=RESTORE)
@@ -207,19 +216,24 @@ def shut() -> FakeWorld:
 CORNER = SETTINGS.model_copy(update={"security_groups": ("sg-drill",)})
 
 
-def in_the_corner(*, prepared: bool = False) -> FakeWorld:
+def in_the_corner(*, prepared: bool = False, serving: bool = False) -> FakeWorld:
     """Make a world with a restored database and a drill's host, which can be reached by nobody but each other."""
     world = copied()
     world.database_settings[COPY.identifier] = CORNER
     world.outside().corner.launch(RESTORE, image=None)
     world.clock.sleep(100)
     if prepared:
-        world.drill_hosts[RESTORE][0].slots["blue"] = Slot(world.record("v41"), COPY)
+        world.drill_hosts[RESTORE][0].slots["blue"] = Slot(world.record("v41"), COPY, running=serving)
+        world.drill_hosts[RESTORE][0].live = "blue" if serving else None
     return world
 
 
 SAMPLES: dict[str, Callable[[], Sample]] = {
     "admit_hosts": lambda: (in_the_corner(), AdmitHosts(identifier=COPY.identifier, like=SETTINGS, corner=CORNER)),
+    "app_answers": lambda: (
+        w := in_the_corner(prepared=True, serving=True),
+        AppAnswers(run=RESTORE, release=w.record("v41").on(COPY.identifier)),
+    ),
     "change_in_corner": lambda: (
         w := in_the_corner(prepared=True),
         ChangeInCorner(
@@ -288,6 +302,12 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
             run="r-001",
         ),
     ),
+    "ask": lambda: (fresh(), Ask(question="is the engineer on call at hand?")),
+    "rehearse": lambda: (
+        w := to_rehearse(),
+        Rehearse(release=w.release("v43"), live=w.record("v41").ref, database=PLANNED),
+    ),
+    "unneeded": lambda: (contractible(), Unneeded(admits="0001", tip="0002")),
     "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001")),
     "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),
     "note_restore_point": lambda: (
@@ -535,6 +555,7 @@ LEAVES_TRACES_THAT_HARM_NOTHING = {
     "adopt_database",  # Terraform has no way back: a fence
     "apply_infra",  # the same
     "contract",  # a fence: only a restore leads back
+    "rehearse",  # on a copy that the undo of its restore drops
     "note_point",  # a moment that nobody needs to go back to
     "destroy_infra",  # the same
     "ensure_secrets",  # never touches an existing one
