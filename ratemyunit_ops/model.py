@@ -155,6 +155,7 @@ class DatabaseNote(Frozen):
     state: Literal["live", "superseded", "forgotten"]
     restored_from: RestorePoint | None = None
     superseded_at: datetime | None = None
+    superseded_by: str | None = Field(default=None, description="the run that put another one in its place")
     run: str
 
 

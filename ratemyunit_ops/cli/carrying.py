@@ -7,9 +7,10 @@ import secrets
 import signal
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
+from typing import Any
 
 import typer
 
@@ -39,14 +40,30 @@ class Asked:
     step: bool = False
 
 
-def carry_out(w: Wired, plan: Plan, asked: Asked) -> None:
-    """Show the plan, ask once where the environment wants it, carry it and show the result."""
+def carry_out(w: Wired, plan: Plan, asked: Asked, *, typed: str = "", then: Callable[[], None] = lambda: None) -> None:
+    """Show the plan, ask once where the environment wants it, carry it, do what comes `then`, and show the result.
+
+    `typed` is a word that has to be typed first, whatever the environment wants.
+    """
     w.screen.plan(plan)
     if asked.dry_run:
         w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
         return
+    if typed and not asked.yes:
+        _has_typed(w, typed)
+        asked = replace(asked, yes=True)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
-    finish(w, plan.run, lambda: runs.execute(w.outside, plan, session))
+
+    def act() -> None:
+        runs.execute(w.outside, plan, session)
+        then()
+
+    finish(w, plan.run, act)
+
+
+def _has_typed(w: Wired, word: str) -> None:
+    if w.screen.ask(f"Type {word} to go on") != word:
+        raise Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
 
 
 def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bool = False) -> None:
@@ -61,8 +78,23 @@ def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bo
         w.screen.failure(why, document)
         raise typer.Exit(why.exit_code) from why
     report = report_run(w.outside.ledger, run)
-    served = f"[green]{report.release}[/] serves. " if report.verb in {"deploy", "rollback"} else "Done. "
-    w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}."])
+    served = f"[green]{report.release}[/] serves. " if report.verb in MOVES else "Done. "
+    w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}.", *_lines(report.told)])
+
+
+MOVES = frozenset({"deploy", "rollback", "db restore"})
+"""Verbs after which a release is named as serving."""
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    """Say what a run told beyond the common, a line each."""
+    return [f"  {name.replace('_', ' ')}: {_plain(value)}" for name, value in told.items() if value]
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{k} {_plain(v)}" for k, v in value.items() if v)
+    return ", ".join(_plain(v) for v in value) if isinstance(value, list) else str(value)
 
 
 def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
@@ -127,4 +159,4 @@ def _document(w: Wired, run: str) -> dict[str, object]:
         report = report_run(w.outside.ledger, run)
     except (RmuError, IndexError):
         return {"run": run}
-    return report.model_dump(exclude={"verb"})
+    return report.document()

@@ -129,7 +129,7 @@ def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
     if outcome not in {"rolled_back", "refused"}:
         raise RmuErrorAfterCancel(seen.run, outcome)
     report = report_run(w.outside.ledger, seen.run)
-    document = {**report.model_dump(exclude={"verb"}), "outcome": "done" if outcome == "rolled_back" else outcome}
+    document = {**report.document(), "outcome": "done" if outcome == "rolled_back" else outcome}
     w.screen.result(document, [f"Deploy {seen.run} is unwound; {report.release or 'nothing'} serves."])
     return True
 

@@ -22,6 +22,11 @@ class RunReport(Frozen):
     phases: dict[str, float]
     probe: dict[str, Any] | None
     ssm_commands: int
+    told: dict[str, Any] = {}  # noqa: RUF012  (a pydantic field: every report gets its own)
+
+    def document(self) -> dict[str, Any]:
+        """Make the document that programs read: the common keys, and what this kind of run tells beyond them."""
+        return {**self.model_dump(exclude={"verb", "told"}), **self.told}
 
 
 class Line(Frozen):
@@ -50,6 +55,7 @@ def report_run(ledger: Ledger, run: str) -> RunReport:
         seconds=_seconds(events[0], events[-1]),
         phases=_phases(plan, events),
         probe=next((e["facts"]["probe"] for e in reversed(done) if "probe" in e["facts"]), None),
+        told=_told(plan, done),
         ssm_commands=int(plan.get("surveyed", 0)) + sum(int(e["facts"].get("commands", 0)) for e in events),
     )
 
@@ -72,6 +78,14 @@ def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:
 
 def _bodies(ledger: Ledger, run: str) -> list[dict[str, Any]]:
     return [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
+
+
+def _told(plan: dict[str, Any], done: list[dict[str, Any]]) -> dict[str, Any]:
+    """Gather what a run tells programs: what its plan knew, and what its steps found."""
+    told = dict(plan.get("request", {}).get("told", {}))
+    for event in done:
+        told |= event["facts"].get("told", {})
+    return told
 
 
 def _open_outcome(events: list[dict[str, Any]]) -> str:

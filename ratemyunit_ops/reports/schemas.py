@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratemyunit_ops.model import Probe, RunHeader
+from ratemyunit_ops.model import Conflict, Probe, RestorePoint, RunHeader, TableSalvage
 from ratemyunit_ops.reports.status import Status
 
 VERSION = 1
@@ -36,7 +36,30 @@ class HistoryDocument(Loose):
     runs: list[RunHeader]
 
 
-DOCUMENTS: dict[str, type[BaseModel]] = {"status": Status, "run": RunDocument, "history": HistoryDocument}
+class RestoreDocument(RunDocument):
+    """`db restore`."""
+
+    restore_point: RestorePoint
+    left_behind: dict[str, int]
+    instance: str
+    superseded: str
+
+
+class SalvageDocument(RunDocument):
+    """`db salvage`."""
+
+    tables: dict[str, TableSalvage]
+    conflicts: list[Conflict]
+    files: list[str]
+
+
+DOCUMENTS: dict[str, type[BaseModel]] = {
+    "status": Status,
+    "run": RunDocument,
+    "history": HistoryDocument,
+    "db-restore": RestoreDocument,
+    "db-salvage": SalvageDocument,
+}
 
 
 def schema(name: str) -> dict[str, Any]:

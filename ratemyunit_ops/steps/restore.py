@@ -304,6 +304,7 @@ class PointTo(Change):
             state="superseded" if superseded_at else "live",
             restored_from=(before.restored_from if before else None) or (None if superseded_at else self.restored_from),
             superseded_at=superseded_at,
+            superseded_by=self.run if superseded_at else None,
             run=before.run if before else self.run,
         )
 

@@ -24,9 +24,9 @@ class Clients:
             return
         self.written += 1
         match self.written % 5:
-            case 0 if (key := self._some("ratings")) is not None:
+            case 0 if (key := self._some(store, "ratings")) is not None:
                 self._put(store, at, key, None)
-            case 3 if (key := self._some("units")) is not None:
+            case 3 if (key := self._some(store, "units")) is not None:
                 self._put(store, at, key, f"changed {self.written}")
             case n:
                 table = "units" if n in (1, 3) else "ratings"
@@ -34,9 +34,9 @@ class Clients:
                 store.commit(at, "sequence", table, number)
                 self._put(store, at, (table, number), f"new {self.written}")
 
-    def _some(self, table: str) -> Key | None:
-        """Pick a row they know, another one each time."""
-        known = sorted(key for key in self.acknowledged if key[0] == table)
+    def _some(self, store: Store, table: str) -> Key | None:
+        """Pick a row they know, another one each time; one that is not there is no row to them."""
+        known = sorted(key for key in self.acknowledged if key[0] == table and key in store.rows)
         return known[self.written * 7 % len(known)] if known else None
 
     def _put(self, store: Store, at: datetime, key: Key, value: str | None) -> None:

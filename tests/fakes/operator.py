@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, machines, moves
+from ratemyunit_ops.cli import carrying, machines, moves, restoring
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -39,6 +39,7 @@ class QuietScreen:
     planned: Plan | None = None
     interrupted: Callable[[], bool] = lambda: False
     answer: Callable[[str], bool] = lambda question: True
+    types: str = ""
 
     def frame(self, environment: str, account: str, front_door: str) -> None: ...
 
@@ -54,6 +55,10 @@ class QuietScreen:
 
     def confirm(self, question: str) -> bool:
         return self.answer(question)
+
+    def ask(self, question: str) -> str:
+        self.said.append(question)
+        return self.types
 
     def waiting(self, text: str, left: float) -> None: ...
 
@@ -96,8 +101,10 @@ class Operator:
         *,
         interrupted: Callable[[], bool] = lambda: False,
         answer: Callable[[str], bool] = lambda question: True,
+        types: str = "",
     ) -> None:
         self.world = world
+        self._types = types
         self.who = who
         self.identity = who
         self._interrupted = interrupted
@@ -118,6 +125,20 @@ class Operator:
     def replace(self, host: str) -> Ended:
         return self._type(lambda w: machines.replace_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
 
+    def restore(
+        self, *, to: str | None = None, before: str | None = None, latest: bool = False, yes: bool = True
+    ) -> Ended:
+        asked = Asked(because="a test", dry_run=False, yes=yes)
+        moment = restoring.Moment(to=to, before=before, latest=latest)
+        return self._type(lambda w: restoring.restore_it(w, moment, asked))
+
+    def salvage(self, run: str, folder: Path, *, apply: bool = True) -> Ended:
+        asked = Asked(because="a test", dry_run=False, yes=True)
+        return self._type(lambda w: restoring.salvage_it(w, run, folder=folder, apply=apply, asked=asked))
+
+    def forget(self, name: str, *, yes: bool = True) -> Ended:
+        return self._type(lambda w: restoring.forget_it(w, name, Asked(because="a test", dry_run=False, yes=yes)))
+
     def resume(self, run: str | None = None) -> Ended:
         def act(w: Wired) -> None:
             name = run or w.open_run()
@@ -134,7 +155,7 @@ class Operator:
         return self._type(act)
 
     def _type(self, command: Callable[[Wired], None]) -> Ended:
-        screen = QuietScreen(interrupted=self._interrupted, answer=self._answer)
+        screen = QuietScreen(interrupted=self._interrupted, answer=self._answer, types=self._types)
         w = Wired(
             outside=replace(self.world.outside(self.who), identity=FakeIdentity(self.identity)),
             settings=SETTINGS,

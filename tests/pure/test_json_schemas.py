@@ -12,6 +12,8 @@ STAY = {
     "status": "environment front_door release digest schema_head hosts worker previous unknown lease database",
     "run": "run outcome release seconds phases probe ssm_commands",
     "history": "runs",
+    "db-restore": "run outcome restore_point left_behind instance superseded seconds",
+    "db-salvage": "tables files",
 }
 
 
