@@ -350,11 +350,14 @@ class RdsDatabases:
         return Failed(known[0], state="No instance was made; what serves was not touched.", next=known[1])
 
     def _quota(self) -> str:
-        """Say how many instances the account may have, and which are here."""
+        """Say how many instances the account may have, where that can be read, and which are here."""
         names = ", ".join(sorted(found["DBInstanceIdentifier"] for found in self._instances()))
-        quotas = self._account.ask("rds", "DescribeAccountAttributes")["AccountQuotas"]
-        most = next((q["Max"] for q in quotas if q["AccountQuotaName"] == "DBInstances"), len(names))
-        return f"the account's quota of {most} database instances is used up; here are {names}"
+        try:
+            quotas = self._account.ask("rds", "DescribeAccountAttributes")["AccountQuotas"]
+        except RmuError:
+            quotas = []
+        most = next((f"{q['Max']} " for q in quotas if q["AccountQuotaName"] == "DBInstances"), "")
+        return f"the account's quota of {most}database instances is used up; here are {names}"
 
 
 def _view(found: Described, *, asked: datetime | None = None) -> DatabaseView:

@@ -99,13 +99,14 @@ class Account:
         self, service: str, operation: str, arguments: dict[str, Any], *, change: bool, once: bool = False
     ) -> dict[str, Any]:
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
 
         try:
             client = self._client(service, once)
             answer: dict[str, Any] = getattr(client, _snake(operation))(**arguments)
         except ClientError as why:
             raise self._said(service, operation, why.response, change) from why
-        except BotoCoreError as why:
+        except (BotoCoreError, ResponseParserError) as why:  # the second: a page of HTML from something in between
             raise self._no_answer(service, operation, why, change) from why
         return answer
 
