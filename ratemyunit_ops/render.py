@@ -14,6 +14,7 @@ import lzma
 import zipfile
 import zlib
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ _OF_BOOT = frozenset(
     {"__init__", "main", "answers", "boot", "cloud", "log", "machine", "ready", "slots", "state", "traffic", "units"}
 )
 """All that user data has room for."""
+_SALVAGING = frozenset({"data_salvage", "data_apply"})
 _CARRIED = ("haproxy.cfg", "hold.lua")
 """Files a request brings along, for a host whose HAProxy is older than its caller."""
 
@@ -64,14 +66,30 @@ def render(template: str, values: Mapping[str, Any]) -> str:
     return house.get_template(template).render(values)
 
 
-def host_program(*, boot_only: bool = False) -> bytes:
+def page(template: str, values: Mapping[str, Any]) -> str:
+    """Render a page for people: HTML, whose values are escaped, or Markdown.
+
+    Raises jinja2.UndefinedError naming a value that is missing.
+    """
+    house = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(shipped("templates")),
+        undefined=jinja2.StrictUndefined,
+        autoescape=template.endswith(".html"),
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return house.get_template(template).render(values)
+
+
+def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:
     """Return the host program as a zip archive that Python runs; the same sources give the same bytes.
 
-    What only a request needs is left out for the boot: user data is small, and every request brings the whole program.
+    What only a request needs is left out for the boot, since user data is small: every request brings it along.
     """
     package = shipped("templates") / "host" / "rmu_host"
     names = [f for f in package.glob("*.py") if f.stem in _OF_BOOT or not boot_only]
-    sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names}
+    sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names if salvage or "salvage" not in f.stem}
     if not boot_only:
         # How many proxies stand in front, the host knows.
         sources |= {f"rmu_host/{n}": render(f"host/files/{n}", {"trusted_hops": "TRUSTED_HOPS"}) for n in _CARRIED}
@@ -96,9 +114,14 @@ def _lean(source: str) -> str:
     return ast.unparse(tree) + "\n"
 
 
-def host_program_text() -> str:
-    """Return the host program as SSM carries it: base64 of its gzip."""
-    return base64.b64encode(gzip.compress(host_program(), mtime=0)).decode()
+def host_program_text(verb: str) -> str:
+    """Return the host program as SSM carries it with a verb: base64 of its gzip."""
+    return _text(verb in _SALVAGING)
+
+
+@cache
+def _text(salvage: bool) -> str:
+    return base64.b64encode(gzip.compress(host_program(salvage=salvage), mtime=0)).decode()
 
 
 def user_data(values: Mapping[str, Any]) -> bytes:

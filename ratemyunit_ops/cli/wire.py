@@ -151,7 +151,7 @@ def compose(settings: Settings, people: People) -> Outside:
     env, name, clock, account = settings.env, f"rmu-{settings.environment}", SystemClock(), account_of(settings)
     places = SsmPlaces(account, settings.environment)
     shell = SsmShell(Commands(account, clock), f"{name}-exec")
-    hosts = Hosts(account, clock, f"{name}-hosts", f"{name}-host", host_program_text())
+    hosts = Hosts(account, clock, f"{name}-hosts", f"{name}-host", host_program_text)
     return Outside(
         clock=clock,
         ledger=DynamoLedger(account, name, clock),

@@ -99,7 +99,7 @@ def played(account: Account, asg: str, aws: StandIn) -> Played:
 
 @pytest.fixture
 def hosts(account: Account, asg: str, clock: FakeClock, played: Played) -> Hosts:
-    return Hosts(account, clock, asg, document="rmu-test-host", program="UFJPR1JBTQ==")
+    return Hosts(account, clock, asg, document="rmu-test-host", program=lambda verb: "UFJPR1JBTQ==")
 
 
 @pytest.fixture
@@ -280,7 +280,7 @@ def test_a_group_without_a_host_in_service_is_unreachable(fleet: SsmFleet, accou
 
 def test_a_group_that_is_not_there_says_how_to_make_it(account: Account, clock: FakeClock) -> None:
     with pytest.raises(Unreachable) as why:
-        Hosts(account, clock, "rmu-nowhere-hosts", "d", "p").in_service()
+        Hosts(account, clock, "rmu-nowhere-hosts", "d", str).in_service()
 
     assert why.value.next == "rmu infra apply"
 

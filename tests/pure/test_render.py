@@ -80,9 +80,10 @@ def test_what_another_program_may_hold_for_a_while_is_tried_again() -> None:
         assert [line for line in commands if line.startswith(f"again {command}")], command
 
 
-def test_what_ssm_carries_is_a_program_that_runs(tmp_path: Path) -> None:
+@pytest.mark.parametrize("verb", ["survey", "data_salvage"])
+def test_what_ssm_carries_is_a_program_that_runs(tmp_path: Path, verb: str) -> None:
     place = tmp_path / "rmu_host.pyz"
-    place.write_bytes(gzip.decompress(base64.b64decode(render.host_program_text())))
+    place.write_bytes(gzip.decompress(base64.b64decode(render.host_program_text(verb))))
 
     said = subprocess.run([sys.executable, "-I", place, "nonsense"], capture_output=True, text=True, check=False)
 
@@ -146,7 +147,21 @@ def test_f39_no_health_path_of_the_proxy_asks_the_database() -> None:
 
 
 def test_program_request_and_document_stay_far_below_what_ssm_takes_in_one_command() -> None:
-    # 64 KB, for the document and the values of its parameters together; a request with a large config has some 8 KB.
+    # 64 KB, for the document and the values of its parameters together. A request with a large config has some 8 KB;
+    # a salvage carries more program, and no config.
     document = (shipped("terraform") / "modules/access/scripts/host.sh").read_text()
 
-    assert len(render.host_program_text()) + len(document) + 8 * 1024 < 63 * 1024
+    assert len(render.host_program_text("prepare")) + len(document) + 8 * 1024 < 54 * 1024
+    assert len(render.host_program_text("data_salvage")) + len(document) + 1024 < 58 * 1024
+
+
+@pytest.mark.parametrize("verb", ["data_fence", "data_salvage"])
+def test_a_program_has_what_its_verb_imports(tmp_path: Path, verb: str) -> None:
+    place = tmp_path / "rmu_host.pyz"
+    place.write_bytes(gzip.decompress(base64.b64decode(render.host_program_text(verb))))
+    script = f"import sys; sys.path.insert(0, {str(place)!r}); import rmu_host.request"
+    also = "; import rmu_host.salvage, rmu_host.salvage_apply" if verb == "data_salvage" else ""
+
+    said = subprocess.run([sys.executable, "-I", "-c", script + also], capture_output=True, text=True, check=False)
+
+    assert (said.returncode, said.stderr) == (0, "")

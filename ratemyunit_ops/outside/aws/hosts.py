@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
@@ -129,13 +129,13 @@ class Memory:
 
 @dataclass(frozen=True)
 class Hosts:
-    """The hosts of one environment, and how they are asked. `program` is the host program, as SSM carries it."""
+    """The hosts of one environment, and how they are asked. `program` is the host program for a verb."""
 
     account: Account
     clock: Clock
     asg: str
     document: str
-    program: str
+    program: Callable[[str], str]
     memory: Memory = field(default_factory=Memory)
 
     def instances(self) -> tuple[Instance, ...]:
@@ -173,7 +173,10 @@ class Hosts:
             request["fence"] = fence.model_dump()
         script = Script(
             self.document,
-            {"program": self.program, "request": base64.b64encode(json.dumps(request).encode()).decode()},
+            {
+                "program": self.program(question.verb),
+                "request": base64.b64encode(json.dumps(request).encode()).decode(),
+            },
             question.verb,
         )
         results = Commands(self.account, self.clock).run(script, hosts, deadline=question.deadline + LATEST)
