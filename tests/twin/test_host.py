@@ -15,7 +15,7 @@ import pytest
 
 from ratemyunit_ops import render
 from ratemyunit_ops.twin.site import Site
-from tests.twin.host_ground import MIB, READY, HostGround
+from tests.twin.host_ground import DATABASE, MIB, READY, HostGround
 
 pytestmark = pytest.mark.twin
 
@@ -275,6 +275,62 @@ def test_a_front_door_that_does_not_answer_is_inconclusive_and_holds_up_no_flip(
 
     assert flipped["outcome"] == "changed"
     assert seen["verdict"] == "inconclusive"
+
+
+RESTORED = {**DATABASE, "identifier": "rmu-twin-db-2"}
+
+
+def on(host: HostGround, version: str, database: dict[str, Any]) -> dict[str, Any]:
+    """Name a release on a database."""
+    return {**(host.ref(version) or {}), "database": database["identifier"]}
+
+
+def stand_beside(host: HostGround, version: str, database: dict[str, Any]) -> None:
+    """Have a release that serves stand ready once more, on another database."""
+    for answer in (
+        host.ask("prepare", release=host.release(version), database=database),
+        host.ask("start", release=on(host, version, database), ready=READY, park_worker=True),
+    ):
+        assert answer["outcome"] in ("changed", "already"), answer
+
+
+def test_requests_wait_while_the_database_beneath_a_release_is_exchanged(host: HostGround, tmp_path: Path) -> None:
+    host.deploy("v1")
+    old = host.unit("v1")
+    stand_beside(host, "v1", RESTORED)
+    load = Load(host, tmp_path / "load.json")
+
+    held = host.ask("hold", on=True, at_most_s=20)
+    health = host.shell("curl -s -m 1 -o /dev/null -w '%{http_code}' localhost:8080/rmu-health")
+    host.shell(f"systemctl stop {old}; sleep 2")
+    flipped = host.ask("serve", release=on(host, "v1", RESTORED), backup=None, probe=None, let_go=True)
+    time.sleep(1)
+
+    seen = load.end()
+    assert (held["outcome"], flipped["outcome"], flipped["let_go"]) == ("changed", "changed", "changed")
+    assert (seen["failed"], health) == (0, "200"), seen
+    assert seen["max_ms"] > 2000, "nobody waited"
+    slots = host.ask("survey")["slots"].values()
+    assert {s["database"]: s["state"] for s in slots if s["state"] == "serving"} == {"rmu-twin-db-2": "serving"}
+
+
+@pytest.mark.long
+def test_a_host_whose_proxy_is_older_learns_to_hold_before_its_database_is_exchanged(
+    host: HostGround, tmp_path: Path
+) -> None:
+    host.deploy("v1")
+    host.shell("sed -i '/hold/d; /Rmu-Slot/d' /etc/haproxy/haproxy.cfg; rm -f /etc/haproxy/hold.lua")
+    host.shell("systemctl restart haproxy; sleep 2")
+    before = host.ask("hold", on=True, at_most_s=5)
+    load = Load(host, tmp_path / "load.json")
+    now = next(s["database"] for s in host.ask("survey")["slots"].values() if s["state"] == "serving")
+
+    stand_beside(host, "v1", DATABASE if now == RESTORED["identifier"] else RESTORED)
+    after = host.ask("hold", on=True, at_most_s=5)
+    host.ask("hold", on=False)
+
+    assert before["why"] == "no_hold"
+    assert (after["outcome"], load.end()["failed"]) == ("changed", 0)
 
 
 DATABASE_SERVER = """
