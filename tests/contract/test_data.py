@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -58,7 +59,7 @@ def host(aws: StandIn) -> Host:
 
 @pytest.fixture
 def data(account: Account, clock: FakeClock, host: Host) -> SsmData:
-    hosts = One(account, clock, "rmu-test-hosts", "rmu-test-host", "cHJvZ3JhbQ==")
+    hosts = One(account, clock, "rmu-test-hosts", "rmu-test-host", lambda verb: "cHJvZ3JhbQ==")
     return SsmData(hosts, Places(), account).at(FENCE)
 
 
@@ -158,14 +159,15 @@ def test_a_salvage_answers_counts_and_conflicts_and_leaves_the_rows_in_the_bucke
     assert host.asked["bucket"] == "rmu-test-ledger-123456789012"
 
 
-def test_the_files_of_one_salvage_are_fetched_from_the_bucket(data: SsmData, account: Account) -> None:
-    account.act("s3", "CreateBucket", Bucket="rmu-test-ledger-123456789012")
-    for key in (f"salvage/{RUN}/1-insert.sql", f"salvage/{RUN}/2-delete.sql", "salvage/r-other/1-insert.sql"):
-        account.act("s3", "PutObject", Bucket="rmu-test-ledger-123456789012", Key=key, Body=key.encode())
+def test_the_files_of_a_salvage_are_those_that_its_manifest_names(data: SsmData, account: Account) -> None:
+    bucket, folder = "rmu-test-ledger-123456789012", f"salvage/{RUN}"
+    account.act("s3", "CreateBucket", Bucket=bucket)
+    manifest = {"run": RUN, "files": [{"name": "1-insert.sql"}]}
+    left = {"1-insert.sql": b"insert", "2-of-an-earlier-try.sql": b"update", "conflicts.json": b"[]"}
+    for name, body in {**left, "manifest.json": json.dumps(manifest).encode()}.items():
+        account.act("s3", "PutObject", Bucket=bucket, Key=f"{folder}/{name}", Body=body)
 
-    files = data.files(RUN)
-
-    assert files == {name: f"salvage/{RUN}/{name}".encode() for name in ("1-insert.sql", "2-delete.sql")}
+    assert data.files(RUN) == {"1-insert.sql": b"insert", "conflicts.json": b"[]"}
     assert data.files("r-never") == {}
 
 

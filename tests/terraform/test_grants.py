@@ -16,6 +16,7 @@ WRAPPERS = {"registry.py": "ecr", "ledger.py": "dynamodb"}
 """Adapters that name the service once, not at each call."""
 STANDS_FOR = {
     "dynamodb:TransactWriteItems": {"dynamodb:ConditionCheckItem", "dynamodb:PutItem"},
+    "s3:ListObjectsV2": {"s3:ListBucket"},
     "sts:GetCallerIdentity": set(),  # nobody can be kept from it
 }
 THE_OWNERS = {"ssm:GetParameters", "ssm:PutParameter"}
@@ -55,18 +56,59 @@ def test_the_operators_role_allows_every_call_that_the_adapters_make() -> None:
 
 
 def test_the_hosts_role_allows_every_call_that_the_host_program_makes() -> None:
-    source = (shipped("templates") / "host/rmu_host/cloud.py").read_text()
-    methods = re.findall(r"(?:ssm|autoscaling|_client\(\"\w+\"\))\.(\w+)\(", source)
+    host = shipped("templates") / "host/rmu_host"
+    source = "".join((host / name).read_text() for name in ("cloud.py", "data_bucket.py"))
+    methods = re.findall(r"(?:ssm|s3|autoscaling|_client\(\"\w+\"\))\.(\w+)\(", source)
     allowed = {action.split(":")[1] for action in granted("host.tf")}
 
-    assert {"get_parameters", "get_item", "batch_get_image", "complete_lifecycle_action"} == set(methods)
+    assert {
+        "batch_get_image",
+        "complete_lifecycle_action",
+        "get_item",
+        "get_object",
+        "get_parameters",
+        "put_object",
+    } == set(methods)
     assert {method.title().replace("_", "") for method in methods} <= allowed
 
 
-def test_nobody_who_deploys_can_read_a_secret_delete_an_image_or_take_a_record_away() -> None:
-    everything = (ACCESS / "people.tf").read_text()
+def statements(role: str) -> list[str]:
+    """List the statements of one role's policy, as they are written."""
+    document = re.search(rf'data "aws_iam_policy_document" "{role}" \{{\n(.*?)\n\}}', people(), re.S)
+    assert document is not None
+    return re.findall(r"  statement \{\n(.*?)\n  \}", document[1], re.S)
 
+
+def people() -> str:
+    return (ACCESS / "people.tf").read_text()
+
+
+def test_nobody_who_deploys_can_read_a_secret_delete_an_image_or_take_a_record_away() -> None:
     assert not {"ecr:BatchDeleteImage", "dynamodb:DeleteItem", "kms:Decrypt"} & granted("people.tf")
-    for statement in re.findall(r"statement \{\n(.*?)\n  \}", everything, re.S):
+    for statement in statements("deploy"):
         if "ssm:GetParameter" in statement:
             assert "/places" in statement and "/app" not in statement and "/db" not in statement
+
+
+def test_an_operator_reads_one_secret_to_set_it_again_after_a_restore() -> None:
+    secrets = [s for s in statements("operate") if "ssm:GetParameter" in s]
+
+    assert len(secrets) == 1
+    assert re.findall(r"_arn\.secrets\}([^\"]*)", secrets[0]) == ["/db/master_password"]
+
+
+def test_a_database_is_deleted_by_an_operator_alone_and_only_one_that_a_run_made_or_that_was_retired() -> None:
+    deletions = [s for s in statements("operate") if "rds:DeleteDBInstance" in s]
+
+    assert [re.findall(r'variable = "([^"]+)"', s) for s in deletions] == [
+        ["aws:ResourceTag/rmu:run"],
+        ["aws:ResourceTag/rmu:retired"],
+    ]
+    assert not any("rds:" in s and "Describe" not in s for s in statements("deploy"))
+
+
+def test_rows_that_a_salvage_found_are_not_for_ci() -> None:
+    assert any("/salvage/*" in s for s in statements("operate"))
+    for statement in statements("deploy"):
+        if "s3:" in statement:
+            assert re.findall(r"_arn\.bucket\}([^\"]*)", statement) == ["/runs/*"]

@@ -5,6 +5,7 @@ No row travels by command: SSM cuts answers, and keeps them. What a salvage find
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -13,6 +14,8 @@ from ratemyunit_ops.model import Database, DataView, Facts, Fence, SalvageView
 from ratemyunit_ops.outside.aws.hosts import Answer, Hosts, Question, facts_of, fenced
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.ports import Places
+
+MANIFEST, CONFLICTS = "manifest.json", "conflicts.json"
 
 
 @dataclass(frozen=True)
@@ -77,13 +80,21 @@ class SsmData:
         return SalvageView.model_validate({k: v for k, v in answer.items() if k in SalvageView.model_fields})
 
     def files(self, run: str) -> Mapping[str, bytes]:
-        """Fetch the files of a restore's salvage; empty where none was made."""
+        """Fetch the files of a restore's salvage; empty where none was made.
+
+        The manifest, which is written last, says which they are: an earlier, longer try may have left others.
+        """
         folder = f"salvage/{run}/"
-        listed = self.account.ask("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=folder)
-        return {o["Key"].removeprefix(folder): self._file(o["Key"]) for o in listed.get("Contents", ())}
+        # Asked by prefix first: who may not list the whole bucket is told “forbidden” of a file that is not there.
+        asked = self.account.ask("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=folder + MANIFEST)
+        if not asked.get("Contents"):
+            return {}
+        manifest = json.loads(self._file(folder + MANIFEST))
+        names = [*(file["name"] for file in manifest["files"]), CONFLICTS]
+        return {name: self._file(folder + name) for name in names}
 
     def apply(self, new: Database, *, run: str) -> Facts:
-        """Run the SQL of a restore's salvage in one transaction; safe to repeat."""
+        """Run the SQL of a restore's salvage, a transaction for each file; safe to repeat."""
         return self._change("data_apply", {"new": new.model_dump(), "bucket": self._bucket, "mark": run})
 
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:

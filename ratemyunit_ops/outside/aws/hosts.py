@@ -81,7 +81,7 @@ STATES = {
     "data_fence": "Some sessions may have been ended; fencing again, or lifting the fence, is safe.",
     "data_sequences": "Sequences only ever move forward, so moving them again is safe.",
     "data_salvage": "No row was written anywhere; what serves was not touched.",
-    "data_apply": "It is one transaction: either all of it is there, or nothing.",
+    "data_apply": "Each file is there whole or not at all, up to the one that failed; applying again is safe.",
 }
 NEXT = {
     "disk_full": "rmu exec -- podman system df",
@@ -96,6 +96,11 @@ NEXT = {
     "no_hold": "rmu host replace",
     "stale_fence": "rmu history",
     "not_after": "try again",
+    "not_fenced": "rmu status",
+    "no_base": "rmu history",
+    "prepared": "rmu exec -- psql   (commit prepared, or rollback prepared)",
+    "sql_failed": "rmu exec -- tail -n 20 /var/log/rmu/host.log",
+    "subscribed": "rmu exec -- psql   (alter subscription NAME disable)",
 }
 
 

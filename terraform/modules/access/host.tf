@@ -59,6 +59,13 @@ data "aws_iam_policy_document" "host" {
     }
   }
 
+  # What a restore left behind, as SQL, on its way to an operator and back.
+  statement {
+    sid       = "Salvage"
+    actions   = ["s3:GetObject", "s3:PutObject"]
+    resources = ["${local._arn.bucket}/salvage/*"]
+  }
+
   statement {
     sid       = "RegistryLogin"
     actions   = ["ecr:GetAuthorizationToken"]

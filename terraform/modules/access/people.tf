@@ -45,6 +45,8 @@ data "aws_iam_policy_document" "deploy" {
       "elasticloadbalancing:DescribeLoadBalancers",
       "elasticloadbalancing:DescribeTargetGroups",
       "elasticloadbalancing:DescribeTargetHealth",
+      "rds:DescribeAccountAttributes",
+      "rds:DescribeDBInstanceAutomatedBackups",
       "rds:DescribeDBInstances",
       "rds:DescribeDBSnapshots",
       "ssm:CancelCommand",
@@ -72,7 +74,7 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid       = "LargePlans"
     actions   = ["s3:GetObject", "s3:PutObject"]
-    resources = ["${local._arn.bucket}/*"]
+    resources = ["${local._arn.bucket}/runs/*"]
   }
 
   statement {
@@ -215,13 +217,13 @@ data "aws_iam_policy_document" "operate" {
     resources = ["${local._aws}:scheduler:${local._scope}:schedule/default/${local._name}-drill"]
   }
 
-  # A restore makes a new instance beside the old one and changes it; nothing here
-  # lets anyone delete one.
+  # A restore makes a new instance beside the old one and changes it. It is encrypted
+  # with AWS's own key of RDS, which admits whoever may use RDS: no grant stands here.
+  # No role is passed on, since none watches the database (enhanced monitoring is off).
   statement {
     sid = "RestoreDatabases"
     actions = [
       "rds:AddTagsToResource",
-      "rds:DescribeDBInstanceAutomatedBackups",
       "rds:DescribeDBLogFiles",
       "rds:ListTagsForResource",
       "rds:ModifyDBInstance",
@@ -235,6 +237,75 @@ data "aws_iam_policy_document" "operate" {
       "${local._aws}:rds:${local._scope}:pg:${local._name}-*",
       "${local._aws}:rds:${local._scope}:subgrp:${local._name}-*",
     ]
+  }
+
+  # Two kinds may be deleted: what a run made, and what was retired by name. The one
+  # that Terraform made carries neither tag, and is protected besides.
+  statement {
+    sid       = "DropRestoredDatabases"
+    actions   = ["rds:DeleteDBInstance"]
+    resources = [local._arn.databases]
+
+    condition {
+      test     = "Null"
+      variable = "aws:ResourceTag/rmu:run"
+      values   = ["false"]
+    }
+  }
+
+  statement {
+    sid       = "DeleteRetiredDatabases"
+    actions   = ["rds:DeleteDBInstance"]
+    resources = [local._arn.databases]
+
+    condition {
+      test     = "StringEquals"
+      variable = "aws:ResourceTag/rmu:retired"
+      values   = ["true"]
+    }
+  }
+
+  statement {
+    sid     = "FinalSnapshots"
+    actions = ["rds:AddTagsToResource", "rds:CreateDBSnapshot"]
+    resources = [
+      local._arn.databases,
+      "${local._aws}:rds:${local._scope}:snapshot:${local._name}-*",
+    ]
+  }
+
+  # A retired database is moved into the group that nobody gets through.
+  statement {
+    sid       = "ClosedGroup"
+    actions   = ["ec2:DescribeSecurityGroups"]
+    resources = ["*"]
+  }
+
+  # A restore brings the master's password of then back; the one secret that an
+  # operator's rmu reads, to set it again.
+  statement {
+    sid       = "MastersPassword"
+    actions   = ["ssm:GetParameter"]
+    resources = ["${local._arn.secrets}/db/master_password"]
+  }
+
+  # What a salvage found are rows of the product: for operators, not for CI.
+  statement {
+    sid       = "Salvage"
+    actions   = ["s3:GetObject"]
+    resources = ["${local._arn.bucket}/salvage/*"]
+  }
+
+  statement {
+    sid       = "SalvageNames"
+    actions   = ["s3:ListBucket"]
+    resources = [local._arn.bucket]
+
+    condition {
+      test     = "StringLike"
+      variable = "s3:prefix"
+      values   = ["salvage/*"]
+    }
   }
 }
 

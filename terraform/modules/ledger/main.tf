@@ -47,6 +47,20 @@ resource "aws_s3_bucket_lifecycle_configuration" "ledger" {
       days_after_initiation = 1
     }
   }
+
+  # Rows of the product, for as long as a backup could still hold them.
+  rule {
+    id     = "expire-salvage"
+    status = "Enabled"
+
+    filter {
+      prefix = "salvage/"
+    }
+
+    expiration {
+      days = 35
+    }
+  }
 }
 
 resource "aws_ssm_parameter" "place" {
