@@ -47,6 +47,7 @@ class Environment(BaseModel):
     smoke: str = "a"
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
+    dashboard: str | None = Field(default=None, description="what people watch while a migration runs")
     app: Mapping[str, str] = Field(default_factory=dict)
 
 
@@ -100,6 +101,12 @@ def load(environment: str | None = None) -> Settings:
 def user() -> str:
     """Name who types, as `user@host`: by the real uid, as Terraform names the holder of its lock."""
     return f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
+
+
+def journal() -> Path | None:
+    """Name the folder that holds the ledger instead of the table: RMU_JOURNAL, for the disaster that took it."""
+    named = os.environ.get("RMU_JOURNAL")
+    return Path(named) if named else None
 
 
 def cache_dir() -> Path:

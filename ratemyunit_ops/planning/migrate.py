@@ -99,9 +99,10 @@ def plan_rehearse(world: World, request: DeployRequest) -> Plan:
     return _plan(world, request, "migrate rehearse", steps)
 
 
-def plan_questions(world: World, request: DeployRequest, questions: tuple[str, ...]) -> Plan:
-    """Plan what only a person can answer before a migration."""
-    return _plan(world, request, "migrate checklist", [Ask(question=q) for q in questions])
+def plan_questions(world: World, request: DeployRequest, seen: dict[str, str], questions: tuple[str, ...]) -> Plan:
+    """Plan to ask what only a person can answer before a migration; the journal keeps what was `seen` besides."""
+    plan = _plan(world, request, "migrate checklist", [Ask(question=q) for q in questions])
+    return plan.model_copy(update={"request": {**plan.request, "seen": seen}})
 
 
 def nothing_pending(world: World, request: DeployRequest, *, contract: bool) -> bool:

@@ -8,11 +8,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, cast
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, machines, moves, restoring
+from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -40,6 +41,8 @@ class QuietScreen:
     interrupted: Callable[[], bool] = lambda: False
     answer: Callable[[str], bool] = lambda question: True
     types: str = ""
+    as_json: bool = False
+    may_ask: bool = True
 
     def frame(self, environment: str, account: str, front_door: str) -> None: ...
 
@@ -69,6 +72,9 @@ class QuietScreen:
     def result(self, document: dict[str, Any], lines: Sequence[str] = ()) -> None:
         self.document = document
         self.said += lines
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        self.said += [title, *(" | ".join(row) for row in rows)]
 
     def failure(self, why: RmuError, document: dict[str, Any] | None = None) -> None:
         self.failed, self.document = why, document
@@ -132,12 +138,39 @@ class Operator:
         moment = restoring.Moment(to=to, before=before, latest=latest)
         return self._type(lambda w: restoring.restore_it(w, moment, asked))
 
-    def salvage(self, run: str, folder: Path, *, apply: bool = True) -> Ended:
+    def salvage(self, run: str, folder: Path | None = None, *, apply: bool = True) -> Ended:
         asked = Asked(because="a test", dry_run=False, yes=True)
-        return self._type(lambda w: restoring.salvage_it(w, run, folder=folder, apply=apply, asked=asked))
+        with TemporaryDirectory() as somewhere:
+            into = folder or Path(somewhere)
+            return self._type(lambda w: restoring.salvage_it(w, run, folder=into, apply=apply, asked=asked))
 
     def forget(self, name: str, *, yes: bool = True) -> Ended:
         return self._type(lambda w: restoring.forget_it(w, name, Asked(because="a test", dry_run=False, yes=yes)))
+
+    def drill(self, folder: Path, *, verb: Literal["dr drill", "dr restore"] = "dr drill", **typed: Any) -> Ended:
+        words = drills.Typed(verb, folder=folder, **typed)
+        return self._type(lambda w: drills.restore_it(w, words, Asked(because="a test", dry_run=False, yes=True)))
+
+    def end_drill(self, run: str) -> Ended:
+        return self._type(lambda w: drills.end_it(w, run, Asked(because="a test", dry_run=False, yes=True)))
+
+    def report_drill(self, folder: Path, run: str | None = None) -> Ended:
+        return self._type(lambda w: drills.report_it(w, run, folder))
+
+    def migrate_up(self, version: str | None = None, *, contract: bool = False) -> Ended:
+        asked = Asked(because="a test", dry_run=False, yes=True)
+        return self._type(lambda w: migrating.run_up(w, version, contract=contract, asked=asked))
+
+    def migrate_plan(self, version: str | None = None) -> Ended:
+        return self._type(lambda w: migrating.show_plan(w, version))
+
+    def rehearse(self, version: str) -> Ended:
+        asked = Asked(because="a test", dry_run=False, yes=True)
+        return self._type(lambda w: migrating.run_rehearse(w, version, asked))
+
+    def checklist(self, version: str, *, yes: bool = False) -> Ended:
+        asked = Asked(because="a test", dry_run=False, yes=yes)
+        return self._type(lambda w: migrating.run_checklist(w, version, asked))
 
     def resume(self, run: str | None = None) -> Ended:
         def act(w: Wired) -> None:

@@ -93,6 +93,8 @@ class FakeWorld:
     keep_fails: set[str] = field(default_factory=set)
     migration_fails: set[str] = field(default_factory=set)
     migration_takes: float = 0.4
+    cannot_tell: set[str] = field(default_factory=set)
+    """Versions whose image has no role `check`."""
     fails_on: set[tuple[str, str]] = field(default_factory=set)
     """(version, schema head) on which that release cannot read or write, whatever its labels say."""
     people_say: bool | None = True
@@ -428,6 +430,11 @@ class FakeWorld:
 
     def running(self) -> set[str]:
         return {s.release.version for h in self.hosts for _, s in h.filled() if s.running}
+
+    def databases_served(self) -> set[str]:
+        """Name the databases that traffic reaches, of hosts that serve anything."""
+        slots = [h.slots[h.live] for h in self.in_service() if h.live]
+        return {s.database.identifier for s in slots if s is not None} or {self.live_database()}
 
     def workers(self) -> set[str | None]:
         return {h.worker.version if h.worker and h.worker_running else None for h in self.hosts}
