@@ -1,7 +1,7 @@
 """The smallest app that keeps the contract: no database, no Redis, one file. Its settings make it misbehave.
 
 `NEVER_READY=1` stays at 503 · `READY_AFTER=5` seconds · `EAT_MIB=300` takes that much memory after it became ready ·
-`EXIT_AFTER=3` dies after so many seconds.
+`EXIT_AFTER=3` dies after so many seconds · `CHECK_FAILS=1` finds that it cannot read and write.
 """
 
 import json
@@ -29,7 +29,7 @@ def readiness() -> tuple[int, dict[str, object]]:
 
 
 def version() -> dict[str, str]:
-    names = {"version": "RELEASE_VERSION", "digest": "RELEASE_DIGEST", "host": "HOST_ID"}
+    names = {"version": "RELEASE_VERSION", "digest": "RELEASE_DIGEST", "host": "HOST_ID", "database": "DATABASE_ID"}
     return {**{key: os.environ[name] for key, name in names.items()}, "schema_head": HEAD}
 
 
@@ -88,12 +88,25 @@ def serve() -> None:
     os._exit(0)  # idle kept connections are not waited for
 
 
-def migrate() -> None:
-    if sys.argv[2:]:
-        print(json.dumps({"head": HEAD}))
-    else:
-        print(json.dumps({"head_before": HEAD, "head": HEAD, "ran": []}))
+def migrate(asked: list[str]) -> None:
+    pending = {"current": HEAD, "head": HEAD, "tip": HEAD, "pending": []}
+    ran = {"head_before": HEAD, "head": HEAD, "admits": HEAD, "ran": [], "seconds": {}}
+    looks = {"--head": {"head": HEAD}, "--current": {"head": HEAD}, "--pending": pending}
+    print(json.dumps(looks.get(asked[0], ran) if asked else ran))
+
+
+def check() -> int:
+    failed = bool(setting("CHECK_FAILS"))
+    why = {"failed": "a setting", "why": "CHECK_FAILS is set"} if failed else {}
+    print(json.dumps({"ok": not failed, "reads": 0, "writes": 0, **why}))
+    return int(failed)
 
 
 if __name__ == "__main__":
-    migrate() if sys.argv[1] == "migrate" else serve()
+    match sys.argv[1]:
+        case "migrate":
+            migrate(sys.argv[2:])
+        case "check":
+            sys.exit(check())
+        case _:
+            serve()

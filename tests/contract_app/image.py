@@ -49,7 +49,7 @@ def push(tar: Path, registry: str, version: str) -> str:
     name = f"{registry}/rmu-twin/app:{version}"
     entry = 'ENTRYPOINT ["/usr/bin/python3.13", "-I", "/app/app.py"]'
     # A label of its own gives each version a digest of its own.
-    labels = f"LABEL release={version} rmu.schema.head={HEAD} rmu.schema.oldest={HEAD}"
+    labels = f"LABEL release={version} rmu.schema.head={HEAD} rmu.schema.oldest={HEAD} rmu.schema.admits={HEAD}"
     podman("import", "--quiet", "--change", entry, "--change", labels, str(tar), name)
     digest = tar.with_name(f"{version}.digest")
     podman("push", "--quiet", "--tls-verify=false", "--digestfile", str(digest), name)
