@@ -21,6 +21,7 @@ ENGINE = "ratemyunit_ops/engine"
 STEPS = "ratemyunit_ops/steps"
 BY_HOST, ON_BOOT = "tests/pure/test_host_program.py", "tests/pure/test_host_program_boot.py"
 RENDERED, FAILURES = "tests/pure/test_render.py", "tests/pure/test_failures.py"
+INFRA = "tests/pure/test_infra.py"
 FLEET, TABLE = "tests/contract/test_hosts.py", "tests/contract/test_ledger.py"
 
 
@@ -172,12 +173,27 @@ MUTATIONS = (
     Mutation("F32", "old code is asked whether it runs on the schema", "ratemyunit_ops/planning/rollback.py",
              "    if not _runs_on(target, live):", "    if False:",
              "tests/pure/test_planning.py::test_f32_old_code_that_cannot_run_on_the_new_schema_is_refused_and_the_restore_named"),
+    Mutation("F34", "an adoption replaces nothing", "ratemyunit_ops/planning/infra.py",
+             "    lost = [*summary.replace, *summary.destroy]\n    if lost:\n        raise Refused(\n            f\"after",
+             "    lost = [*summary.replace, *summary.destroy]\n    if False:\n        raise Refused(\n            f\"after",
+             f"{INFRA}::test_f34_an_adoption_that_would_replace_something_is_refused_before_the_state_is_touched"),
+    Mutation("F34", "no other run before it", "ratemyunit_ops/planning/infra.py",
+             '    if request.held not in ("", request.database):\n        raise Refused(\n            f"Terraform still',
+             '    if False:\n        raise Refused(\n            f"Terraform still',
+             f"{INFRA}::test_f34_no_other_run_of_terraform_is_allowed_before_the_restored_database_is_adopted"),
+    Mutation("F35", "pass what a restore takes", f"{AWS}/databases.py",
+             "            **restore_arguments(like),\n", "",
+             "tests/contract/test_databases.py::test_f35_a_restored_instance_has_every_setting_of_its_source"),
     Mutation("F36", "release the lock of the own dead try", f"{STEPS}/infra.py",
-             "        o.infra.unlock(self.root, holder.id)", "        pass",
+             "    o.infra.unlock(root, holder.id)", "    pass",
              f"{FAILURES}::test_f36_a_resume_releases_the_state_lock_of_its_own_dead_try"),
     Mutation("F36", "never release somebody else's", f"{STEPS}/infra.py",
-             "        if holder.who != self.who or holder.created < self.planned:", "        if False:",
+             "    if not any(c.who == holder.who and c.since <= holder.created for c in o.carriers):", "    if False:",
              f"{FAILURES}::test_f36_a_state_lock_of_somebody_else_is_never_released"),
+    Mutation("F36", "a lock is left by whoever carried the run", f"{STEPS}/infra.py",
+             "    if not any(c.who == holder.who and c.since <= holder.created for c in o.carriers):",
+             "    if not any(c.who == holder.who and c.since <= holder.created for c in o.carriers[:1]):",
+             f"{INFRA}::test_f36_a_third_person_finishes_an_apply_whose_two_carriers_died_inside_terraform"),
     Mutation("F37", "send a command once", f"{AWS}/ssm.py",
              "                once=True,\n", "",
              f"{FLEET}::test_f37_a_command_whose_answer_is_lost_is_never_sent_again"),

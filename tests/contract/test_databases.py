@@ -20,6 +20,7 @@ import pytest
 from ratemyunit_ops.errors import Absent, Failed
 from ratemyunit_ops.model import DatabaseSettings, RestorePoint
 from ratemyunit_ops.outside.aws import databases as adapter
+from ratemyunit_ops.outside.aws.database_settings import restore_arguments
 from ratemyunit_ops.outside.aws.databases import RdsDatabases
 from ratemyunit_ops.outside.aws.session import Account
 from tests.fakes.clock import FakeClock
@@ -289,6 +290,13 @@ def test_a_setting_that_is_right_is_not_asked_for_again(standing: Standing) -> N
     wanted = standing.databases.settings(standing.source)
 
     assert standing.databases.settle(standing.source, wanted) == {"changed": [], "tags": []}
+
+
+@pytest.mark.parametrize(("gigabytes", "told"), [(20, False), (399, False), (400, True)])
+def test_a_small_disk_is_not_told_the_performance_that_it_has_anyway(gigabytes: int, told: bool) -> None:
+    like = DatabaseSettings(instance_class="db.t3.micro", storage_gb=gigabytes, iops=3000, throughput=125)
+
+    assert ({"Iops", "StorageThroughput"} <= set(restore_arguments(like))) is told
 
 
 def test_a_restore_that_was_asked_for_already_is_enough(standing: Standing) -> None:

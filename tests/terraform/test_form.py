@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ratemyunit_ops.outside.terraform_copy import KEPT
 from tests.terraform.conftest import ROOT, SOURCES
 
 MODULES = sorted(p for p in (SOURCES / "modules").iterdir() if p.is_dir())
@@ -71,6 +72,17 @@ def test_every_protection_from_deletion_is_on_unless_somebody_says_otherwise() -
 
     assert len(bodies) == 6
     assert all(re.search(r"^  default += true$", body, re.M) for body in bodies)
+
+
+def test_f34_whatever_no_plan_may_destroy_is_known_to_the_destruction_that_was_agreed_to() -> None:
+    kept = {
+        (file.parent.relative_to(SOURCES).as_posix(), resource)
+        for file in SOURCES.rglob("*.tf")
+        for resource, body in re.findall(r'^resource (".*?" ".*?") \{\n(.*?)^\}', file.read_text(), re.M | re.S)
+        if "prevent_destroy = true" in body
+    }
+
+    assert kept == set(KEPT.items()) != set()
 
 
 def test_the_stack_lists_its_variables_in_the_readme() -> None:
