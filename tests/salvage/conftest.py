@@ -66,10 +66,12 @@ class Sides:
 
     def salvage(self, since: float = 0.0) -> dict[str, Any]:
         """Fence the old one and compute."""
+        return self.ask_salvage(since=since)
+
+    def ask_salvage(self, **body: Any) -> dict[str, Any]:
         self.fence()
-        return self.ask(
-            "data_salvage", old=self.database(self.old), new=self.database(self.new), since=since, bucket="b"
-        )
+        both = {"old": self.database(self.old), "new": self.database(self.new)}
+        return self.ask("data_salvage", **{"since": 0.0, **both, **body})
 
     def apply(self) -> dict[str, Any]:
         return self.ask("data_apply", new=self.database(self.new))

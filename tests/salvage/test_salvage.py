@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+from rmu_host.answers import No
+
 from tests.salvage.conftest import Sides
 
 THREE = """
@@ -22,6 +25,11 @@ ALL = (
     "select * from units order by 1",
     "select * from ratings order by 1",
 )
+COMMENT = "insert into ratings (unit_id, stars, comment) values"
+
+
+def told(sides: Sides) -> set[tuple[str, str]]:
+    return {(c["table"], c["why"]) for c in sides.conflicts()}
 
 
 def test_inserted_updated_and_deleted_rows_come_back(sides: Sides) -> None:
@@ -30,7 +38,7 @@ def test_inserted_updated_and_deleted_rows_come_back(sides: Sides) -> None:
     sides.on_old("""
         insert into universities values ('00000000-0000-0000-0000-000000000003', 'New');
         insert into units (university_id, code) values ('00000000-0000-0000-0000-000000000003', 'N1');
-        insert into ratings (unit_id, stars, comment) values (6, 4, E'it''s a\nlong $story$ \\\\ :name');
+        insert into ratings (unit_id, stars, comment) values (6, 4, E'it''s a\\nlong $story$ \\\\ :name \\r\\n');
         update units set title = null where id = 2;
         delete from ratings where id in (1, 3);
         delete from universities where name = 'Gone';
@@ -46,3 +54,462 @@ def test_inserted_updated_and_deleted_rows_come_back(sides: Sides) -> None:
     }
     assert (found["conflicts"], applied["outcome"], applied["applied"], applied["left"]) == ([], "changed", 7, 0)
     assert all(sides.same(q) for q in ALL)
+
+
+def test_what_serves_goes_on_writing_and_nothing_of_it_is_touched(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old(f"{COMMENT} (1, 1, 'old side'); update ratings set stars = 5 where id = 1;")
+    sides.on_new(f"alter sequence if exists none restart; {COMMENT.replace('(unit', '(id, unit')}".split(";")[0])
+    sides.on_new(
+        "insert into ratings (id, unit_id, stars, comment) overriding system value values (1006, 2, 2, 'new');"
+        "update ratings set comment = 'edited since' where id = 2; delete from ratings where id = 3"
+    )
+
+    sides.salvage()
+    sides.apply()
+
+    assert sides.rows("select id, stars, comment from ratings order by id") == [
+        "1|5|fine", "2|2|edited since", "4|4|fine", "5|5|fine", "6|1|old side", "1006|2|new",
+    ]  # fmt: skip
+
+
+def test_applied_twice_is_applied_once(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old(
+        f"{COMMENT} (1, 1, 'late'); delete from ratings where id = 2; update units set title = 'x' where id = 1"
+    )
+    sides.salvage()
+    sides.apply()
+    sides.on_new("delete from ratings where comment = 'late'; update units set title = 'newer' where id = 1")
+
+    again = sides.apply()
+
+    assert (again["outcome"], again["left"]) == ("already", 0)
+    assert sides.rows("select count(*) from ratings where comment = 'late'") == ["0"]
+    assert sides.rows("select title from units where id = 1") == ["newer"]
+
+
+def test_computed_anew_after_it_was_applied_it_finds_nothing_left(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old(
+        f"{COMMENT} (1, 1, 'late'); delete from ratings where id = 2; update units set title = 'x' where id = 1"
+    )
+    sides.salvage()
+    sides.apply()
+    sides.on_new("update ratings set comment = 'edited since' where comment = 'late'")
+
+    again = sides.salvage()
+
+    assert (again["tables"], again["conflicts"]) == ({}, [])
+
+
+def test_rows_that_both_sides_wrote_are_named_with_both_values(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("""update ratings set comment = 'old' where id in (1, 2); delete from ratings where id = 3;
+        insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Both');""")
+    sides.on_new("""update ratings set comment = 'new' where id in (1, 3); delete from ratings where id = 2;
+        insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Both, otherwise');""")
+
+    found = sides.salvage()
+
+    assert found["tables"] == {}
+    by_why = {c["why"]: c for c in sides.conflicts()}
+    assert by_why.keys() == {
+        "changed_on_both_sides", "changed_and_deleted", "deleted_and_changed", "inserted_on_both_sides",
+    }  # fmt: skip
+    both = by_why["changed_on_both_sides"]
+    assert (both["key"], both["old"]["comment"], both["new"]["comment"]) == ('{"id": "1"}', "old", "new")
+    assert by_why["changed_and_deleted"]["old"]["comment"] == "old"
+
+
+def test_the_same_write_on_both_sides_is_no_conflict(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    same = """insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Retried');
+        update units set title = 'same' where id = 1; delete from ratings where id = 5"""
+    sides.on_old(same)
+    sides.on_new(same)
+
+    found = sides.salvage()
+
+    assert (found["tables"], found["conflicts"]) == ({}, [])
+
+
+def test_a_child_whose_parent_was_deleted_since_is_named_and_so_are_its_own_children(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("""insert into units (university_id, code) values ('00000000-0000-0000-0000-000000000002', 'N');
+        insert into ratings (unit_id, stars) values (6, 1), (1, 1);""")
+    sides.on_new("delete from universities where name = 'Gone'")
+
+    found = sides.salvage()
+    applied = sides.apply()
+
+    assert told(sides) == {("units", "parent_gone"), ("ratings", "parent_gone")}
+    assert (found["conflicts_all"], applied["applied"], applied["left"]) == (2, 1, 0)
+
+
+def test_a_parent_that_got_children_since_stays_and_is_named(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("delete from units where id in (1, 2)")
+    sides.on_new("insert into ratings (id, unit_id, stars) overriding system value values (1006, 1, 3)")
+
+    sides.salvage()
+    sides.apply()
+
+    assert [(c["table"], c["key"], c["why"]) for c in sides.conflicts()] == [("units", '{"id": "1"}', "children_added")]
+    assert sides.rows("select id from units order by id") == ["1", "3", "4", "5"]
+    assert sides.rows("select id from ratings order by id") == ["3", "4", "5", "1006"]
+
+
+def test_a_child_that_comes_after_the_salvage_was_computed_saves_its_parent_too(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("delete from units where id = 1")
+    sides.salvage()
+    sides.on_new("insert into ratings (id, unit_id, stars) overriding system value values (1006, 1, 3)")
+
+    applied = sides.apply()
+
+    assert [(r["op"], r["why"]) for r in applied["left_rows"]] == [("delete", "not_as_it_was")]
+    assert sides.rows("select count(*) from ratings where unit_id = 1") == ["1"]
+
+
+def test_a_row_that_changed_between_computing_and_applying_is_left_and_named(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("update ratings set comment = 'old' where id in (1, 2); delete from ratings where id = 3")
+    sides.salvage()
+    sides.on_new("update ratings set stars = 1 where id in (2, 3)")
+
+    applied = sides.apply()
+
+    assert applied["applied"] == 1
+    assert {(r["op"], r["key"]) for r in applied["left_rows"]} == {("update", '{"id": "2"}'), ("delete", '{"id": "3"}')}
+    assert sides.rows("select stars, comment from ratings where id = 2") == ["1|fine"]
+
+
+def test_a_unique_value_that_another_row_took_since_is_named(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("""insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Wanted');
+        update universities set name = 'Also' where name = 'Gone';""")
+    sides.on_new("""insert into universities values ('00000000-0000-0000-0000-00000000000b', 'Wanted'),
+        ('00000000-0000-0000-0000-00000000000c', 'Also');""")
+
+    sides.salvage()
+
+    assert [(c["why"], c["old"]["name"]) for c in sides.conflicts()] == [
+        ("unique_taken", "Wanted"), ("unique_taken", "Also"),
+    ] or told(sides) == {("universities", "unique_taken")}  # fmt: skip
+
+
+def test_a_unique_value_that_moves_from_row_to_row_finds_its_order(sides: Sides) -> None:
+    sides.setup("""create table people (id int primary key, email text unique, boss int references people);
+        create table posts (id int primary key, author int not null references people);
+        insert into people values (1, 'a@x', null), (2, 'b@x', 1), (3, 'c@x', 1); insert into posts values (1, 2);""")
+    sides.restore()
+    sides.on_old("""delete from posts; delete from people where id = 2; insert into people values (9, 'b@x', 3);
+        insert into posts values (7, 9); update people set email = 'd@x' where id = 3;
+        update people set email = 'c@x' where id = 1;""")
+
+    sides.salvage()
+    applied = sides.apply()
+
+    assert (applied["left"], sides.conflicts()) == (0, [])
+    assert sides.same("select * from people order by id") and sides.same("select * from posts order by id")
+
+
+def test_a_changed_primary_key_is_a_row_gone_and_a_row_come(sides: Sides) -> None:
+    sides.setup("""create table parents (id int primary key, name text);
+        create table children (id int primary key, parent int references parents on update cascade);
+        insert into parents values (1, 'one'), (2, 'two'); insert into children values (10, 1), (20, 2);""")
+    sides.restore()
+    sides.on_old("update parents set id = 100 where id = 1")
+
+    sides.salvage()
+    applied = sides.apply()
+
+    assert applied["left"] == 0
+    assert sides.same("select * from parents order by 1") and sides.same("select * from children order by 1")
+
+
+CIRCLES = """
+create table teams (id int primary key, captain int);
+create table players (id int primary key, team int not null references teams);
+alter table teams add foreign key (captain) references players;
+create table friends (id int primary key, best int references friends, mentor int not null references friends);
+create table ones (id int primary key, other int not null);
+create table others (id int primary key, one int not null references ones deferrable initially immediate);
+alter table ones add foreign key (other) references others deferrable initially immediate;
+insert into teams values (1, null); insert into players values (1, 1); update teams set captain = 1;
+insert into friends values (1, 1, 1);
+begin; set constraints all deferred; insert into ones values (1, 1); insert into others values (1, 1); commit;
+"""
+
+
+def test_rows_in_circles_come_back_linked(sides: Sides) -> None:
+    sides.setup(CIRCLES)
+    sides.restore()
+    sides.on_old("""
+        insert into teams values (2, null); insert into players values (2, 2), (3, 1);
+        update teams set captain = 2 where id = 2; update teams set captain = 3 where id = 1;
+        insert into friends values (9, null, 1), (8, 9, 9); update friends set best = 8 where id = 9;
+        insert into friends values (7, 7, 7), (5, 8, 8), (4, 5, 5);
+        begin; set constraints all deferred; insert into ones values (2, 2); insert into others values (2, 2); commit;
+    """)
+
+    sides.salvage()
+    applied = sides.apply()
+
+    assert (applied["left_rows"], sides.conflicts()) == ([], [])
+    assert all(sides.same(f"select * from {t} order by 1") for t in ("teams", "players", "friends", "ones", "others"))
+
+
+def test_a_circle_that_cannot_be_closed_leaves_its_rows_named(sides: Sides) -> None:
+    sides.setup(CIRCLES)
+    sides.restore()
+    sides.on_old(
+        "begin; set constraints all deferred; insert into ones values (2, 2); insert into others values (2, 2); commit"
+    )
+    sides.salvage()
+    sides.cluster.sql("alter table others add check (id < 2)", sides.new)
+
+    applied = sides.apply()
+
+    assert (applied["applied"], applied["left"]) == (0, 2)
+    assert {r["table"] for r in applied["left_rows"]} == {"public.ones", "public.others"}
+
+
+TYPES = """
+create type mood as enum ('sad', 'ok', 'it''s "fine"');
+create type pair as (a int, b text);
+create domain positive as int check (value > 0);
+create table kinds (
+    id bigint generated always as identity, "Odd Name" text, "select" mood, moods mood[], numbers numeric[],
+    n numeric, d double precision, r real, b bytea, j json, jb jsonb, ts timestamptz, t timestamp, da date, i interval,
+    r4 int4range, u uuid, ip inet, v varbit, c char(5), x xml, m money, ts_v tsvector, p pair, dom positive, flag bool,
+    pt point, doubled int generated always as (2 * dom) stored, primary key ("Odd Name", id));
+create table big (id int primary key, body text, bin bytea);
+create table parted (id int, at date, what text, primary key (id, at)) partition by range (at);
+create table parted_1 partition of parted for values from ('2020-01-01') to ('2026-01-01');
+create table parted_2 partition of parted for values from ('2026-01-01') to ('2030-01-01');
+create table log (at timestamptz, what text, n float8);
+create table family (id int primary key, name text); create table kin (extra text, primary key (id)) inherits (family);
+insert into log values ('2026-01-01', 'a', 1), ('2026-01-01', 'a', 1), ('2026-01-01', 'b', 'nan'), (null, null, null);
+insert into parted values (1, '2025-01-01', 'x'), (2, '2026-02-01', 'y'); insert into big values (1, 'small', null);
+insert into kinds ("Odd Name", dom) values ('empty', 1), ('gone', 1), ('kept', 1);
+insert into family values (1, 'a'), (2, 'b'); insert into kin values (3, 'c', 'd'), (4, 'e', 'f');
+"""
+LATER = """
+insert into kinds ("Odd Name", "select", moods, numbers, n, d, r, b, j, jb, ts, t, da, i, r4, u, ip, v, c, x, m, ts_v,
+    p, dom, flag, pt) values (E'a\\ttab\\\\back''slash\\nline', 'it''s "fine"', '{sad,NULL,"it''s \\"fine\\""}',
+    '[0:1]={NaN,1.10}', 'NaN', 'Infinity', 1e-30, '\\x00ff5c27', '{"b" : 1, "a":[1,2]}', '{"a": 1.100, "n": null}',
+    'infinity', '-infinity', '4713-01-01 BC', '1 mon -3 days 04:05:06.789', '[1,5)',
+    '00000000-0000-0000-0000-00000000000f', '::1/64', '10110', 'ab', '<a b="c">d</a>', '12.34', '''x'':1A y:2',
+    '(7,"a ""quoted"" one")', 42, true, '(1.5,-2)');
+insert into kinds ("Odd Name", n, d, ts) values ('', 1.10, -0.0, '2026-03-29 02:30:00.123456+02');
+update kinds set n = 0.1 + 0.2, jb = '[]', moods = '{}', "select" = 'ok', dom = 3 where "Odd Name" = 'empty';
+delete from kinds where "Odd Name" = 'gone';
+insert into big select 2, string_agg(md5(i::text), ''), decode(string_agg(md5(i::text), ''), 'hex')
+    from generate_series(1, 50000) i;
+update big set body = repeat('äöü€😀', 20000) where id = 1;
+update parted set at = '2027-01-01' where id = 1; insert into parted values (3, '2025-05-05', 'z');
+delete from parted where id = 2;
+insert into log values ('2026-01-01', 'a', 1), ('2026-01-01', 'new', 'infinity'), ('2026-01-01', 'new', 'infinity');
+delete from log where what is null; delete from log where what = 'b';
+update family set name = 'x' where id in (1, 3); delete from family where id in (2, 4); insert into kin values (5, 'g', 'h');
+"""
+
+
+def test_every_kind_of_value_and_table_comes_back_as_it_was(sides: Sides) -> None:
+    sides.setup(TYPES)
+    sides.restore()
+    sides.on_old(LATER)
+
+    sides.salvage()
+    applied = sides.apply()
+
+    assert (applied["left_rows"], sides.conflicts()) == ([], [])
+    for table in ("kinds", "big", "parted", "log", "only family", "kin"):
+        assert sides.same(f"select (t.*)::text from {table} t order by 1"), table
+    assert not sides.salvage()["tables"]
+
+
+def test_contents_of_a_table_without_a_key_are_counted(sides: Sides) -> None:
+    sides.setup("create table log (what text); insert into log values ('a'), ('a'), ('a'), ('b'), ('c')")
+    sides.restore()
+    sides.on_old(
+        "delete from log where ctid in (select ctid from log where what = 'a' limit 2); delete from log where what = 'b';"
+        "insert into log values ('new'), ('new')"
+    )
+    sides.on_new("insert into log values ('new'), ('since'); delete from log where what = 'b'")
+
+    sides.salvage()
+    sides.apply()
+    sides.apply()
+
+    assert sides.rows("select what from log order by 1") == ["a", "c", "new", "new", "new", "since"]
+    assert told(sides) == {("log", "changed_and_deleted")}
+
+
+def test_what_a_later_schema_has_and_the_restored_one_lacks_is_named_and_the_rest_comes_back(sides: Sides) -> None:
+    sides.setup(
+        THREE
+        + """create table alembic_version (version_num text primary key);
+        insert into alembic_version values ('0001');"""
+    )
+    sides.restore()
+    sides.setup("""begin; alter table ratings add column mood text, add column score int not null default 0;
+        create table badges (id int primary key, of text); alter table units drop column title;
+        update ratings set comment = 'mangled'; update alembic_version set version_num = '0002'; commit;""")
+    sides.on_old("""insert into ratings (unit_id, stars, mood) values (1, 2, 'glad');
+        update ratings set mood = 'sad' where id = 1;
+        insert into badges values (1, 'gold'); insert into units (university_id, code) select university_id, 'N' from units limit 1;""")
+
+    found = sides.salvage()
+    sides.apply()
+
+    by = {(c["table"], c["key"], c["why"]): c["old"] for c in sides.conflicts()}
+    assert by[("ratings", '{"id": "6"}', "column_missing")] == {"mood": "glad"}
+    assert by[("ratings", '{"id": "1"}', "column_missing")] == {"mood": "sad"}
+    assert by[("badges", '{"id": "1"}', "table_missing")] == {"id": 1, "of": "gold"}
+    assert {key for _, key, why in by if why == "written_by_migration"} == {f'{{"id": "{i}"}}' for i in (2, 3, 4, 5)}
+    assert found["tables"]["units"]["inserted"] == 1
+    assert sides.rows("select comment from ratings where id between 2 and 5") == ["fine"] * 4
+    assert sides.rows("select stars from ratings where id = 6") == ["2"]
+    assert sides.rows("select version_num from alembic_version") == ["0001"]
+
+
+def test_a_column_that_only_the_restored_one_demands_is_named(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key, needed text not null); insert into t values (1, 'x')")
+    sides.restore()
+    sides.setup("alter table t drop column needed; create table u (id int)")
+    sides.on_old("insert into t values (2)")
+
+    sides.salvage()
+
+    assert told(sides) == {("t", "column_required")}
+
+
+def test_a_table_whose_key_changed_is_told_row_by_row(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key, v text); insert into t values (1, 'x')")
+    sides.restore()
+    sides.setup("alter table t alter column id type text")
+    sides.on_old("insert into t values ('new', 'y')")
+
+    sides.salvage()
+
+    assert ("t", "not_comparable") in told(sides)
+    assert {"id": "new", "v": "y"} in [c["old"] for c in sides.conflicts()]
+
+
+def test_a_salvage_of_what_still_takes_writes_is_refused(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+
+    with pytest.raises(No) as no:
+        sides.ask("data_salvage", old=sides.database(sides.old), new=sides.database(sides.new), since=0, bucket="b")
+
+    assert no.value.answer["why"] == "not_fenced"
+
+
+def test_without_the_noted_keys_there_is_no_salvage_rather_than_a_guess(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    emptied = (
+        "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where name = 'public.units' \\gexec"
+    )
+    sides.cluster.sql(emptied, sides.new)
+
+    with pytest.raises(No) as no:
+        sides.salvage()
+
+    assert no.value.answer["why"] == "no_base"
+
+
+def test_what_was_noted_can_be_made_to_outlive_a_crash(sides: Sides) -> None:
+    sides.setup(THREE)
+    first = sides.restore()
+
+    again = sides.ask("data_warm", database=sides.database(sides.new), durable=True)
+
+    assert (first["outcome"], first["tables"], again["outcome"]) == ("changed", 3, "already")
+    assert sides.rows("select count(*) from pg_class where relpersistence = 'u'") == ["0"]
+    look = {"database": sides.database(sides.new), "look": True}
+    assert sides.ask("data_warm", **look) == {"outcome": "ok", "warmed": True}
+    assert sides.ask("data_warm", **{**look, "mark": "r-2"}) == {"outcome": "ok", "warmed": False}
+
+
+def test_after_two_restores_the_first_ones_note_is_found_in_the_old_database(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.ask("data_warm", database=sides.database(sides.old), mark="r-0")  # the old one was restored once itself
+    sides.on_old(f"{COMMENT} (1, 1, 'old side')")
+    sides.cluster.create(sides.new)
+    sides.cluster.sql(f"set role rmu_migrate; {THREE}", sides.new)
+    sides.on_new("select 1")
+
+    found = sides.ask_salvage(mark="r-0", folder="r-9")
+
+    assert found["tables"]["ratings"] == {"inserted": 1, "updated": 0, "deleted": 0}
+    assert "salvage/r-9/manifest.json" in sides.ask.cloud.objects
+
+
+def test_each_file_says_what_it_is_and_carries_no_more_than_its_share(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmu_host.salvage.ROWS", 3)
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("insert into ratings (unit_id, stars) select 1, 1 from generate_series(1, 7)")
+
+    found = sides.salvage(since=1_700_000_000)
+    sides.apply()
+
+    assert found["files"] == [
+        "000-begin.sql", "001-insert-ratings.sql", "002-insert-ratings.sql", "003-insert-ratings.sql", "conflicts.json",
+    ]  # fmt: skip
+    head = sides.files()["001-insert-ratings.sql"].splitlines()[0]
+    assert "salvage of run r-1: 3 rows to insert; written to rmu-test-old" in head
+    assert "after 2023-11-14 22:13:20 UTC, restored as rmu-test-new" in head
+    assert sides.same("select * from ratings order by 1")
+
+
+def test_a_lock_that_somebody_holds_ends_the_file_and_again_is_safe(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmu_host.salvage_apply.TRIES", 1)
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("insert into ratings (unit_id, stars) values (1, 1); update units set title = 'x' where id = 1")
+    sides.salvage()
+    for name, body in sides.ask.cloud.objects.items():
+        sides.ask.cloud.objects[name] = body
+
+    with sides.cluster.session(sides.new) as blocker:
+        blocker.execute("begin; lock table units in access exclusive mode")
+        with pytest.raises(No) as no:
+            sides.apply()
+    applied = sides.apply()
+
+    assert no.value.answer["why"] == "locked"
+    assert (applied["applied"], applied["left"]) == (2, 0)
+
+
+def test_a_file_that_is_not_the_one_computed_is_not_run(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("delete from ratings where id = 1")
+    sides.salvage()
+    name = next(n for n in sides.ask.cloud.objects if "delete" in n)
+    sides.ask.cloud.objects[name] += b"drop table ratings;"
+
+    with pytest.raises(No) as no:
+        sides.apply()
+
+    assert no.value.answer["why"] == "digest_mismatch"

@@ -105,8 +105,19 @@ select format('select sum(length((t.*)::text)) from only %I.%I t', n.nspname, c.
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.reltoastrelid <> 0 and pg_relation_size(c.reltoastrelid) > 0 and {OURS_NOT} \\gexec
 """
-ANALYZE = f"select format('analyze %I.%I', n.nspname, c.relname) {TABLES} \\gexec\n"
-EXTENDED = "select count(*) from pg_extension where extname = 'pg_prewarm'"
+READ = f"""
+select count(*) > 0 as extended from pg_extension where extname = 'pg_prewarm' \\gset
+\\o /dev/null
+\\if :extended
+{READ_ALL}
+\\else
+{READ_MOST}
+\\endif
+reset enable_seqscan; reset enable_bitmapscan; reset enable_sort; reset enable_incremental_sort;
+select format('analyze %I.%I', n.nspname, c.relname) {TABLES} \\gexec
+\\o
+select pg_database_size(current_database());
+"""
 
 
 def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
@@ -129,9 +140,7 @@ def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud
     began = m.now()
     found = tables(psql)
     psql.run(note(found, mark))
-    extended = psql.run(EXTENDED).strip() == "1"
-    psql.run("\\o /dev/null\n" + (READ_ALL if extended else READ_MOST) + "reset all;\n" + ANALYZE)
-    size = int(psql.run("select pg_database_size(current_database())"))
+    size = int(psql.run(READ))
     seconds = round(m.now() - began, 3)
     return {"outcome": "changed", "warmed": True, "tables": len(found), "bytes": size, "warm_s": seconds}
 
@@ -186,10 +195,9 @@ def bases(psql: Psql, mark: str) -> dict[str, dict[str, Any]] | None:
         return None
     found = psql.run(f"select row_to_json(b) from {NOTES}.base b where mark = {literal(mark)}")
     noted = {b["name"]: b for b in map(json.loads, found.splitlines())}
-    for base in noted.values():
-        if int(psql.run(f"select count(*) from {NOTES}.{base['noted']}")) != base["rows"]:
-            return None
-    return noted
+    counts = psql.run("".join(f"select count(*) from {NOTES}.{base['noted']};\n" for base in noted.values()))
+    whole = [int(n) for n in counts.split()] == [base["rows"] for base in noted.values()]
+    return noted if whole else None
 
 
 # ---- sequences

@@ -53,6 +53,7 @@ class Psql:
             "PGPASSWORD": password,
             "PGCONNECT_TIMEOUT": "5",
             "PGCLIENTENCODING": "UTF8",
+            "PGGSSENCMODE": "disable",
             "PGOPTIONS": " ".join(f"-c {name}={value}" for name, value in options.items())
             + " -c client_min_messages=warning -c idle_in_transaction_session_timeout=0",
         }

@@ -32,12 +32,14 @@ def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
     files = [(file, fetched(bucket, file)) for file in manifest["files"]]
     new.run(APPLIED)
     before = counted(new, run, "done")
-    for _ in range(PASSES):
-        reached = counted(new, run, "done")
+    for once in range(PASSES):
+        reached, waiting = counted(new, run, "done"), left(new, run)
+        if once and not waiting:
+            break
         for file, text in files:
-            if file["op"] == "begin" or not settled(new, manifest["base"], file):
+            if not once or waiting & {f"{file['op']} {name}" for name in file["tables"]}:
                 put(m, new, text)
-        if not counted(new, run, "left") or counted(new, run, "done") == reached:
+        if counted(new, run, "done") == reached:
             break
     return summary(new, manifest, before)
 
@@ -55,18 +57,13 @@ def counted(new: Psql, run: str, outcome: str) -> int:
     return int(new.run(f"select count(*) from {NOTES}.applied where run = {literal(run)} and outcome = '{outcome}'"))
 
 
-def settled(new: Psql, mark: str, file: dict[str, Any]) -> bool:
-    """Tell whether all rows of a file's tables were put, so that it need not run again."""
-    ops = "'insert', 'link'" if file["op"] == "insert" else literal(file["op"])
-    names = ", ".join(map(literal, file["tables"]))
-    where = f"base = {literal(mark)} and op in ({ops}) and tbl in ({names})"
-    put, left = json.loads(
-        new.run(
-            "select json_build_array(count(*) filter (where outcome = 'done'),"
-            f" count(*) filter (where outcome = 'left')) from {NOTES}.applied where {where}"
-        )
+def left(new: Psql, run: str) -> set[str]:
+    """Return what rows were left of: operation and table, as the manifest names them."""
+    op = "case op when 'link' then 'insert' else op end"
+    found = new.run(
+        f"select distinct {op} || ' ' || tbl from {NOTES}.applied where run = {literal(run)} and outcome = 'left'"
     )
-    return bool(put and not left and put >= file["rows"])
+    return set(found.splitlines())
 
 
 def put(m: Machine, new: Psql, text: str) -> None:
