@@ -9,10 +9,11 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -200,10 +201,27 @@ class Terraform:
                     raise Busy(
                         f"a Terraform of {self._environment} still works on this machine", next=f"fuser {lock.name}"
                     )
+                self._end_leftovers()
                 time.sleep(POLL_S)
             os.set_inheritable(lock.fileno(), True)
             self._lock_fd = lock.fileno()
             yield
+
+    def _end_leftovers(self) -> None:
+        """End the processes of a Terraform that is dead itself.
+
+        A provider that it had only just started waits for it for ever, and would hold our lock as long. Nobody else can
+        be hit: while one of a group lives, its number is given to no other.
+        """
+        if not self._child_file.exists():
+            return
+        leader = int(self._child_file.read_text() or 0)
+        try:
+            os.kill(leader, 0)
+        except ProcessLookupError:
+            with suppress(ProcessLookupError):
+                os.killpg(leader, signal.SIGKILL)
+            self._child_file.unlink(missing_ok=True)
 
     def _init(self, root: str) -> None:
         """Copy the sources and make them ready, on the state in the bucket where there is one."""
@@ -348,7 +366,9 @@ class Terraform:
                 )
             except FileNotFoundError as why:
                 raise Refused("terraform is not on PATH", next="rmu doctor") from why
+            self._child_file.write_text(str(child.pid))
             log.follow(child, on_event)
+        self._end_leftovers()
         log.stderr = errors.read_text(errors="replace")
         return log
 
@@ -411,6 +431,10 @@ class Terraform:
 
     def _folder(self, root: str) -> Path:
         return self._home / "src" / "live" / root
+
+    @property
+    def _child_file(self) -> Path:
+        return self._home / "terraform.pid"
 
     def _imports(self, root: str) -> Path:
         return self._folder(root) / "rmu_import.tf"

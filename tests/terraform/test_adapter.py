@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -213,6 +214,43 @@ def test_f36_an_unlock_waits_for_a_terraform_that_still_works(
     assert not terraforms_of(tmp_path)
     assert terraform.lock_holder("stack") is None
     assert terraform.plan("stack", values(pause=8)).empty  # it finished what it began, and its state knows
+
+
+def test_what_a_dead_terraform_left_running_is_ended_and_holds_nobody_up(
+    terraform: Terraform, cloud: Cloud, sources: Path, tmp_path: Path
+) -> None:
+    """As a provider that was just being started: it waits for its Terraform for ever, with our lock in its hand."""
+    script = textwrap.dedent(f"""
+        from pathlib import Path
+        from tests.terraform.conftest import Cloud, nobody_listens
+        work, sources = Path({str(tmp_path / "work")!r}), Path({str(sources)!r})
+        terraform = Cloud({cloud.url!r}).terraform({terraform._environment!r}, work, sources=sources)
+        terraform.apply("stack", {values(pause=600)!r}, nobody_listens)
+    """)
+    rmu = subprocess.Popen([sys.executable, "-c", script], cwd=ROOT)
+    wait_for(lambda: "slow: Provisioning" in _log(tmp_path))
+    rmu.kill()
+    rmu.wait()
+    for pid in terraforms_of(tmp_path):
+        os.kill(pid, signal.SIGKILL)
+    assert _sleepers(), "its provisioner should have outlived it"
+
+    holder = terraform.lock_holder("stack")
+    assert holder is not None
+    terraform.unlock("stack", holder.id)
+
+    assert not _sleepers()
+    assert terraform.lock_holder("stack") is None
+
+
+def _sleepers() -> list[int]:
+    """Find the provisioner's `sleep 600`."""
+    found = []
+    for proc in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if proc.joinpath("cmdline").read_bytes().split(b"\0")[:2] == [b"sleep", b"600"]:
+                found.append(int(proc.name))
+    return found
 
 
 def test_without_terraform_the_doctor_is_named(terraform: Terraform, monkeypatch: pytest.MonkeyPatch) -> None:
