@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ast
 import base64
+import functools
 import gzip
 import io
 import json
@@ -71,15 +72,19 @@ def page(template: str, values: Mapping[str, Any]) -> str:
 
     Raises jinja2.UndefinedError naming a value that is missing.
     """
-    house = jinja2.Environment(
+    return _pages().get_template(template).render(values)
+
+
+@functools.cache
+def _pages() -> jinja2.Environment:
+    return jinja2.Environment(
         loader=jinja2.FileSystemLoader(shipped("templates")),
         undefined=jinja2.StrictUndefined,
-        autoescape=template.endswith(".html"),
+        autoescape=jinja2.select_autoescape(("html",)),
         keep_trailing_newline=True,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    return house.get_template(template).render(values)
 
 
 def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:

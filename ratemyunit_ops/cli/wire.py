@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import atexit
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.cli.people import Operator
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.errors import Refused, Unreachable
+from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.ports import Builder, Corner, Infra, Outside, People
 from ratemyunit_ops.settings import Settings
 from ratemyunit_ops.show.screen import Screen
@@ -30,6 +32,7 @@ class Wired:
     settings: Settings
     screen: Screen
     who: str
+    journal: Path | None = None
 
     @cached_property
     def places(self) -> Mapping[str, str]:
@@ -96,8 +99,17 @@ class Wired:
         return Target(endpoint=endpoint, repository=name, user=user, password=password)
 
 
-def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True, reach: bool = True) -> Wired:
+def wire(
+    env: str | None,
+    *,
+    as_json: bool = False,
+    may_ask: bool = True,
+    reach: bool = True,
+    journal: Path | None = None,
+) -> Wired:
     """Pick the environment, compose the ports, and see that the account is the one the environment names.
+
+    With `journal`, a folder holds the ledger instead of the table.
 
     Raises:
         Mistyped: settings or credentials are wrong.
@@ -109,7 +121,11 @@ def wire(env: str | None, *, as_json: bool = False, may_ask: bool = True, reach:
     screen.frame(settings.environment, settings.env.account or "not named", settings.env.front_door)
     atexit.register(screen.end)  # the last line, also after a failure that main prints
     who = settings_file.user()
-    wired = Wired(outside=compose(settings, Operator(screen, who)), settings=settings, screen=screen, who=who)
+    folder = journal or settings_file.journal()
+    outside = compose(settings, Operator(screen, who))
+    if folder is not None:
+        outside = replace(outside, ledger=FileLedger(folder))
+    wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder)
     if reach:
         _right_account(wired)
     return wired

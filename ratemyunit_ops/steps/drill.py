@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
-from ratemyunit_ops.model import Database, DatabaseSettings, Facts
+from ratemyunit_ops.model import Database, DatabaseSettings, Facts, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change, Check
 from ratemyunit_ops.steps.named import placed
@@ -80,12 +80,40 @@ class DrillHostAnswers(Check):
             o.clock.sleep(3)
 
 
+class AppAnswers(Check):
+    """The app on the drill's host says that it is this release on this database, and its smoke list passes.
+
+    Asked from the host itself: nobody else reaches it.
+    """
+
+    kind: Literal["app_answers"] = "app_answers"
+    run: str
+    release: ReleaseRef
+    deadline: timedelta = timedelta(minutes=1)
+
+    def title(self) -> str:
+        return f"{self.release.version} answers and searches, asked from its host"
+
+    def look(self, o: Outside) -> Facts:
+        traffic = o.in_corner(self.run).traffic
+        until = o.clock.monotonic() + self.deadline.total_seconds()
+        while True:
+            seen = traffic.look()
+            right = (seen.version, seen.digest) == (self.release.version, self.release.digest)
+            if right and seen.database in (None, self.release.database):
+                return {"version": seen.version, "digest": seen.digest, "database": seen.database, **traffic.smoke()}
+            if o.clock.monotonic() > until:
+                where = f"{seen.version or 'nothing'} on {seen.database or 'no database'}"
+                raise Failed(f"{where} answers in the corner", state=BESIDE, next=f"rmu show {self.run}")
+            o.clock.sleep(1)
+
+
 class CompareData(Check):
     """Hold what was restored against what it should be, table by table.
 
     A source that lives is asked: a table that nobody wrote since the restore point must be the same to the last row.
     Of a table that moved on, every row that was not touched since must be there. Without a source all that can be
-    seen is that every row of every table can be read.
+    seen is that every row of every table can be read. `head` is the schema noted for that moment, if one was.
     """
 
     kind: Literal["compare_data"] = "compare_data"
@@ -93,7 +121,7 @@ class CompareData(Check):
     restored: Database
     source: Database | None
     at: datetime
-    head: str
+    head: str = ""
 
     def title(self) -> str:
         return f"compare it with {self.source.identifier}" if self.source else "read every row of it"
@@ -106,11 +134,12 @@ class CompareData(Check):
         told = self._told(o)
         tables = [compared(name, found.get(name), told.get(name)) for name in sorted({*found, *told})]
         wrong = [t["table"] for t in tables if t["verdict"] == "differs"]
-        if seen.schema_head != self.head or wrong:
+        if wrong or (self.head and seen.schema_head != self.head):
             what = f"{', '.join(wrong)} is not what it was" if wrong else f"its schema is {seen.schema_head or 'none'}"
             raise Failed(f"the restored database is wrong: {what}", state=BESIDE, next=f"rmu show {self.run}")
         newest = seen.newest.isoformat() if seen.newest else None
-        return {"tables": tables, "newest": newest, "bytes": seen.size, **self._verdict(tables)}
+        facts = {"tables": tables, "newest": newest, "bytes": seen.size, "schema_head": seen.schema_head}
+        return {**facts, **self._verdict(tables)}
 
     def _told(self, o: Outside) -> dict[str, dict[str, Any]]:
         """Ask the source: its checksums first, then what was written since, so that no write slips in between."""

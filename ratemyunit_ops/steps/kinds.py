@@ -57,7 +57,11 @@ from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
 
 
 class ChangeInCorner(Change):
-    """A change that is done on a drill's host, in the place of the hosts that serve: the step itself is the same."""
+    """A change that is done on a drill's host, in the place of the hosts that serve: the step itself is the same.
+
+    It is undone with the host and the database it was done to: they are this run's own, and go when their making is
+    undone. That host may be gone by then.
+    """
 
     kind: Literal["change_in_corner"] = "change_in_corner"
     run: str
@@ -72,9 +76,8 @@ class ChangeInCorner(Change):
     def do(self, o: Outside) -> Facts:
         return self._change.do(o.in_corner(self.run))
 
-    def undo(self) -> Change | None:
-        back = self._change.undo()
-        return ChangeInCorner(run=self.run, step=back) if back else None
+    def undo(self) -> None:
+        return None
 
     @property
     def _change(self) -> Change:

@@ -17,9 +17,6 @@ from tests.fakes.places import FakeTraffic
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
 
-BOOTS_IN = 60.0
-"""Seconds until a host that was launched answers."""
-
 
 class FakeCorner:
     """The corner of one process."""
@@ -47,7 +44,9 @@ class FakeCorner:
                 return {"outcome": "already"}
             host = Host(f"i-drill-{len(self._world.drill_hosts)}", "10.0.9.9", booted=None)
             self._world.drill_hosts[run] = (host, self._world.clock.seconds)
-            self._world.clock.later(BOOTS_IN, lambda: setattr(host, "booted", self._world.clock.now().timestamp()))
+            self._world.clock.later(
+                self._world.drill_host_boots_in, lambda: setattr(host, "booted", self._world.clock.now().timestamp())
+            )
             return {"outcome": "changed", "host": host.id, "image": image}
 
         return self._line.call("corner.launch", launch, changes=True)

@@ -71,6 +71,7 @@ class FakeWorld:
     """Settings that come out of a restore with another value than was asked for."""
     never_settles: set[str] = field(default_factory=set)
     restore_ends_as: str = "available"
+    sequences_stuck: bool = False
     retained: dict[str, Retained] = field(default_factory=dict)
     snapshots: set[str] = field(default_factory=set)
     bucket: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -108,6 +109,7 @@ class FakeWorld:
     born: int = 0
     drill_hosts: dict[str, tuple[Host, float]] = field(default_factory=dict)
     """Run -> its host in the corner, and when it was born."""
+    drill_host_boots_in: float = 60.0
     host_image: HostImage | None = None
     remind_from: datetime | None = BEGIN
 
@@ -366,6 +368,8 @@ class FakeWorld:
 
     def _watch_masters(self) -> None:
         """Note it when two databases would both take writes: reached, and open to the application."""
+        if len(self.stores) < 2:
+            return
         masters = {name for name in self.reached() if name in self.stores and self.stores[name].open}
         if len(masters) > 1:
             self.broken.append(f"{' and '.join(sorted(masters))} both take writes after {self.faults.calls[-1]}")

@@ -5,6 +5,7 @@ RDS alone waits 80 seconds: the provider looks after a minute, then three times.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -107,7 +108,7 @@ def test_every_place_leads_to_something(cloud: Cloud, applied: Terraform) -> Non
     more = cloud.account.pages("ssm", "GetParametersByPath", "Parameters", Path=PLACES)
     places = {p["Name"].rsplit("/", 1)[1]: p["Value"] for p in [*found, *more]}
 
-    assert len(places) == 23
+    assert len(places) == 24
     assert all(places.values())
     assert places["table"] == "rmu-twin"
     assert places["asg"] == "rmu-twin-hosts"
@@ -140,6 +141,22 @@ def test_the_first_alarm_has_a_number_to_look_at(cloud: Cloud, applied: Terrafor
     assert len(alarms) == 10
     assert {a["Period"] for a in alarms} == {10}
     assert all(re.fullmatch(r"arn:aws:sns:\S+:rmu-twin-(alerts|critical)", a["AlarmActions"][0]) for a in alarms)
+
+
+def test_no_policy_is_larger_than_iam_takes(cloud: Cloud, applied: Terraform) -> None:
+    """6,144 characters of a policy of its own, 10,240 of one inside a role; blanks do not count."""
+    ask = cloud.account.ask
+    own = {
+        p["PolicyName"]: ask("iam", "GetPolicyVersion", PolicyArn=p["Arn"], VersionId=p["DefaultVersionId"])
+        for p in ask("iam", "ListPolicies", Scope="Local")["Policies"]
+    }
+    inside = ask("iam", "GetRolePolicy", RoleName="rmu-twin-host", PolicyName="host")["PolicyDocument"]
+
+    sizes = {name: len(json.dumps(p["PolicyVersion"]["Document"], separators=(",", ":"))) for name, p in own.items()}
+
+    assert {"rmu-twin-deploy", "rmu-twin-operate"} <= set(sizes)
+    assert max(sizes.values()) <= 6144, sizes
+    assert len(json.dumps(inside, separators=(",", ":"))) <= 10240
 
 
 def test_an_applied_stack_has_nothing_left_to_do(applied: Terraform) -> None:

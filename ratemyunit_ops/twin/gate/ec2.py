@@ -33,11 +33,12 @@ def run_instances(self: Any) -> ActionResult:
     known = next((r for r in reservations if token and any(i.client_token == token for i in r.instances)), None)
     if known is not None:
         return ActionResult(known)
-    answer: Any = _run_instances(self)
+    answer = _run_instances(self)
     asked = self._get_param("LaunchTemplate", {})
     if asked:
         template = self.ec2_backend._get_template_from_args(asked)
-        for instance in answer.result.instances:
+        made: Any = answer.result
+        for instance in made.instances:
             dress(instance, template.data)
     return answer
 

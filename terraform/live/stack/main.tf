@@ -6,6 +6,17 @@ locals {
   _bucket   = "rmu-${var.environment}-ledger-${local._account}"
   _database = coalesce(var.database_identifier, "rmu-${var.environment}-db-1")
   _secret   = "arn:${data.aws_partition.here.partition}:ssm:${var.region}:${local._account}:parameter/rmu/${var.environment}"
+
+  # What a restore has to ask for on the day when no instance is left to be asked.
+  _settings = jsonencode(merge(
+    { for name, value in var.database.size : name => value },
+    {
+      backup_window       = var.database.backup.window
+      deletion_protection = var.deletion_protection
+      maintenance_window  = var.database.backup.maintenance_window
+      retention_days      = var.database.backup.retention_days
+    },
+  ))
 }
 
 data "aws_caller_identity" "here" {}
@@ -81,6 +92,7 @@ module "ledger" {
     asg                       = module.web.asg
     bucket                    = local._bucket
     database                  = module.database.identifier
+    database_settings         = local._settings
     database_address          = module.database.address
     db_parameter_group        = module.database.parameter_group
     db_security_group         = module.database.security_group_id

@@ -1,0 +1,328 @@
+"""What `rmu dr` does: what can still be found out becomes a request, the plan is carried, and reported either way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import typer
+
+from ratemyunit_ops import __version__
+from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, session_of
+from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.engine import run as runs
+from ratemyunit_ops.engine.journal import read_events
+from ratemyunit_ops.engine.lease import busy
+from ratemyunit_ops.errors import Absent, Mistyped, Refused, RmuError
+from ratemyunit_ops.model import Database, Release
+from ratemyunit_ops.planning.drill import (
+    DrillRequest,
+    Leftover,
+    Source,
+    choose_release,
+    choose_window,
+    left_behind,
+    plan_drill,
+    plan_end,
+    schema_at,
+    settings_from,
+)
+from ratemyunit_ops.planning.restore import read_time
+from ratemyunit_ops.records import read_headers
+from ratemyunit_ops.render import page
+from ratemyunit_ops.reports.drill import DrillReport, bar_of, picture, report_drill
+from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.show.screen import in_words
+from ratemyunit_ops.steps.base import Plan
+from ratemyunit_ops.steps.kinds import parse_plan
+from ratemyunit_ops.survey import survey
+
+NEEDS = frozenset({"pointer", "releases", "instances", "windows", "live_notes", "schema_notes"})
+LONGEST_BAR = 24
+
+
+@dataclass(frozen=True)
+class Typed:
+    """The arguments of a restore or a drill."""
+
+    verb: Literal["dr restore", "dr drill"]
+    to: str | None = None
+    release: str | None = None
+    database: str | None = None
+    from_image: bool = False
+    cut_over: bool = False
+    folder: Path = Path("dr-reports")
+
+    @property
+    def words(self) -> str:
+        """Spell what was typed: the same words again go on with a dead run."""
+        more = (("release", self.release), ("database", self.database))
+        flags = (("from-image", self.from_image), ("cut-over", self.cut_over))
+        named = [f"{name} {value}" for name, value in more if value] + [name for name, on in flags if on]
+        return " ".join([f"to {self.to}" if self.to else "latest", *named])
+
+
+def restore_it(w: Wired, typed: Typed, asked: Asked) -> None:
+    """Restore from backups beside what serves; go on with a dead run of the same command. Reports either way."""
+    if typed.cut_over and w.journal is not None:
+        raise Mistyped(
+            "hosts boot from the ledger's table, so a cut-over must write there, not into a folder",
+            next="rmu infra bootstrap   (it makes an empty table; then the same without --journal)",
+        )
+    dead = _own_dead_run(w, typed)
+    if dead is not None:
+        w.screen.note(f"run {dead} was begun by this same command: going on with it")
+        if not asked.dry_run:
+            session = session_of(w, agreed(w, asked, f"resume {dead}?"), step=asked.step)
+            _finish(w, dead, lambda: runs.resume(w.outside, dead, session), typed.folder)
+        return
+    with w.screen.working("looking for backups, images, and what is left of the rest"):
+        request = _request(w, typed)
+        world = survey(w.outside, w.settings.environment, NEEDS)
+        plan = plan_drill(world, request)
+    _tell(w, request)
+    _carry(w, plan, asked, typed.folder)
+
+
+def end_it(w: Wired, run: str, asked: Asked) -> None:
+    """Take away what a restore left standing in the corner."""
+    seen = runs.unfinished(w.outside)
+    if seen is not None:
+        raise busy(seen)
+    hosts = {h.run for h in w.outside.corner.hosts()}
+    database = next((d.identifier for d in w.outside.databases.all() if d.made_by == run), None)
+    if run not in hosts and database is None:
+        raise Refused(f"nothing of run {run} stands in the corner", next="rmu history")
+    if run not in hosts:
+        raise Refused(f"{database} stands in the corner no more: it serves, or is kept", next="rmu status")
+    world = survey(w.outside, w.settings.environment, ())
+    plan = plan_end(world, run=new_run_id(), ended=Leftover(run=run, database=database), rmu_version=__version__)
+    _carry(w, plan, asked, None)
+
+
+def report_it(w: Wired, run: str | None, folder: Path) -> None:
+    """Make the report of a run again, from its journal; the newest drill's where none is named."""
+    verbs = {"dr drill", "dr restore"}
+    newest = next((h.run for h in reversed(read_headers(w.outside.ledger)) if h.verb in verbs), None)
+    name = run or newest
+    if name is None:
+        raise Refused("there was no drill here yet", next="rmu dr drill")
+    report = _report(w, name)
+    if report is None:
+        raise Mistyped(f"{name} is no drill", next="rmu history")
+    paths = write_report(report, folder)
+    w.screen.result(_document(report, paths), _lines(report, paths))
+
+
+def write_report(report: DrillReport, folder: Path) -> tuple[Path, Path]:
+    """Write a report as HTML and as Markdown; answers both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    values = {"r": report, "p": picture(report), **WORDS}
+    html, markdown = (folder / f"{report.run}.{kind}" for kind in ("html", "md"))
+    html.write_text(page("report/drill.html", values))
+    markdown.write_text(page("report/drill.md", values))
+    return html, markdown
+
+
+def clock(seconds: float) -> str:
+    """Say a moment of a run, counted from its begin: 0:00, 4:05, 1:02:03."""
+    whole = round(seconds)
+    hours = f"{whole // 3600}:{whole % 3600 // 60:02}" if whole >= 3600 else str(whole // 60)
+    return f"{hours}:{whole % 60:02}"
+
+
+def short(text: str, most: int) -> str:
+    """Cut a text to a width."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def size(number: int) -> str:
+    """Say bytes as people do."""
+    mib = number / 2**20
+    return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
+
+
+WORDS: dict[str, Any] = {
+    "words": in_words,
+    "clock": clock,
+    "short": short,
+    "size": size,
+    "number": lambda n: f"{int(n):,}",
+    "bar": lambda bar: bar_of(bar, LONGEST_BAR),
+}
+"""What the templates call to say things."""
+
+
+def _own_dead_run(w: Wired, typed: Typed) -> str | None:
+    """Name the dead run that this very command began. Raises Busy for anybody else's."""
+    seen = runs.unfinished(w.outside)
+    if seen is None:
+        return None
+    plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
+    if (plan.get("verb"), plan.get("request", {}).get("version")) != (typed.verb, typed.words):
+        raise busy(seen)
+    return seen.run
+
+
+def _request(w: Wired, typed: Typed) -> DrillRequest:
+    """Find out what can be: whose backups, which release, which image. Raises Refused where nothing is there."""
+    o, env = w.outside, w.settings.environment
+    world = survey(o, env, NEEDS)
+    window = choose_window(world, typed.database)
+    at = (read_time(typed.to, world.at) if typed.to else window.latest).replace(microsecond=0)
+    alive = _alive(w, window.identifier)
+    group = w.places.get("drill_db_security_group", "")
+    if not group:
+        raise Refused("the stack is older than drills are: it has no corner", next="rmu infra apply")
+    image = o.corner.newest_image() if typed.from_image else None
+    if typed.from_image and image is None:
+        raise Refused("there is no image of a host yet (one is made daily)", next="rmu dr drill   (boots the template)")
+    return DrillRequest(
+        run=new_run_id(),
+        verb=typed.verb,
+        rmu_version=__version__,
+        typed=typed.words,
+        at=at,
+        source=Source(
+            window=window,
+            alive=alive,
+            settings=o.databases.settings(alive.identifier) if alive else settings_from(w.places, env),
+            settings_known=alive is not None,
+            schema_head=schema_at(world, window.identifier, at),
+        ),
+        release=choose_release(world, _releases(w, typed.release), asked=typed.release, at=at),
+        corner_group=group,
+        image=image.id if image else None,
+        cut_over=typed.cut_over,
+        ready_deadline=w.settings.env.ready_deadline,
+        expires=o.identity.expires(),
+        left_behind=left_behind(world, o.corner.hosts(), o.databases.all(), _headers(w)),
+    )
+
+
+def _alive(w: Wired, identifier: str) -> Database | None:
+    try:
+        seen = w.outside.databases.view(identifier)
+    except Absent:
+        return None
+    return Database(identifier=identifier, address=seen.address, port=seen.port) if seen.status == "available" else None
+
+
+def _releases(w: Wired, asked: str | None) -> tuple[Release, ...]:
+    """Make releases of the registry's images, for the day when no record is left: newest first, kept ones foremost."""
+    images = [i for i in w.outside.registry.images() if i.active]
+    named = [i for i in images if asked in i.tags] if asked else images
+    kept = [i for i in named if any(tag.startswith("keep-") for tag in i.tags)]
+    return tuple(
+        Release(
+            version=asked or next(tag for tag in image.tags if not tag.startswith("keep-")),
+            digest=image.digest,
+            image=w.places.get("repository", ""),
+            config=dict(w.settings.env.app),
+            secrets=w.outside.secrets.names(),
+            schema_head=image.schema_head,
+            schema_oldest=image.schema_oldest,
+            schema_admits=image.schema_admits,
+            created=w.outside.clock.now(),
+            run="unknown",
+        )
+        for image in (kept or named)[:1]
+        if asked or any(not tag.startswith("keep-") for tag in image.tags)
+    )
+
+
+def _headers(w: Wired) -> dict[str, tuple[str, str | None]]:
+    """Tell each run's verb and outcome; none where the ledger is gone."""
+    with suppress(RmuError):
+        return {h.run: (h.verb, h.outcome) for h in read_headers(w.outside.ledger)}
+    return {}
+
+
+def _tell(w: Wired, request: DrillRequest) -> None:
+    """Say what was understood."""
+    lives = "it lives" if request.source.alive else "it is gone: from its retained backups"
+    at = f"{request.at:%Y-%m-%d %H:%M:%S} UTC = {request.at.astimezone():%Y-%m-%d %H:%M:%S %Z} on this machine"
+    w.screen.note(f"source: {request.source.window.identifier} ({lives})")
+    w.screen.note(f"restore point: {at}")
+    w.screen.note(f"{request.release.version} will run on it, on a host from {request.image or 'the launch template'}")
+    if w.journal is not None:
+        w.screen.note(f"journal: {w.journal}   (for resume, show, history: export RMU_JOURNAL={w.journal})")
+    for left in request.left_behind:
+        w.screen.note(f"left behind by {left.run}, and taken away first: {left.database or 'its host'}")
+
+
+def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
+    w.screen.plan(plan)
+    if asked.dry_run:
+        w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
+        return
+    session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
+    _finish(w, plan.run, lambda: runs.execute(w.outside, plan, session), folder)
+
+
+def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) -> None:
+    """Do the work, and write and show the report, however it ended."""
+    failed: RmuError | None = None
+    try:
+        act()
+    except RmuError as why:
+        failed = why
+    report = _report(w, run)
+    paths = write_report(report, folder) if report and folder else ()
+    document = _document(report, paths) if report else {"run": run, "outcome": _outcome(w, run)}
+    if failed is not None:
+        w.screen.failure(failed, document)
+        raise typer.Exit(failed.exit_code) from failed
+    w.screen.result(document, _lines(report, paths) if report else [f"Done. Run {run}."])
+
+
+def _outcome(w: Wired, run: str) -> str:
+    try:
+        return report_run(w.outside.ledger, run).outcome
+    except (RmuError, IndexError):
+        return "half_way"
+
+
+def _report(w: Wired, run: str) -> DrillReport | None:
+    """Read a run's report; None where it is no drill, never began, or cannot be read now."""
+    try:
+        events = read_events(w.outside.ledger, run)
+        titles = [s.title() for s in parse_plan(events[0].facts["plan"]).steps] if events else []
+        return report_drill(w.outside.ledger, run, titles)
+    except RmuError:
+        return None
+
+
+def _document(report: DrillReport, paths: tuple[Path, ...]) -> dict[str, Any]:
+    return {
+        "run": report.run,
+        "outcome": report.outcome,
+        "rto_seconds": report.rto_seconds,
+        "rpo_seconds": report.rpo_seconds,
+        "verified": report.verified,
+        "why": report.verified_why,
+        "report": str(paths[0].resolve()) if paths else None,
+        "restore_point": report.restored_to.isoformat(),
+        "instance": report.database,
+        "release": report.release,
+        "tables": {t["table"]: {"rows": t["rows"], "checksum": t["checksum"]} for t in report.tables},
+        "torn_down": report.torn_down,
+        "dollars": report.dollars,
+        "seconds": report.seconds,
+    }
+
+
+def _lines(report: DrillReport, paths: tuple[Path, ...]) -> list[str]:
+    rto = in_words(report.rto_seconds) if report.rto_seconds is not None else "never"
+    stands = [] if report.torn_down or report.outcome != "done" else [f"  stands     {report.database}"]
+    return [
+        f"verified: {report.verified} ({report.verified_why})",
+        f"  RTO        {rto}",
+        f"  RPO        {in_words(report.rpo_seconds)}",
+        f"  cost       ${report.dollars:.4f} at list prices",
+        *stands,
+        *[f"  report     {path}" for path in paths],
+    ]

@@ -1,0 +1,612 @@
+"""Restores from backups alone, and drills: what they need, what they prove, and that nothing stays behind."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import datetime, timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from ratemyunit_ops.model import HostImage, RestoreWindow
+from ratemyunit_ops.planning.drill import QUARTER
+from ratemyunit_ops.reports.drill import last_drill, ticks
+from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.drill import compared
+from ratemyunit_ops.steps.kinds import parse_plan
+from tests.fakes import BEGIN, DATABASE, FakeWorld
+from tests.fakes.clients import Clients
+from tests.fakes.databases import SETTINGS, Retained, Store
+from tests.fakes.operator import KILLED, Operator, journal, outcome
+from tests.fakes.patches import own_the_time, type_commands
+
+RUN = "r-001"
+COPY = "rmu-test-drill-001"
+SETTINGS_PLACE = {
+    "instance_class": "db.t3.micro",
+    "storage_gb": 20,
+    "storage_max_gb": 100,
+    "multi_az": False,
+    "retention_days": 7,
+    "backup_window": "03:00-03:30",
+    "maintenance_window": "sun:04:00-sun:04:30",
+    "deletion_protection": True,
+}
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    return tmp_path / "reports"
+
+
+class Silent(Clients):
+    """Clients that write no more."""
+
+    def write(self, at: datetime, store: Store | None, after: str) -> None: ...
+
+
+def quiet() -> FakeWorld:
+    world = serving()
+    world.clients = Silent()
+    return world
+
+
+def serving() -> FakeWorld:
+    """Make a world where v41 serves, clients have written, and their writes have reached the backups."""
+    world = FakeWorld()
+    world.push("v41")
+    world.live("v41")
+    world.places |= {
+        "drill_db_security_group": "sg-drill",
+        "drill_host_security_group": "sg-drill-host",
+        "db_security_group": "sg-db",
+        "db_subnet_group": SETTINGS.subnet_group,
+        "db_parameter_group": SETTINGS.parameter_group,
+        "database_settings": json.dumps(SETTINGS_PLACE),
+        "repository": "registry.example/app",
+    }
+    for _ in range(5):
+        world.send_requests()
+    world.clock.sleep(600)
+    return world
+
+
+def lost() -> FakeWorld:
+    """Make the same world after the disaster: source instance, hosts and the ledger's table are gone."""
+    world = serving()
+    database_lost(world)
+    world.hosts.clear()
+    world.table.items.clear()
+    world.kept["keep-r-000"] = world.images["v41"].digest
+    world.images["v41"] = world.images["v41"].model_copy(update={"tags": ("keep-r-000", "v41")})
+    return world
+
+
+def database_lost(world: FakeWorld) -> None:
+    view = world.databases.pop(DATABASE.identifier)
+    window = RestoreWindow(
+        resource_id=view.resource_id,
+        identifier=DATABASE.identifier,
+        earliest=BEGIN - timedelta(days=7),
+        latest=world.clock.now() - timedelta(seconds=60),
+        source="retained",
+    )
+    world.retained[view.resource_id] = Retained(window, world.stores.pop(DATABASE.identifier))
+
+
+def corner_is_empty(world: FakeWorld) -> bool:
+    return not world.drill_hosts and set(world.databases) <= {DATABASE.identifier}
+
+
+def test_a_drill_restores_boots_proves_and_takes_all_of_it_away(folder: Path) -> None:
+    world = quiet()
+    before = world.footprint()
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0, ended.failure
+    document = ended.screen.document
+    assert document is not None
+    assert document["outcome"] == "done"
+    assert document["verified"] == "yes"
+    assert 240 <= document["rto_seconds"] <= 600
+    assert document["torn_down"]
+    assert corner_is_empty(world)
+    assert world.footprint() == before
+    assert world.lost == [] and world.broken == []
+
+
+def test_a_drill_needs_neither_the_source_nor_a_host_nor_the_ledgers_records(folder: Path) -> None:
+    world = lost()
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0, ended.failure
+    document = ended.screen.document
+    assert document is not None
+    assert document["release"] == "v41"
+    assert document["verified"] == "partly"
+    assert "no source to compare with" in document["why"]
+    assert document["tables"]
+    assert corner_is_empty(world)
+
+
+def test_the_corner_admits_nobody_but_its_own_host(folder: Path) -> None:
+    world = serving()
+
+    Operator(world).drill(folder, verb="dr restore")
+
+    assert world.database_settings["rmu-test-db-001"].security_groups == ("sg-drill",)
+    assert world.database_settings[DATABASE.identifier].security_groups == SETTINGS.security_groups
+
+
+def test_a_restore_stays_to_be_looked_at_until_somebody_ends_it(folder: Path) -> None:
+    world = serving()
+    assert Operator(world).drill(folder, verb="dr restore").code == 0
+    assert set(world.drill_hosts) == {RUN} and "rmu-test-db-001" in world.databases
+
+    assert Operator(world).end_drill(RUN).code == 0
+
+    assert corner_is_empty(world)
+
+
+def test_a_drill_leaves_alone_what_a_restore_left_standing_on_purpose(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder, verb="dr restore")
+
+    assert Operator(world).drill(folder).code == 0
+
+    assert set(world.drill_hosts) == {RUN} and "rmu-test-db-001" in world.databases
+
+
+def test_what_never_stood_in_the_corner_cannot_be_ended(folder: Path) -> None:
+    ended = Operator(serving()).end_drill("r-000-v41")
+
+    assert ended.code == 3
+    assert "nothing of run r-000-v41" in ended.why
+
+
+def test_a_drill_that_fails_takes_all_of_it_away_too(folder: Path) -> None:
+    world = serving()
+    world.never_ready.add("v41")
+    before = world.footprint()
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 5
+    assert corner_is_empty(world)
+    assert world.footprint() == before
+    assert ended.screen.document is not None
+    assert ended.screen.document["rto_seconds"] is None
+    assert "was not restored" in (folder / f"{RUN}.md").read_text()
+
+
+def test_rows_that_are_missing_fail_the_drill_and_name_the_table(folder: Path) -> None:
+    world = quiet()
+
+    def lose_a_row() -> None:
+        store = world.stores[COPY]
+        del store.rows[next(key for key in store.rows if key[0] == "units")]
+
+    world.on_call("databases.settle", lose_a_row)
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 5
+    assert "the restored database is wrong: units" in ended.why
+    assert ended.screen.document is not None and ended.screen.document["verified"] == "no"
+
+
+def test_a_table_that_went_on_being_written_is_counted_and_said_so(folder: Path) -> None:
+    world = serving()
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0, ended.failure
+    assert ended.screen.document is not None
+    assert ended.screen.document["verified"] == "partly"
+    assert "went on being written" in ended.screen.document["why"]
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "verdict"),
+    [
+        ((10, "a"), (10, "a", 0), "same"),
+        ((10, "a"), (12, "b", 2), "moved on"),
+        ((10, "a"), (9, "b", 0), "moved on"),
+        ((10, "a"), (10, "b", 3), "moved on"),
+        ((10, "a"), (10, "b", 0), "differs"),
+        ((9, "a"), (12, "b", 2), "differs"),
+        (None, (12, "b", 2), "differs"),
+        (None, (2, "b", 2), "moved on"),
+        ((10, "a"), None, "read"),
+    ],
+)
+def test_a_table_is_judged_by_what_can_be_known_of_it(here: Any, there: Any, verdict: str) -> None:
+    found = {"rows": here[0], "checksum": here[1]} if here else None
+    told = {"rows": there[0], "checksum": there[1], "written": there[2]} if there else None
+
+    assert compared("units", found, told)["verdict"] == verdict
+
+
+def test_a_drill_while_production_is_down_is_a_drill(folder: Path) -> None:
+    world = serving()
+    world.front_door_down = True
+    world.unhealthy.clear()
+
+    assert Operator(world).drill(folder).code == 0
+    assert corner_is_empty(world)
+
+
+def test_the_host_may_come_from_an_image_of_a_host(folder: Path) -> None:
+    world = serving()
+    world.host_image = HostImage(id="ami-1", name="daily", taken=BEGIN)
+
+    ended = Operator(world).drill(folder, from_image=True)
+
+    assert ended.code == 0, ended.failure
+    launched = next(e for e in journal(world) if e.kind == "done" and "image" in e.facts)
+    assert launched.facts["image"] == "ami-1"
+
+
+def test_without_an_image_the_template_is_named(folder: Path) -> None:
+    ended = Operator(serving()).drill(folder, from_image=True)
+
+    assert ended.code == 3
+    assert "no image of a host yet" in ended.why and "dr drill" in ended.failure.next
+
+
+def test_a_stack_without_a_corner_is_told_to_apply(folder: Path) -> None:
+    world = serving()
+    del world.places["drill_db_security_group"]
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 3 and ended.failure.next == "rmu infra apply"
+
+
+def test_several_backups_and_no_ledger_want_a_name(folder: Path) -> None:
+    world = lost()
+    first = next(iter(world.retained.values()))
+    other = first.window.model_copy(update={"resource_id": "db-OTHER", "identifier": "rmu-test-db-2"})
+    world.retained["db-OTHER"] = Retained(other, first.store)
+
+    refused = Operator(world).drill(folder)
+    named = Operator(world).drill(folder, database="rmu-test-db-1")
+
+    assert refused.code == 3
+    assert "rmu-test-db-1, rmu-test-db-2" in refused.why
+    assert named.code == 0, named.failure
+
+
+def test_without_any_backup_nothing_is_begun(folder: Path) -> None:
+    world = lost()
+    world.retained.clear()
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 3
+    assert "no backup" in ended.why
+    assert ("run", RUN) not in world.table.items
+
+
+@pytest.mark.parametrize(
+    ("to", "why"),
+    [("2026-01-01 00:00 UTC", "backups of rmu-test-db-1 begin at"), ("12:00", "no time"), ("10s ago", "")],
+)
+def test_a_moment_that_cannot_be_is_said_before_anything_is_made(folder: Path, to: str, why: str) -> None:
+    world = lost()
+
+    ended = Operator(world).drill(folder, to=to)
+
+    assert ended.code in {2, 3}
+    assert why in ended.why
+    assert corner_is_empty(world)
+
+
+def test_a_moment_that_is_not_shipped_yet_is_waited_for(folder: Path) -> None:
+    world = serving()
+    world.clock.sleep(100)
+
+    ended = Operator(world).drill(folder, to="10s ago")
+
+    assert ended.code == 0, ended.failure
+    assert ended.screen.planned is not None
+    assert "possible from 12:15 UTC" in ended.screen.planned.titles()[0]
+
+
+def test_a_named_release_runs_instead_of_the_one_of_then(folder: Path) -> None:
+    world = serving()
+    world.push("v42")
+
+    ended = Operator(world).drill(folder, release="v42")
+
+    assert ended.code == 0, ended.failure
+    assert ended.screen.document is not None and ended.screen.document["release"] == "v42"
+
+
+def test_a_drill_ends_with_the_reminder_moved_a_quarter_ahead(folder: Path) -> None:
+    world = serving()
+    begun = world.clock.now()
+
+    Operator(world).drill(folder)
+
+    assert world.remind_from == begun + QUARTER
+
+
+def test_status_knows_how_old_the_last_drill_is(folder: Path) -> None:
+    world = serving()
+    assert last_drill(world.outside().ledger, world.clock.now()) is None
+    Operator(world).drill(folder)
+
+    world.clock.sleep(3 * 86400)
+
+    found = last_drill(world.outside().ledger, world.clock.now())
+    assert found is not None and (found.run, found.age_days) == (RUN, 3.0)
+
+
+# -- the cut-over ----------------------------------------------------------------------------------------------------
+
+
+def test_a_cut_over_while_the_source_lives_is_refused_and_names_what_does_it(folder: Path) -> None:
+    ended = Operator(serving()).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 3
+    assert "still lives" in ended.why and ended.failure.next == "rmu db restore --latest"
+
+
+def test_a_cut_over_after_the_database_was_lost_moves_the_hosts_to_the_restored_one(folder: Path) -> None:
+    world = serving()
+    database_lost(world)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    new = "rmu-test-db-001"
+    pointer = world.pointer()
+    assert (pointer.release, pointer.database.identifier if pointer.database else None) == ("v41", new)
+    assert {h.slots[h.live].database.identifier for h in world.hosts if h.live and h.slots[h.live]} == {new}  # type: ignore[union-attr]
+    assert world.database_settings[new].security_groups == ("sg-db",)
+    assert world.databases[new].protected
+    assert not world.drill_hosts
+
+
+def test_a_cut_over_with_nothing_left_but_backups_lets_new_hosts_boot_from_it(folder: Path) -> None:
+    world = lost()
+
+    def born() -> None:
+        if world.pointer().release:
+            world.hosts.append(world._boot("i-9"))
+        else:
+            world.clock.later(5, born)
+
+    world.clock.later(5, born)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    assert world.serving() == {"v41"}
+    assert world.record("v41").verdict == "good"
+
+
+def test_a_cut_over_cannot_be_journaled_in_a_folder(folder: Path) -> None:
+    from ratemyunit_ops.cli import drills
+
+    world = lost()
+    operator = Operator(world)
+    typed = drills.Typed("dr restore", cut_over=True, folder=folder)
+
+    ended = operator._type(
+        lambda w: drills.restore_it(
+            replace(w, journal=folder), typed, drills.Asked(because="x", dry_run=False, yes=True)
+        )
+    )
+
+    assert ended.code == 2
+    assert ended.failure.next.startswith("rmu infra bootstrap")
+
+
+# -- kills -----------------------------------------------------------------------------------------------------------
+
+
+def seams(make: Callable[[], FakeWorld], **typed: Any) -> Iterator[tuple[str, int, str]]:
+    """Name every seam of an undisturbed run: before and after each event, and in the middle of each change."""
+    with pytest.MonkeyPatch.context() as patch:
+        own_the_time(patch)
+        type_commands(patch)
+        world = make()
+        with TemporaryDirectory() as unread:
+            assert Operator(world).drill(Path(unread), **typed).code in {0, 5}
+        events = journal(world)
+        steps = parse_plan(events[0].facts["plan"]).steps
+        for e in events:
+            what = e.kind if e.step is None else f"{e.kind} {steps[e.step].kind}"
+            yield "before", e.number, what
+            yield "after", e.number, what
+            if e.kind in {"started", "undo-started"} and e.step is not None and isinstance(steps[e.step], Change):
+                yield "cut off after", e.number, what
+
+
+def never_ready() -> FakeWorld:
+    world = serving()
+    world.never_ready.add("v41")
+    return world
+
+
+WORLDS: dict[str, tuple[Callable[[], FakeWorld], dict[str, Any]]] = {
+    "drill": (serving, {}),
+    "drill after the disaster": (lost, {}),
+    "drill that fails": (never_ready, {}),
+}
+SEAMS = [
+    pytest.param(name, when, number, id=f"{name}: {when} {what} ({number})")
+    for name, (make, typed) in WORLDS.items()
+    for when, number, what in seams(make, **typed)
+]
+
+
+OF_A_DRILL = [case for case in SEAMS if case.values[0] == "drill"]
+
+
+def killed(name: str, when: str, number: int, folder: Path) -> FakeWorld:
+    make, typed = WORLDS[name]
+    world = make()
+    arms = {
+        "before": world.kill_before_event,
+        "after": world.kill_after_event,
+        "cut off after": world.cut_off_after_event,
+    }
+    arms[when](number)
+    assert Operator(world).drill(folder, **typed).code == KILLED, "the seam was not met"
+    return world
+
+
+def begun(world: FakeWorld) -> bool:
+    return ("run", RUN) in world.table.items
+
+
+def nothing_is_left(world: FakeWorld) -> None:
+    """Assert that what serves was not touched, and that nothing stands in the corner."""
+    assert corner_is_empty(world), (world.drill_hosts, sorted(world.databases))
+    assert world.lease_is_free()
+    assert world.lost == [] and world.broken == []
+
+
+@pytest.mark.parametrize(("name", "when", "number"), SEAMS)
+def test_a_killed_drill_is_finished_by_resume_and_leaves_nothing(
+    name: str, when: str, number: int, folder: Path
+) -> None:
+    world = killed(name, when, number, folder)
+    had_begun = begun(world)
+
+    Operator(world, "bob@ci").resume(RUN)
+
+    assert not had_begun or outcome(world) in {"done", "rolled_back"}
+    nothing_is_left(world)
+
+
+@pytest.mark.parametrize(("name", "when", "number"), OF_A_DRILL)
+def test_the_same_command_again_finishes_a_killed_drill_and_leaves_nothing(
+    name: str, when: str, number: int, folder: Path
+) -> None:
+    world = killed(name, when, number, folder)
+
+    ended = Operator(world, "bob@ci").drill(folder, **WORLDS[name][1])
+
+    assert ended.code in {0, 5}
+    nothing_is_left(world)
+
+
+@pytest.mark.parametrize(("name", "when", "number"), OF_A_DRILL)
+def test_an_abandoned_drill_leaves_nothing(name: str, when: str, number: int, folder: Path) -> None:
+    world = killed(name, when, number, folder)
+
+    Operator(world, "bob@ci").abandon(RUN)
+
+    nothing_is_left(world)
+
+
+def test_what_a_drill_of_a_lost_ledger_left_is_named_and_taken_away_by_the_next(folder: Path) -> None:
+    world = killed("drill", "after", 12, folder)
+    world.table.items = {k: v for k, v in world.table.items.items() if k[0] in {"pointer", "release"}}
+    world.clock.sleep(4 * 3600)
+    assert not corner_is_empty(world)
+
+    ended = Operator(world, "bob@ci").drill(folder)
+
+    assert ended.code == 0, ended.failure
+    assert any("left behind by r-001" in line for line in ended.screen.said)
+    nothing_is_left(world)
+
+
+def test_another_ledgers_drill_that_is_under_way_is_left_alone(folder: Path) -> None:
+    world = killed("drill", "after", 12, folder)
+    world.table.items = {k: v for k, v in world.table.items.items() if k[0] in {"pointer", "release"}}
+
+    assert Operator(world, "bob@ci").drill(folder).code == 0
+
+    assert set(world.drill_hosts) == {RUN}
+
+
+# -- the report ------------------------------------------------------------------------------------------------------
+
+
+def test_the_report_can_be_made_again_from_the_journal_alone(folder: Path, tmp_path: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder)
+
+    ended = Operator(world).report_drill(tmp_path / "again")
+
+    assert ended.code == 0
+    for kind in ("html", "md"):
+        assert (tmp_path / f"again/{RUN}.{kind}").read_text() == (folder / f"{RUN}.{kind}").read_text()
+
+
+def test_a_report_holds_the_figures_the_picture_and_the_cost(folder: Path) -> None:
+    world = serving()
+    ended = Operator(world).drill(folder)
+
+    text = (folder / f"{RUN}.html").read_text()
+
+    assert ended.screen.document is not None
+    assert text.count("<svg") == 2  # one for wide screens, one for phones
+    assert "it can be restored" in text
+    assert "database db.t3.micro" in text and f"{ended.screen.document['dollars']:.4f}" in text
+    assert "units" in text
+    assert "<script" not in text
+
+
+def test_what_an_operator_typed_cannot_become_part_of_the_page(folder: Path) -> None:
+    world = serving()
+    Operator(world, who="<img src=x>").drill(folder)
+
+    assert "<img" not in (folder / f"{RUN}.html").read_text()
+
+
+def test_a_run_that_is_no_drill_has_no_report(folder: Path) -> None:
+    world = serving()
+    world.push("v42")
+    Operator(world).deploy("v42")
+
+    assert Operator(world).report_drill(folder, RUN).code == 2
+    assert Operator(world).report_drill(folder).code == 3
+
+
+def test_the_time_axis_has_round_marks_and_not_too_many() -> None:
+    assert ticks(9.0) == [0, 2, 4, 6, 8]
+    assert ticks(400.0) == [0, 60, 120, 180, 240, 300, 360]
+    assert len(ticks(86400.0)) < 14
+
+
+def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> None:
+    world = serving()
+    world.restore_ends_as = "incompatible-restore"
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 5 and "incompatible-restore" in ended.why
+    nothing_is_left(world)
+
+
+def test_a_quota_that_is_used_up_refuses_the_drill_before_anything_stands(folder: Path) -> None:
+    world = serving()
+    world.database_quota = 1
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 5 and "may have no further database" in ended.why
+    nothing_is_left(world)
+
+
+def test_a_host_that_never_boots_ends_the_drill_and_is_ended(folder: Path) -> None:
+    world = serving()
+    world.drill_host_boots_in = float("inf")
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 5 and "did not answer in time" in ended.why
+    nothing_is_left(world)
