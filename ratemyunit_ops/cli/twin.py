@@ -87,7 +87,7 @@ def fault(
     screen, site = Screen(as_json=as_json), _site(name, port_base)
     if show or what is None:
         known = {one: it.says for one, it in faults.faults().items()}
-        screen.result({"faults": known}, [f"{one:15} {says}" for one, says in known.items()])
+        screen.result({"faults": known}, [f"{one:18} {says}" for one, says in known.items()])
         return
     said = (faults.clear if clear else faults.make)(site, what, target)
     screen.result({"fault": what, "cleared": clear, "said": said}, [said])

@@ -193,9 +193,9 @@ def _corrupt(site: Site, target: str | None) -> str:
     whole = [base["name"] for base in store.bases() if not base["damaged"]]
     if not whole:
         raise Refused(f"{store.directory.name} has no backup yet", next="rmu twin status")
-    largest = max(
-        (one for one in store.data(whole[-1]).rglob("*") if one.is_file()), key=lambda one: one.stat().st_size
-    )
+    # Not of its WAL: that is in the archive too.
+    tables = (one for one in (store.data(whole[-1]) / "base").rglob("*") if one.is_file())
+    largest = max(tables, key=lambda one: one.stat().st_size)
     with largest.open("r+b") as file:
         file.seek(largest.stat().st_size // 2)
         file.write(b"rotten" * 100)

@@ -194,6 +194,15 @@ def test_keepers_that_were_killed_go_on_where_they_were(twin: Twin, web: Web) ->
     assert web.host() == host and front_door(twin)[0] == 200
 
 
+def open_to_hosts(twin: Twin) -> str:
+    """Make a security group that lets the twin's hosts in to PostgreSQL."""
+    ec2 = twin.client("ec2")
+    id = str(ec2.create_security_group(GroupName="db", Description="PostgreSQL from the hosts")["GroupId"])
+    range = {"IpProtocol": "tcp", "FromPort": 5432, "ToPort": 5432, "IpRanges": [{"CidrIp": "10.77.0.0/16"}]}
+    ec2.authorize_security_group_ingress(GroupId=id, IpPermissions=[range])
+    return id
+
+
 @pytest.fixture(scope="module")
 def database(twin: Twin) -> dict[str, Any]:
     rds = twin.client("rds")
@@ -211,6 +220,7 @@ def database(twin: Twin) -> dict[str, Any]:
         MasterUserPassword=PASSWORD,
         DBName="ratemyunit",
         DBParameterGroupName="pg",
+        VpcSecurityGroupIds=[open_to_hosts(twin)],
     )
 
     def available() -> dict[str, Any] | None:
@@ -266,6 +276,12 @@ def test_a_changed_master_password_is_todays(twin: Twin, web: Web, database: dic
         DBInstanceIdentifier="rmu-test-db-1", MasterUserPassword="another-one", ApplyImmediately=True
     )
     wait_for("the old password to fail", lambda: ask(twin, host, database, "SELECT 1").returncode != 0, 30)
+
+    def settled() -> bool:
+        row = rds.describe_db_instances(DBInstanceIdentifier="rmu-test-db-1")["DBInstances"][0]
+        return row["DBInstanceStatus"] == "available" and not row["PendingModifiedValues"]
+
+    wait_for("the change to settle", settled, 30)
     rds.modify_db_instance(DBInstanceIdentifier="rmu-test-db-1", MasterUserPassword=PASSWORD, ApplyImmediately=True)
 
     wait_for("the first password to work again", lambda: ask(twin, host, database, "SELECT 1").returncode == 0, 30)

@@ -160,8 +160,8 @@ DBInstance.pending_modified_values = property(_pending)  # type: ignore[attr-def
 def reboot_db_instance(self: RDSBackend, db_instance_identifier: str) -> DBInstance:
     """Note one more reboot; the keeper compares the count."""
     database = self.describe_db_instances(db_instance_identifier)[0]
-    life_of(database).reboots += 1
-    SEEN.databases[database.db_instance_identifier] = "rebooting"
+    life = life_of(database)
+    life.reboots, life.wish, life.busy_with = life.reboots + 1, life.wish + 1, "rebooting"
     refresh()
     return database
 

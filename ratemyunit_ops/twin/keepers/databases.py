@@ -142,8 +142,7 @@ class Database:
         self._probe()
         if self._state == "available":
             self._back_up(row, store, rds)
-        report: dict[str, Any] = {"databases": {self.id: self._state}, "database_addresses": {self.id: self.address}}
-        report["obeyed"] = {self.id: row["wish"]}
+        report: dict[str, Any] = {"databases": {self.id: self._state}, "obeyed": {self.id: row["wish"]}}
         if changed:
             report["restart_pending"] = {self.id: postgres.restart_pending(self.machine)}
         self.tell(**report)
@@ -161,9 +160,9 @@ class Database:
         _forget(self.site, self.id)
         say(f"databases: {self.id} is gone")
 
-    def _boot(self, row: dict[str, Any], store: Store, *, binds: dict[Path, str] | None = None) -> None:
+    def _boot(self, row: dict[str, Any], store: Store) -> None:
         """Start the machine (again): a host of RDS that died is replaced over the same storage."""
-        self._power(row, store, binds or {})
+        self._power(row, store, {})
         self.machine.wait_up()
         say(f"databases: {self.id} boots at {self.address}")
 
@@ -174,6 +173,7 @@ class Database:
         dns.set_name(self.site, row["address"], self.address)
         self._done_file.unlink(missing_ok=True)
         binds = {self.shared: postgres.HERE, store.directory: postgres.BACKUP, **binds}
+        self.tell(database_addresses={self.id: self.address})
         self.machine.start(self.address, memory_bytes=memory_of(row["class"]), cloud_init=False, binds=binds)
 
     def _restore(self, row: dict[str, Any], store: Store, knobs: dict[str, Any]) -> bool:

@@ -13,6 +13,7 @@ from ratemyunit_ops.twin.machine import Machine
 
 VERSION = "17"
 UNIT = f"postgresql@{VERSION}-main.service"
+BIN = f"/usr/lib/postgresql/{VERSION}/bin"
 HERE = "/srv/rds"
 DATA = f"{HERE}/data/{VERSION}"
 BACKUP = "/srv/backup"
@@ -37,7 +38,8 @@ _OURS = {
     "timezone": "UTC",
 }
 
-# A cluster that was copied here has its files in place; the settings, which Debian keeps apart, it has not.
+# A cluster that was copied here has its files in place; the settings, which Debian keeps apart, it has not. Segments
+# are small because every one that is shipped half empty is written, packed and replayed whole.
 _MAKE = f"""
 set -eu
 install -d -o postgres -g postgres -m 700 {HERE}/data {HERE}/tls {BACKUP}/wal {BACKUP}/base
@@ -53,7 +55,7 @@ if [ ! -e {_ETC}/postgresql.conf ]; then
         install -o postgres -g postgres -m 600 /dev/null {DATA}/pg_ident.conf
         printf "include_dir = 'conf.d'\n" > {DATA}/postgresql.conf
     fi
-    pg_createcluster {VERSION} main -d {DATA} -e UTF8 --locale C.UTF-8 >/dev/null
+    pg_createcluster {VERSION} main -d {DATA} -e UTF8 --locale C.UTF-8 -- --wal-segsize=4 >/dev/null
     install -d -o postgres -g postgres {_ETC}/conf.d
 fi
 for file in rds.conf restore.conf; do
@@ -72,7 +74,7 @@ _START = f"if systemctl --quiet is-active {UNIT}; then systemctl reload {UNIT}; 
 _RECOVERED = f"""
 i=0
 while [ $i -lt 15 ]; do
-    said=$(runuser -u postgres -- psql -X -d postgres -A -t -q -c 'SELECT pg_is_in_recovery()' 2>/dev/null)
+    said=$(runuser -u postgres -- {BIN}/psql -X -d postgres -A -t -q -c 'SELECT pg_is_in_recovery()' 2>/dev/null)
     [ "$said" != f ] || exit 0
     if [ "$(systemctl show -P NRestarts {UNIT})" -ge 3 ]; then
         grep -hE 'FATAL|PANIC' /var/log/postgresql/postgresql-{VERSION}-main.log | grep -v 'starting up' | tail -n 1
@@ -120,7 +122,7 @@ def begin_recovery(machine: Machine, shared: Path, row: dict[str, Any], pair: Pa
     Raises Damaged when the copy is not what was backed up.
     """
     verify = [
-        f"/usr/lib/postgresql/{VERSION}/bin/pg_verifybackup",
+        f"{BIN}/pg_verifybackup",
         "--no-parse-wal",
         "--exit-on-error",
         "--quiet",
@@ -149,6 +151,8 @@ def recovered(machine: Machine) -> bool:
 def _recovery(moment: float | None) -> str:
     """Write the target: the last commit at or before a moment; for a snapshot, the moment it was taken."""
     lines = {"hot_standby": "off", "recovery_target_action": "promote", "recovery_target_timeline": "current"}
+    # Reading ahead would fetch every segment after the target too.
+    lines["recovery_prefetch"] = "off"
     if moment is None:
         lines |= {"recovery_target": "immediate", "restore_command": "false"}
     else:
@@ -239,7 +243,7 @@ def base_backup(machine: Machine, to: str) -> None:
 
     Raises Failed when PostgreSQL cannot.
     """
-    copy = ["pg_basebackup", "-D", to, "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
+    copy = [f"{BIN}/pg_basebackup", "-D", to, "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
     _run(machine, ["rm", "-rf", to], b"")
     _run(machine, ["runuser", "-u", "postgres", "--", *copy], b"", timeout=3600)
 
@@ -250,7 +254,7 @@ def wipe(directory: Path) -> None:
 
 
 def _psql(*arguments: str) -> list[str]:
-    return ["runuser", "-u", "postgres", "--", "psql", "-X", "-d", "postgres", *arguments]
+    return ["runuser", "-u", "postgres", "--", f"{BIN}/psql", "-X", "-d", "postgres", *arguments]
 
 
 def _run(machine: Machine, argv: list[str], input: bytes, timeout: float = 60) -> None:
