@@ -27,6 +27,7 @@ DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "datab
 ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run", "schema_notes"})
 STATUS = frozenset(
     {"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database", "database_notes"}
+    | {"last_drill"}
 )
 RESTORE = frozenset(
     {"pointer", "releases", "lease", "instances", "database", "windows", "settings"}
@@ -47,6 +48,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "front_door": o.traffic.look,
         "image": lambda: o.registry.image(version or ""),
         "last_run": lambda: last_run(o),
+        "last_drill": lambda: last_drill(o),
         "live_notes": lambda: read_live_notes(o.ledger),
         "schema_notes": lambda: read_schema_notes(o.ledger),
         "database_notes": lambda: read_databases(o.ledger),
@@ -110,6 +112,12 @@ def last_run(o: Outside) -> RunHeader | None:
     return next(
         (r for r in reversed(read_headers(o.ledger)) if r.verb in {"deploy", "rollback"} and r.outcome == "done"), None
     )
+
+
+def last_drill(o: Outside) -> RunHeader | None:
+    """Read the newest drill that ended well; None where there never was one."""
+    drills = (r for r in reversed(read_headers(o.ledger)) if (r.verb, r.outcome) == ("dr drill", "done"))
+    return next(drills, None)
 
 
 def warm_release(o: Outside) -> str | None:

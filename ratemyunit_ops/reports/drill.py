@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
-from ratemyunit_ops.records import read_header, read_headers
+from ratemyunit_ops.records import read_header
 
 Verified = Literal["yes", "partly", "no", "unknown"]
 PROVES = ("proven", "app_answers")
@@ -117,14 +117,6 @@ class DrillReport(Frozen):
     failure: str = ""
 
 
-class LastDrill(Frozen):
-    """The newest drill that ended well, for `status`."""
-
-    run: str
-    finished: datetime
-    age_days: float
-
-
 def report_drill(ledger: Ledger, run: str, titles: Sequence[str]) -> DrillReport | None:
     """Read one run's journal as a drill's report; `titles` are its plan's. None for a run that restored nothing."""
     events = [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
@@ -132,15 +124,6 @@ def report_drill(ledger: Ledger, run: str, titles: Sequence[str]) -> DrillReport
         return None
     header = read_header(ledger, run)
     return _Reader(events, titles).report(header.outcome if header else None)
-
-
-def last_drill(ledger: Ledger, now: datetime) -> LastDrill | None:
-    """Find the newest drill that ended well; None where there never was one."""
-    for header in reversed(read_headers(ledger)):
-        if header.verb == "dr drill" and header.outcome == "done" and header.finished:
-            days = round((now - header.finished).total_seconds() / 86400, 1)
-            return LastDrill(run=header.run, finished=header.finished, age_days=days)
-    return None
 
 
 def _asked(events: list[dict[str, Any]]) -> dict[str, Any]:

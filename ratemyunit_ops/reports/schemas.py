@@ -53,12 +53,26 @@ class SalvageDocument(RunDocument):
     files: list[str]
 
 
+class DrillDocument(Loose):
+    """`dr drill`, `dr restore`, `dr report`."""
+
+    run: str
+    outcome: str = Field(pattern="^(done|refused|busy|rolled_back|half_way|interrupted|bug)$")
+    rto_seconds: float | None = Field(
+        default=None, description="from the begin until the app served; null: it never did"
+    )
+    rpo_seconds: float | None = None
+    verified: str = Field(default="unknown", pattern="^(yes|partly|no|unknown)$")
+    report: str | None = Field(default=None, description="path of the HTML report")
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
     "history": HistoryDocument,
     "db-restore": RestoreDocument,
     "db-salvage": SalvageDocument,
+    "dr-drill": DrillDocument,
 }
 
 

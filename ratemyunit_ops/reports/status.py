@@ -7,6 +7,8 @@ from typing import Any
 
 from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
 
+QUARTER_DAYS = 91
+
 
 class Status(Frozen):
     """The answer of `rmu status --json`; programs read these names."""
@@ -22,6 +24,7 @@ class Status(Frozen):
     unknown: tuple[dict[str, str], ...]
     lease: dict[str, Any] | None
     database: dict[str, Any]
+    last_drill: dict[str, Any] | None = None
 
 
 def report_status(world: World, front_door: str, lease_age: float | None) -> Status:
@@ -49,6 +52,7 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
             "identifier": database.identifier if database else None,
             "latest_restorable_time": _iso(database.latest_restorable) if database else None,
         },
+        last_drill=_last_drill(world),
     )
 
 
@@ -87,6 +91,15 @@ def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -
     return {"release": older[-1].version, "state": near if hosts else None}
 
 
+def _last_drill(world: World) -> dict[str, Any] | None:
+    """Tell how old the newest drill is that ended well; None where there never was one, or nobody knows."""
+    drill = world.last_drill.value if isinstance(world.last_drill, Known) else None
+    if drill is None or drill.finished is None:
+        return None
+    days = (world.at - drill.finished).total_seconds() / 86400
+    return {"run": drill.run, "finished": _iso(drill.finished), "age_days": round(days, 1)}
+
+
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
@@ -106,7 +119,18 @@ def status_lines(s: Status) -> list[str]:
     for host in s.hosts:
         slots = "  ".join(f"{n}: {v['release'] or '-'} {v['state']}" for n, v in sorted(host["slots"].items()))
         lines.append(f"  host       {host['id']} {host['address']}  {slots}")
+    if not any(u["what"] == "last_drill" for u in s.unknown):
+        lines.append(f"  drill      {_drilled(s.last_drill)}")
     if s.lease:
         lines.append(f"  run        {s.lease['run']} of {s.lease['owner']}: {s.lease['step']}")
     lines += [f"  unknown    {u['what']}: {u['why']}" for u in s.unknown]
     return lines
+
+
+def _drilled(drill: dict[str, Any] | None) -> str:
+    """Say how old the last drill is, and what to type where it is too old."""
+    if drill is None:
+        return "never: whether the backups can be restored is not known   (rmu dr drill)"
+    days = round(drill["age_days"])
+    age = "today" if days == 0 else "1 day ago" if days == 1 else f"{days} days ago"
+    return f"{age}, run {drill['run']}{'   (more than a quarter: rmu dr drill)' if days > QUARTER_DAYS else ''}"

@@ -107,7 +107,8 @@ def _new_column(table: str, column: Tree) -> Iterator[Deed]:
     kinds = {c["Constraint"]["contype"] for c in column.get("constraints", [])}
     filled = kinds & {"CONSTR_DEFAULT", "CONSTR_GENERATED", "CONSTR_IDENTITY"}
     serial = [n for n in _strings(column.get("typeName", {}).get("names", [])) if "serial" in n]
-    flags = _flags(required=kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"} and not filled and not serial)
+    required = kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"} and not filled and not serial
+    flags = _flags(required=required, checked="CONSTR_CHECK" in kinds)
     yield Deed(kind="add_column", table=table, column=str(column["colname"]), flags=flags)
 
 
@@ -201,6 +202,10 @@ def _trigger(body: Tree) -> Iterator[Deed]:
     yield Deed(kind="create_trigger", table=_table(body), name=str(body["trigname"]))
 
 
+def _rule(body: Tree) -> Iterator[Deed]:
+    yield Deed(kind="create_trigger", table=_table(body), name=str(body["rulename"]))
+
+
 def _enum(body: Tree) -> Iterator[Deed]:
     kind = "rename_enum_value" if body.get("oldVal") else "add_enum_value"
     yield Deed(kind=kind, table=_strings(body["typeName"])[-1], name=str(body.get("newVal", "")))
@@ -269,6 +274,7 @@ READERS: dict[str, Callable[[Tree], Iterator[Deed]]] = {
     "RefreshMatViewStmt": _rewrite,
     "ReindexStmt": _reindex,
     "RenameStmt": _rename,
+    "RuleStmt": _rule,
     "TransactionStmt": _transaction,
     "TruncateStmt": _truncate,
     "UpdateStmt": _update,

@@ -148,6 +148,11 @@ OURS = (
         "let each statement take the lock it needs; copy in batches with `for update skip locked`",
     ),
     _ours(
+        "check-with-the-column",
+        "nobody can read the table while every row is checked, although none has a value yet",
+        "add the column alone; add the check NOT VALID in a contract, validate it in the revision after it",
+    ),
+    _ours(
         "rewrites-table",
         "it locks the table while it writes all of it anew",
         "do it on a copy, or by pg_repack, outside of a deploy; refresh a view concurrently",

@@ -67,9 +67,9 @@ def _follow(deed: Deed, transaction: Transaction, foreign: bool) -> None:
         transaction.open = deed.kind == "begin"
         transaction.altered.clear()
         transaction.enum_values.clear()
-    elif deed.kind in ALTERING and foreign:
+    elif deed.kind in ALTERING and foreign and transaction.open:
         transaction.altered.add(deed.table)
-    elif deed.kind == "add_enum_value":
+    elif deed.kind == "add_enum_value" and transaction.open:
         transaction.enum_values.add(deed.name)
 
 
@@ -82,7 +82,7 @@ ALTERING = frozenset(
 
 def _used_at_once(number: int, statement: Statement, transaction: Transaction) -> Iterator[Said]:
     words = {str(c["sval"].get("sval", "")) for c in mentions(statement.tree, "A_Const") if "sval" in c}
-    for value in sorted(words & transaction.enum_values) if transaction.open else ():
+    for value in sorted(words & transaction.enum_values):
         yield Said("enum-value-used-at-once", number, f"“{value}” is used in the transaction that adds it")
 
 
@@ -131,6 +131,8 @@ def _locks(deed: Deed, known: Known, transaction: Transaction) -> Judgement:
         yield "lock-table", f"{deed.table} is locked by hand"
     if deed.kind == "rewrite":
         yield "rewrites-table", f"{deed.table or 'every table'} is written anew"
+    if deed.kind == "add_column" and "checked" in deed.flags:
+        yield "check-with-the-column", f"{deed.table}.{deed.column} comes with a check"
     if deed.kind == "create_trigger":
         yield "trigger-on-live-table", f"{deed.table} gets the trigger {deed.name}"
     rows = known.rows.get(deed.table, 0)
