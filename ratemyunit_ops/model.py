@@ -154,6 +154,7 @@ class DatabaseNote(Frozen):
     resource_id: str
     state: Literal["live", "superseded", "forgotten"]
     restored_from: RestorePoint | None = None
+    live_at: datetime | None = Field(default=None, description="since when it took writes, where a restore made it")
     superseded_at: datetime | None = None
     superseded_by: str | None = Field(default=None, description="the run that put another one in its place")
     run: str
@@ -430,6 +431,7 @@ class World(Frozen):
     settings: Known[DatabaseSettings] | Unknown = Unknown(why="not asked")
     data: Known[DataView] | Unknown = Unknown(why="not asked")
     last_run: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
+    last_drill: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:
         """List the fields that were asked for and could not be read, with why."""
