@@ -16,6 +16,7 @@ def upgrade() -> None:
     """Change the schema."""
     with op.get_context().autocommit_block():
         op.execute(
-            "update units set remarks = notes where id in (select id from units where remarks is null limit 5000)"
+            "update units set remarks = notes "
+            "where id in (select id from units where remarks is null and notes is not null limit 5000)"
         )
     op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))
