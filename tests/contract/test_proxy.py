@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import shutil
 import tempfile
 import time
@@ -14,13 +13,10 @@ from typing import Any
 import pytest
 from rmu_host.proxy import CONFIG
 
-from tests.clients.keepalive import Line
-from tests.fakes.host_machine import DATABASE, FakeCloud, ref, release
-from tests.fakes.proxy import ProxiedMachine, without_hold
+from tests.fakes.host_machine import FakeCloud, release
+from tests.fakes.proxy import NEW, RESTORED, ProxiedMachine, asks, serve_v1, stand_beside, without_hold
 from tests.pure.test_host_program import Caller
 
-RESTORED = {**DATABASE, "identifier": "rmu-test-db-r7"}
-NEW = ref("v1", "rmu-test-db-r7")
 Answer = dict[str, Any]
 
 
@@ -38,25 +34,9 @@ def ask(m: ProxiedMachine) -> Caller:
     """Have v1 serve, and stand ready once more on the restored database."""
     m.start_proxy()
     caller = Caller(m, FakeCloud())
-    serving(caller)
-    done = [caller("prepare", release=release("v1"), database=RESTORED), start(caller, NEW)]
-    assert [answer["outcome"] for answer in done] == ["changed", "changed"], done
+    serve_v1(caller)
+    stand_beside(caller)
     return caller
-
-
-def start(ask: Caller, which: Answer) -> Answer:
-    return ask("start", release=which, ready={"deadline_s": 5, "in_a_row": 1}, park_worker=True)
-
-
-def serving(ask: Caller) -> None:
-    done = [ask.prepare("v1"), start(ask, ref("v1")), ask.serve("v1")]
-    assert [answer["outcome"] for answer in done] == ["changed"] * 3, done
-
-
-async def asks(line: Line) -> tuple[int, str, float]:
-    """Send one request; tell the answer's status, its database, and when it was there."""
-    status, body = await line.ask()
-    return status, json.loads(body)["database"] if status == 200 else "", time.monotonic()
 
 
 async def verb(ask: Caller, name: str, **body: Any) -> Answer:
@@ -160,7 +140,7 @@ def test_a_host_of_before_learns_to_hold_without_losing_a_request(m: ProxiedMach
     m.write(CONFIG, without_hold(m.read(CONFIG) or ""))
     m.start_proxy()
     ask = Caller(m, FakeCloud())
-    serving(ask)
+    serve_v1(ask)
     assert ask("hold", on=True, at_most_s=5)["why"] == "no_hold"
 
     statuses = asyncio.run(prepared_under_load(ask, m))

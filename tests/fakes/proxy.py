@@ -17,16 +17,19 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from rmu_host.machine import Heard, Machine, Ran
 from rmu_host.proxy import CONFIG, LUA
 from rmu_host.state import HOLD, MAP
 
 from tests.clients.keepalive import Line
-from tests.fakes.host_machine import App, FakeMachine
+from tests.fakes.host_machine import DATABASE, App, FakeMachine, ref, release
+from tests.pure.test_host_program import Caller
 
 CLIENTS = "127.0.0.2"
+RESTORED = {**DATABASE, "identifier": "rmu-test-db-r7"}
+NEW = ref("v1", "rmu-test-db-r7")
 
 
 def free_port() -> int:
@@ -86,7 +89,7 @@ class ProxiedMachine(FakeMachine):
 
     def __init__(self, root: Path) -> None:
         self.front = free_port()
-        self.sides = {"blue": Side("v1", "rmu-test-db-1"), "green": Side("v1", "rmu-test-db-r7")}
+        self.sides = {"blue": Side("v1", "rmu-test-db-1"), "green": Side("v1", str(RESTORED["identifier"]))}
         super().__init__(root)
         self.now()
         self.apps["sha256:v1"] = App("v1", ready_after=0)
@@ -173,6 +176,28 @@ class ProxiedMachine(FakeMachine):
             "127.0.0.1", self.front, local_addr=(CLIENTS, 0), limit=1 << 14
         )
         return line
+
+
+def serve_v1(ask: Caller) -> None:
+    """Have v1 serve."""
+    done = [ask.prepare("v1"), start(ask, ref("v1")), ask.serve("v1")]
+    assert [answer["outcome"] for answer in done] == ["changed"] * 3, done
+
+
+def stand_beside(ask: Caller) -> None:
+    """Have v1 stand ready once more, on the restored database."""
+    done = [ask("prepare", release=release("v1"), database=RESTORED), start(ask, NEW)]
+    assert [answer["outcome"] for answer in done] == ["changed", "changed"], done
+
+
+def start(ask: Caller, which: dict[str, str | None]) -> dict[str, Any]:
+    return ask("start", release=which, ready={"deadline_s": 5, "in_a_row": 1}, park_worker=True)
+
+
+async def asks(line: Line) -> tuple[int, str, float]:
+    """Send one request; tell the answer's status, its database, and when it was there."""
+    status, body = await line.ask()
+    return status, json.loads(body)["database"] if status == 200 else "", time.monotonic()
 
 
 def without_hold(config: str) -> str:
