@@ -33,6 +33,8 @@ WRONG_STATE = frozenset({"InvalidDBInstanceState", "InvalidDBInstanceStateFault"
 RETIRED = "rmu:retired"
 """A tag without which the operator's role may not delete an instance that no run made."""
 
+FREE_ONE = "rmu db forget NAME   (a superseded one; or have the quota raised)"
+
 POLL_S = 1.0
 SETTLES_WITHIN = timedelta(minutes=10)
 RESTORES_WITHIN = timedelta(hours=2)
@@ -322,32 +324,33 @@ class RdsDatabases:
 
     def _not_restored(self, why: Said, point: RestorePoint, identifier: str) -> RmuError:
         """Say in our words why no instance was made; what we do not know is passed on as it is."""
-        said = why.what.split(": ", 1)[-1]
-        when = f"{point.at:%Y-%m-%d %H:%M:%S} UTC"
-        known = {
-            "DBInstanceAlreadyExists": (
-                f"there is a database {identifier} already, and this run did not make it",
-                "rmu status",
-            ),
-            "DBInstanceAutomatedBackupNotFound": (f"there is no backup of {point.resource_id}", "rmu status"),
-            "DBInstanceNotFound": (f"there is no database {point.resource_id}, nor a backup of one", "rmu status"),
-            "InsufficientDBInstanceCapacity": (f"AWS has no room for another instance now: {said}", "try again later"),
-            "InstanceQuotaExceeded": (self._quota(), "rmu db forget NAME   (a superseded one; or have it raised)"),
-            "InvalidParameterValue": (f"{when} cannot be restored: {said}", "rmu db restore --latest"),
-            "InvalidRestore": (f"{when} cannot be restored: {said}", "rmu db restore --latest"),
-            "KMSKeyNotAccessible": (f"the key of the backup cannot be used: {said}", "rmu doctor"),
-            "PointInTimeRestoreNotEnabled": (
-                f"{point.resource_id} keeps no backups (its retention is 0 days)",
-                "rmu infra apply",
-            ),
-            "StorageQuotaExceeded": (
-                f"the account's quota of database storage is used up: {said}",
-                "rmu db forget NAME   (a superseded one; or have it raised)",
-            ),
-        }.get(why.code.removesuffix("Fault"))
-        if known is None:
-            return why
-        return Failed(known[0], state="No instance was made; what serves was not touched.", next=known[1])
+        said = str(why.response.get("Error", {}).get("Message", ""))
+        match why.code.removesuffix("Fault"):
+            case "DBInstanceAlreadyExists":
+                what, next_line = (
+                    f"there is a database {identifier} already, and this run did not make it",
+                    "rmu status",
+                )
+            case "DBInstanceAutomatedBackupNotFound" | "DBInstanceNotFound":
+                what, next_line = f"there is no backup of {point.resource_id}", "rmu status"
+            case "InsufficientDBInstanceCapacity":
+                what, next_line = f"AWS has no room for another instance now: {said}", "try again later"
+            case "InstanceQuotaExceeded":
+                what, next_line = self._quota(), FREE_ONE
+            case "InvalidParameterValue" | "InvalidRestore":
+                what, next_line = (
+                    f"{point.at:%Y-%m-%d %H:%M:%S} UTC cannot be restored: {said}",
+                    "rmu db restore --latest",
+                )
+            case "KMSKeyNotAccessible":
+                what, next_line = f"the key of the backup cannot be used: {said}", "rmu doctor"
+            case "PointInTimeRestoreNotEnabled":
+                what, next_line = f"{point.resource_id} keeps no backups (its retention is 0 days)", "rmu infra apply"
+            case "StorageQuotaExceeded":
+                what, next_line = f"the account's quota of database storage is used up: {said}", FREE_ONE
+            case _:
+                return why
+        return Failed(what, state="No instance was made; what serves was not touched.", next=next_line)
 
     def _quota(self) -> str:
         """Say how many instances the account may have, where that can be read, and which are here."""
