@@ -186,18 +186,25 @@ def noted_by(psql: Psql, mark: str) -> bool:
     return there and psql.run(f"select count(*) from {NOTES}.mark where run = {literal(mark)}").strip() == "1"
 
 
+BASES = f"""
+select to_regclass('{NOTES}.mark') is not null as there \\gset
+\\if :there
+select row_to_json(m) from {NOTES}.mark m where run = {{mark}};
+select format('select row_to_json(b), (select count(*) from {NOTES}.%I) = rows from {NOTES}.base b'
+    ' where mark = %L and name = %L', noted, mark, name) from {NOTES}.base where mark = {{mark}} \\gexec
+\\endif
+"""
+
+
 def bases(psql: Psql, mark: str) -> dict[str, dict[str, Any]] | None:
     """Return what a restore noted, by table: where, its key columns, its columns. None where nothing was noted.
 
     A note that a crash emptied, or a copy made of it, counts as none.
     """
-    if not noted_by(psql, mark):
+    marked, *found = psql.run(BASES.format(mark=literal(mark))).splitlines() or [""]
+    if not marked or not all(line.endswith("|t") for line in found):
         return None
-    found = psql.run(f"select row_to_json(b) from {NOTES}.base b where mark = {literal(mark)}")
-    noted = {b["name"]: b for b in map(json.loads, found.splitlines())}
-    counts = psql.run("".join(f"select count(*) from {NOTES}.{base['noted']};\n" for base in noted.values()))
-    whole = [int(n) for n in counts.split()] == [base["rows"] for base in noted.values()]
-    return noted if whole else None
+    return {b["name"]: b for b in (json.loads(line.removesuffix("|t")) for line in found)}
 
 
 # ---- sequences

@@ -32,9 +32,10 @@ STATEMENT_S = 3600
 
 
 class SqlFailed(No):
-    """A statement failed; `code` is its SQLSTATE, empty where there was no session at all."""
+    """A statement failed; `code` is its SQLSTATE, empty where there was no session at all; `out` came before it."""
 
-    def __init__(self, said: str) -> None:
+    def __init__(self, said: str, out: str = "") -> None:
+        self.out = out
         found = re.search(r"(?:ERROR|FATAL|PANIC):  ([0-9A-Z]{5}): (.*)", said)
         self.code = found[1] if found else ""
         # Only the message itself: the lines after it may quote rows.
@@ -67,7 +68,7 @@ class Psql:
         """
         done = self.m.run([*self.argv, "-f", "-"], timeout=timeout_s, stdin=sql, env=self.env)
         if done.code != 0:
-            raise SqlFailed(done.err)
+            raise SqlFailed(done.err, done.out)
         return done.out
 
     def open(self) -> Session:

@@ -32,6 +32,7 @@ ROWS = 5_000
 BYTES = 4 << 20
 """A file is cut at either: it is one transaction, whose locks are held until its end."""
 SHOWN = 50
+LOCK_S = 5
 DEFER = "set constraints all deferred;"
 
 Told = tuple[Table, str, str]
@@ -267,7 +268,7 @@ class Files:
             f"-- {name} of the salvage of run {self.work.run}: {what}; {self.story}.\n"
             f"-- Files are applied in the order of their numbers, as rmu_ops, each in one transaction. Again is safe:\n"
             f"-- {NOTES}.applied keeps which rows were put, and which were left since they are not what they were.\n"
-            f"begin;\nset local lock_timeout = '5s';\n{shaping}{body}commit;\n"
+            f"begin;\nset local lock_timeout = '{LOCK_S}s';\n{shaping}{body}commit;\n"
         )
         (self.out / name).write_text(text, newline="")
         sha = hashlib.sha256(text.encode()).hexdigest()

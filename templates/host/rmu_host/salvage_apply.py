@@ -18,6 +18,9 @@ PASSES = 20
 TRIES = 3
 SHOWN = 50
 BUSY = ("55P03", "40P01")
+DONE = "-- put"
+
+File = tuple[dict[str, Any], str]
 
 
 def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
@@ -31,17 +34,15 @@ def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
         raise refused("not_found", f"the salvage of {run} is meant for {manifest['new']}")
     files = [(file, fetched(bucket, file)) for file in manifest["files"]]
     new.run(APPLIED)
-    before = counted(new, run, "done")
-    for once in range(PASSES):
-        reached, waiting = counted(new, run, "done"), left(new, run)
-        if once and not waiting:
+    before = progress(new, run)
+    seen, todo = before, files
+    for _ in range(PASSES):
+        put(m, new, todo)
+        reached, seen = seen["done"], progress(new, run)
+        todo = [f for f in files if set(seen["left"]) & {f"{f[0]['op']} {name}" for name in f[0]["tables"]}]
+        if not todo or seen["done"] == reached:
             break
-        for file, text in files:
-            if not once or waiting & {f"{file['op']} {name}" for name in file["tables"]}:
-                put(m, new, text)
-        if counted(new, run, "done") == reached:
-            break
-    return summary(new, manifest, before)
+    return summary(new, manifest, before["done"], seen["done"])
 
 
 def fetched(bucket: Bucket, file: dict[str, Any]) -> str:
@@ -52,53 +53,52 @@ def fetched(bucket: Bucket, file: dict[str, Any]) -> str:
     return content.decode()
 
 
-def counted(new: Psql, run: str, outcome: str) -> int:
-    """Count the rows of this salvage that were put, or left."""
-    return int(new.run(f"select count(*) from {NOTES}.applied where run = {literal(run)} and outcome = '{outcome}'"))
-
-
-def left(new: Psql, run: str) -> set[str]:
-    """Return what rows were left of: operation and table, as the manifest names them."""
+def progress(new: Psql, run: str) -> dict[str, Any]:
+    """Tell how many rows of this salvage were put, and of what rows were left: operation and table."""
     op = "case op when 'link' then 'insert' else op end"
-    found = new.run(
-        f"select distinct {op} || ' ' || tbl from {NOTES}.applied where run = {literal(run)} and outcome = 'left'"
+    found: dict[str, Any] = json.loads(
+        new.run(
+            f"select json_build_object('done', count(*) filter (where outcome = 'done'), 'left', coalesce("
+            f"json_agg(distinct {op} || ' ' || tbl) filter (where outcome = 'left'), '[]'))"
+            f" from {NOTES}.applied where run = {literal(run)}"
+        )
     )
-    return set(found.splitlines())
+    return found
 
 
-def put(m: Machine, new: Psql, text: str) -> None:
-    """Run one file; one that meets a lock is tried again.
+def put(m: Machine, new: Psql, files: list[File]) -> None:
+    """Run files in order; one that meets a lock is tried again.
 
-    Raises No when the lock stays, or the file fails as a whole.
+    Raises No when the lock stays, or a file fails as a whole.
     """
-    for attempt in range(1, TRIES + 1):
+    attempt, left = 1, [text for _, text in files]
+    while left:
         try:
-            new.run(text)
+            new.run("".join(f"{text}\\echo {DONE}\n" for text in left))
             return
         except SqlFailed as why:
+            through = why.out.count(DONE)
+            attempt, left = (1, left[through:]) if through else (attempt + 1, left)
             if why.code in BUSY and attempt < TRIES:
                 m.sleep(1)
-            elif DEFER in text:
+            elif DEFER in left[0]:
                 # A circle that cannot be closed: let each row say for itself what it lacks.
-                text = text.replace(DEFER, DEFER.replace("deferred", "immediate"), 1)
+                left[0] = left[0].replace(DEFER, DEFER.replace("deferred", "immediate"), 1)
             else:
                 code = "locked" if why.code in BUSY else "sql_failed"
-                raise failed(
-                    code, f"{text.splitlines()[0][3:80]}: {why}; what was put before stays, again is safe"
-                ) from why
+                said = f"{left[0].splitlines()[0][3:80]}: {why}; what was put before stays, again is safe"
+                raise failed(code, said) from why
 
 
-def summary(new: Psql, manifest: dict[str, Any], before: int) -> Answer:
+def summary(new: Psql, manifest: dict[str, Any], before: int, after: int) -> Answer:
     """Say how many rows are put, and name those that are left."""
-    run = manifest["run"]
-    after, left = counted(new, run, "done"), counted(new, run, "left")
     found = new.run(
         f"select json_build_object('table', tbl, 'key', left(key, 120), 'op', op, 'why', why) from {NOTES}.applied"
-        f" where run = {literal(run)} and outcome = 'left' order by at limit {SHOWN}"
-    )
+        f" where run = {literal(manifest['run'])} and outcome = 'left' order by at"
+    ).splitlines()
     return {
         "outcome": "changed" if after > before else "already",
         "applied": after,
-        "left": left,
-        "left_rows": [json.loads(line) for line in found.splitlines()],
+        "left": len(found),
+        "left_rows": [json.loads(line) for line in found[:SHOWN]],
     }
