@@ -50,7 +50,8 @@ class FrontDoorTraffic:
         said = heard.json()
         if heard.status != 200 or not isinstance(said, dict):
             raise Unreachable(f"{self._url.geturl()}/version answered {heard.status}", next="rmu status")
-        return FrontDoor(version=said.get("version"), digest=said.get("digest"), host=said.get("host"))
+        told = {name: said.get(name) for name in ("version", "digest", "host", "database")}
+        return FrontDoor.model_validate(told)
 
     def smoke(self) -> Facts:
         """Run the contract's smoke list. Raises Failed with the first answer that is wrong."""
