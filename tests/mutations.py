@@ -21,6 +21,7 @@ ENGINE = "ratemyunit_ops/engine"
 STEPS = "ratemyunit_ops/steps"
 BY_HOST, ON_BOOT = "tests/pure/test_host_program.py", "tests/pure/test_host_program_boot.py"
 RENDERED, FAILURES = "tests/pure/test_render.py", "tests/pure/test_failures.py"
+MIGRATIONS = "tests/pure/test_migrations.py"
 INFRA = "tests/pure/test_infra.py"
 FLEET, TABLE = "tests/contract/test_hosts.py", "tests/contract/test_ledger.py"
 
@@ -174,8 +175,23 @@ MUTATIONS = (
              '                imageTag=tag,\n', '                imageTag="kept",\n',
              "tests/contract/test_registry.py::test_f30_a_kept_image_has_a_tag_of_its_own_and_keeping_twice_is_keeping_once"),
     Mutation("F32", "old code is asked whether it runs on the schema", "ratemyunit_ops/planning/rollback.py",
-             "    if not _runs_on(target, live):", "    if False:",
+             "    _runs_on_what_is_there(world, target, live)\n", "",
              "tests/pure/test_planning.py::test_f32_old_code_that_cannot_run_on_the_new_schema_is_refused_and_the_restore_named"),
+    Mutation("F32", "the old release is tried on the new schema", f"{STEPS}/checks.py",
+             "        if works.ok is False:", "        if False:",
+             f"{MIGRATIONS}::test_f32_the_old_release_is_tried_on_the_new_schema_before_anything_is_started"),
+    Mutation("F33", "a deploy runs expand revisions alone", "ratemyunit_ops/planning/deploy.py",
+             "    if contract is not None:", "    if False:",
+             f"{MIGRATIONS}::test_f33_a_contract_revision_before_an_expand_one_is_refused_before_anything_is_done"),
+    Mutation("F33", "contract only when no older code can come back", f"{STEPS}/database.py",
+             "    return (*held, *working, *plain)", "    return ()",
+             f"{MIGRATIONS}::test_f33_a_contract_is_refused_while_an_older_release_is_still_warm"),
+    Mutation("F33", "a plain rollback counts too", f"{STEPS}/database.py",
+             "    return (*held, *working, *plain)", "    return (*held, *working)",
+             f"{MIGRATIONS}::test_f33_a_contract_is_refused_while_a_plain_rollback_leads_to_older_code"),
+    Mutation("F33", "the old release's writes are tried, on the host", f"{HOST}/oneoff.py",
+             '"old_works": works(one, one.held(old)) if old else None,', '"old_works": None,',
+             f"{BY_HOST}::test_f33_the_old_release_is_tried_on_the_new_schema_in_the_same_request"),
     Mutation("F34", "an adoption replaces nothing", "ratemyunit_ops/planning/infra.py",
              "    lost = [*summary.replace, *summary.destroy]\n    if lost:\n        raise Refused(\n            f\"after",
              "    lost = [*summary.replace, *summary.destroy]\n    if False:\n        raise Refused(\n            f\"after",
