@@ -111,11 +111,15 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 def _lean(source: str) -> str:
-    """Drop comments and docstrings: every SSM command and the user data carry the program, within hard limits."""
+    """Drop what only readers need: every SSM command and the user data carry the program, within hard limits."""
     tree = ast.parse(source)
     for node in ast.walk(tree):
         if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
             node.body = node.body[1:] or [ast.Pass()]
+        if isinstance(node, ast.arg):
+            node.annotation = None
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            node.returns = None
     return ast.unparse(tree) + "\n"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -202,4 +203,4 @@ async def asks(line: Line) -> tuple[int, str, float]:
 
 def without_hold(config: str) -> str:
     """Make a configuration as it was before there was a hold."""
-    return "\n".join(line for line in config.split("\n") if "hold" not in line and "X-Rmu-Slot" not in line)
+    return "\n".join(line for line in config.split("\n") if not re.search("hold|held|X-Rmu-Slot", line))

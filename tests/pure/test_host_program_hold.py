@@ -234,7 +234,7 @@ class Older:
 
     def __init__(self, m: FakeMachine) -> None:
         config = m.read(CONFIG) or ""
-        lines = [line for line in config.splitlines() if "hold" not in line]
+        lines = [line for line in config.splitlines() if "hold" not in line and "held" not in line]
         self.text = "\n".join(lines).replace("x-forwarded-for,-1", "x-forwarded-for,-2") + "\n"
         m.write(CONFIG, self.text)
         m.remove(LUA)

@@ -319,7 +319,7 @@ def test_a_host_whose_proxy_is_older_learns_to_hold_before_its_database_is_excha
     host: HostGround, tmp_path: Path
 ) -> None:
     host.deploy("v1")
-    host.shell("sed -i '/hold/d; /Rmu-Slot/d' /etc/haproxy/haproxy.cfg; rm -f /etc/haproxy/hold.lua")
+    host.shell("sed -i '/hold/d; /held/d; /Rmu-Slot/d' /etc/haproxy/haproxy.cfg; rm -f /etc/haproxy/hold.lua")
     host.shell("systemctl restart haproxy; sleep 2")
     before = host.ask("hold", on=True, at_most_s=5)
     load = Load(host, tmp_path / "load.json")
