@@ -106,10 +106,25 @@ def unwind(c: Carrier, because: str) -> None:
         if not c.journal.has("abandoned"):
             c.journal.write("abandoned", facts={"because": because})
         if _past_the_fence(c.journal):
+            _must_go_on(c, because)
             _leave_as_it_is(c, because)
         _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
     except LedgerDown as why:
         raise _stopped_without_ledger(c, why) from why
+
+
+def _must_go_on(c: Carrier, because: str) -> None:
+    """Refuse to give a run up whose fence is a flip that is not finished: who is served by whom must be settled."""
+    steps = enumerate(c.journal.plan.steps)
+    if not any(s.serves() and c.journal.last(n) in {"started", "failed"} for n, s in steps if isinstance(s, Change)):
+        return
+    c.lease.let_go()
+    run = c.journal.plan.run
+    raise HalfWay(
+        because,
+        state=f"Run {run} is past the point of no return and in the middle of moving traffic: it can only go on.",
+        next=f"rmu resume {run}",
+    )
 
 
 def _leave_as_it_is(c: Carrier, because: str) -> NoReturn:
@@ -172,7 +187,8 @@ def _end_if_cancelled(c: Carrier) -> None:
 
 def _frontier_is_settled(c: Carrier, n: int) -> bool:
     """Look at a resume's frontier: the held facts, what should serve, and whether the step is true already."""
-    _same_world(c, c.journal.plan.holds, "changed while the run was dead")
+    if not _past_the_fence(c.journal):  # after it there is only forward, whatever has changed
+        _same_world(c, c.journal.plan.holds, "changed while the run was dead")
     step = c.journal.plan.steps[n]
     started = c.journal.ever(n, "started")
     if not (isinstance(step, Change) and started and step.serves()):
@@ -241,7 +257,7 @@ def _still_holds(c: Carrier, step: Change) -> None:
     pointer changes, after that nobody would.
     """
     holds = c.journal.plan.holds
-    if not holds or not (step.serves() or _has_entries(step)):
+    if not holds or _past_the_fence(c.journal) or not (step.serves() or _has_entries(step)):
         return
     different = _difference(holds, c.look_at(c.o, tuple(holds)))
     if different is not None:

@@ -264,9 +264,9 @@ class PointTo(Change):
         pointer, at = self.pointer, o.clock.now()
         if pointer.database is not None:
             pointer = pointer.model_copy(update={"database": placed(o, pointer.database)})
-        left = self._note(o, self.was.database, at) if self.was.database else None
+        left = self._note(o, self.was.database, at, superseded=True) if self.was.database else None
         point = RestorePoint(resource_id=left.resource_id, at=at) if left and left.resource_id else None
-        here = self._note(o, pointer.database, None) if pointer.database else None
+        here = self._note(o, pointer.database, at, superseded=False) if pointer.database else None
         return {
             "at": at.isoformat(),
             "pointer": pointer.model_dump(mode="json"),
@@ -295,18 +295,23 @@ class PointTo(Change):
     def _name(self) -> str:
         return self.pointer.database.identifier if self.pointer.database else "nothing"
 
-    def _note(self, o: Outside, database: Database, superseded_at: datetime | None) -> DatabaseNote:
-        """Note an instance as live, or as superseded from a moment on; where it came from stays as it was noted."""
+    def _note(self, o: Outside, database: Database, at: datetime, *, superseded: bool) -> DatabaseNote:
+        """Note an instance as live or superseded from a moment on; where it came from stays as it was noted."""
         before = read_database(o.ledger, database.identifier)
-        return DatabaseNote(
+        new = DatabaseNote(
             identifier=database.identifier,
             resource_id=resource_of(o, database.identifier),
-            state="superseded" if superseded_at else "live",
-            restored_from=(before.restored_from if before else None) or (None if superseded_at else self.restored_from),
-            superseded_at=superseded_at,
-            superseded_by=self.run if superseded_at else None,
-            run=before.run if before else self.run,
+            state="live",
+            restored_from=None if superseded else self.restored_from,
+            live_at=None if superseded else at,
+            run=self.run,
         )
+        changed = {
+            "state": "superseded" if superseded else "live",
+            "superseded_at": at if superseded else None,
+            "superseded_by": self.run if superseded else None,
+        }
+        return (before or new).model_copy(update=changed)
 
 
 class RecordRestore(Change):

@@ -58,7 +58,8 @@ class FakeData:
     def warm(self, database: Database, *, run: str) -> Facts:
         def warm() -> Facts:
             store = self._store(database)
-            store.noted.setdefault(run, frozenset(store.rows))
+            if run not in store.noted:
+                store.commit(self._world.clock.now(), "noted", run, frozenset(store.rows))
             return {"tables": len(store.tables()), "bytes": len(store.rows) * 100}
 
         return self._change("warm", warm)
@@ -77,6 +78,8 @@ class FakeData:
 
     def move_sequences(self, old: Database, new: Database) -> Facts:
         def move() -> Facts:
+            if self._world.sequences_stuck:
+                raise refused("broken", "a sequence could not be moved")
             theirs, mine = self._store(old), self._store(new)
             moved = {name: value + GAP for name, value in theirs.sequences.items()}
             for name, value in moved.items():
@@ -116,10 +119,12 @@ class FakeData:
     def apply(self, new: Database, *, run: str) -> Facts:
         def apply() -> Facts:
             store, applied = self._store(new), 0
+            if run in store.given_back:
+                return {"outcome": "already", "applied": 0}
+            store.commit(self._world.clock.now(), "given back", run, True)
             for _, text in sorted(self._world.bucket[run].items()):
-                for table, key, value in json.loads(text):
-                    there = store.rows.get((table, key))
-                    if (there[0] if there else None) != value:
+                for table, key, value, seen in json.loads(text):
+                    if store.value((table, key)) == seen:  # else somebody changed it since the files were made
                         store.commit(self._world.clock.now(), "row", (table, key), value)
                         applied += 1
             return {"applied": applied}
@@ -180,13 +185,13 @@ class Difference:
         self._new = new
         self._base = base
         self._since = since
-        self._ops: dict[str, list[tuple[str, int, str | None]]] = {"insert": [], "update": [], "delete": []}
+        self._ops: dict[str, list[tuple[str, int, str | None, str | None]]] = {"insert": [], "update": [], "delete": []}
         self._conflicts: list[Conflict] = []
         for what, key, value in self._candidates():
             self._judge(what, key, value)
 
     def view(self) -> SalvageView:
-        tables = {table for ops in self._ops.values() for table, _, _ in ops}
+        tables = {table for ops in self._ops.values() for table, *_ in ops}
         return SalvageView(
             tables={
                 t: TableSalvage(**{f"{w}d" if w != "insert" else "inserted": self._count(w, t) for w in self._ops})
@@ -207,24 +212,24 @@ class Difference:
         yield from (("delete", key, None) for key in sorted(self._base) if key not in self._old.rows)
 
     def _judge(self, what: str, key: Key, value: str | None) -> None:
-        here = self._new.rows.get(key)
-        if (here[0] if here else None) == value:
+        here, seen = self._new.rows.get(key), self._new.value(key)
+        if seen == value:
             return
         if what == "update" and here is None:
             self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="deleted here, updated there"))
         elif what == "insert" and here is not None:
             self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="inserted on both sides"))
-        elif here is not None and here[1] > self._since and here[1] > self._cut():
+        elif here is not None and here[1] >= self._cut():
             self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="changed on both sides"))
         else:
-            self._ops[what].append((*key, value))
+            self._ops[what].append((*key, value, seen))
 
     def _cut(self) -> datetime:
         """Tell when the old database was fenced: what the new one committed later, its own clients wrote."""
         return max((c.at for c in self._old.commits if c.what == "login"), default=self._since)
 
     def _count(self, what: str, table: str) -> int:
-        return sum(1 for t, _, _ in self._ops[what] if t == table)
+        return sum(1 for t, *_ in self._ops[what] if t == table)
 
 
 def _sum(store: Store, table: str) -> dict[str, int | str]:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SHIPS_EVERY = 300.0
 """Seconds between two moments at which logs are shipped: nothing newer than the last can be restored."""
-CREATING, BACKING_UP = 120.0, 240.0
+CREATING, BACKING_UP = 20.0, 40.0
 """Seconds after the restore call at which an instance gets its address, and at which it is available."""
 ROLES = ("rmu_app", "rmu_migrate")
 SETTINGS = DatabaseSettings(
@@ -66,6 +66,8 @@ class Store:
     sequences: dict[str, int] = field(default_factory=dict)
     noted: dict[str, frozenset[Key]] = field(default_factory=dict)
     """Run that warmed it -> the keys there were."""
+    given_back: set[str] = field(default_factory=set)
+    """Restores whose salvage was applied here."""
     passwords: str = "today"
     """Whose the roles' passwords are: today's, or those of the moment restored to."""
 
@@ -83,6 +85,10 @@ class Store:
                 self.logins[name] = value
             case "sequence":
                 self.sequences[name] = value
+            case "noted":
+                self.noted[name] = value
+            case "given back":
+                self.given_back.add(name)
 
     @property
     def open(self) -> bool:
@@ -96,6 +102,9 @@ class Store:
             if c.at <= moment:
                 made.commit(c.at, c.what, c.name, c.value)
         return made
+
+    def value(self, key: Key) -> str | None:
+        return self.rows[key][0] if key in self.rows else None
 
     def tables(self) -> set[str]:
         return {table for table, _ in self.rows}

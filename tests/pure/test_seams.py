@@ -9,16 +9,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import cache
+from itertools import count
 from typing import Any, Literal
 
 import pytest
 
+from ratemyunit_ops.cli import restoring
 from ratemyunit_ops.engine.journal import KINDS, ask_cancel
+from ratemyunit_ops.model import LiveNote
+from ratemyunit_ops.records import live_entry, read_databases, read_salvage
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import holder
-from tests.fakes import FakeWorld
+from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
 
@@ -36,6 +41,8 @@ class Scenario:
     code: int
     begun: Callable[[FakeWorld], None] = lambda world: None
     again: Callable[[Operator], Ended] | None = None
+    quick: frozenset[str] | None = None
+    """Which of the tests below run on every commit; the rest of them are long. None: all."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +143,51 @@ def v42_prepared_before() -> FakeWorld:
     return world
 
 
+def written_to(world: FakeWorld) -> FakeWorld:
+    """Let clients write all the time, for seven minutes already: there is something to restore, and to leave behind."""
+    world.clock.every(25, world.send_requests, owner=world)
+    world.clock.sleep(420)
+    return world
+
+
+def something_to_restore() -> FakeWorld:
+    return written_to(v41_live())
+
+
+def v41_was_live() -> FakeWorld:
+    """Make a world where v41 served until six minutes ago, when v42 brought its schema."""
+    world = v42_live(v41="stopped")
+    first, second = BEGIN - timedelta(hours=1), BEGIN + timedelta(minutes=1)
+    for at, version in ((first, "v41"), (second, "v42")):
+        note = LiveNote(at=at, release=version, database=DATABASE, resource_id="db-RESOURCE1", run=f"r-{version}")
+        world.put(live_entry(note))
+    return written_to(world)
+
+
+def settings_get_lost() -> FakeWorld:
+    world = something_to_restore()
+    world.restore_drops["security_groups"] = ("sg-default",)
+    world.never_settles.add("security_groups")
+    return world
+
+
+def fence_fails() -> FakeWorld:
+    world = something_to_restore()
+    world.sequences_stuck = True
+    return world
+
+
+def restored_once() -> FakeWorld:
+    """Make a world with a restore behind it, not salvaged yet."""
+    world = something_to_restore()
+    numbers = count(900)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(restoring, "new_run_id", lambda: f"r-{next(numbers)}")
+        assert Operator(world).restore(to="130s ago").code == 0
+    world.clock.sleep(100)
+    return world
+
+
 def killed_after(number: int) -> Callable[[FakeWorld], None]:
     def begin(world: FakeWorld) -> None:
         world.kill_after_event(number)
@@ -154,6 +206,15 @@ def deploy(who: Operator) -> Ended:
     return who.deploy("v42")
 
 
+def restore(who: Operator) -> Ended:
+    return who.restore(to="130s ago")
+
+
+def restore_older(who: Operator) -> Ended:
+    return who.restore(to="7m ago")
+
+
+RESUME = frozenset({"resume"})
 SCENARIOS = (
     Scenario("deploy", v41_live, deploy, 0),
     Scenario("first deploy", nothing_live, lambda who: who.deploy("v41"), 0),
@@ -172,6 +233,12 @@ SCENARIOS = (
     Scenario("host reboot", v41_live, lambda who: who.reboot("i-1"), 0),
     Scenario("host replace", v41_live, lambda who: who.replace("i-1"), 0),
     Scenario("interrupted", v41_live, interrupted, 130, again=deploy),
+    Scenario("restore", something_to_restore, restore, 0, quick=frozenset({"resume", "abandon"})),
+    Scenario("restore of an older release", v41_was_live, restore_older, 0, quick=frozenset({"abandon"})),
+    Scenario("second restore, to later", restored_once, lambda who: who.restore(latest=True), 0, quick=RESUME),
+    Scenario("restore whose settings get lost", settings_get_lost, restore, 5, quick=RESUME),
+    Scenario("restore that fails once fenced", fence_fails, restore, 5, quick=RESUME),
+    Scenario("salvage", restored_once, lambda who: who.salvage("r-900"), 0, quick=RESUME),
 )
 
 
@@ -216,6 +283,21 @@ def all_seams() -> list[Any]:
 SEAMS = all_seams()
 
 
+def cases(test: str) -> list[Any]:
+    """List the seams for a test; those of a scenario that is not quick there are long."""
+    return [
+        pytest.param(*case.values, id=case.id, marks=[] if is_quick(test, *case.values) else [pytest.mark.long])
+        for case in SEAMS
+    ]
+
+
+def is_quick(test: str, scenario: Scenario, seam: Seam) -> bool:
+    """Tell whether a case runs on every commit. Before a start is where the step before it was done."""
+    if scenario.quick is None:
+        return True
+    return test in scenario.quick and (seam.when, seam.what.split()[0]) != ("before", "started")
+
+
 def killed(scenario: Scenario, seam: Seam) -> FakeWorld:
     world = scenario.world()
     scenario.begun(world)
@@ -240,15 +322,43 @@ def converged(world: FakeWorld) -> None:
     assert world.workers() == {world.pointer().release}
     assert [h.behind() for h in world.hosts] == [None, None]
     assert [h.state for h in world.hosts] == ["InService", "InService"]
+    assert world.broken == []
+    assert world.databases_served() == {world.live_database()}
+    assert [h.held_until for h in world.hosts] == [None, None]
+
+
+def nothing_acknowledged_is_lost(world: FakeWorld) -> None:
+    """Salvage every superseded database, and compare with what clients were told: restored + salvaged is all of it."""
+    superseded = [n for n in read_databases(world.outside().ledger) if n.state == "superseded"]
+    for note in sorted(superseded, key=lambda n: str(n.superseded_at), reverse=True):
+        assert note.superseded_by is not None
+        before = read_salvage(world.outside().ledger, note.superseded_by)
+        if before is None or not before.applied:
+            assert Operator(world).salvage(note.superseded_by).code == 0
+    assert world.clients.acknowledged == {k: v for k, (v, _) in world.stores[world.live_database()].rows.items()}
+
+
+UNSERVED = {"fence_database", "move_sequences", "point_to", "serve"}
+"""Steps of a cut-over: who is killed between fence and flip leaves requests refused, which nobody acknowledged."""
+
+
+def refused_only_between_fence_and_flip(world: FakeWorld, seam: Seam) -> None:
+    assert not world.clients.refused or seam.what.split()[-1] in UNSERVED
 
 
 def like(world: FakeWorld) -> dict[str, Any]:
     """Tell what a run has led to, whoever finished it and when. How far one came that was undone does not matter."""
     seen = world.footprint()
     if outcome(world) == "rolled_back":
-        return {"serving": world.serving(), "running": world.running(), "pointer": world.pointer().release}
+        return {
+            "serving": world.serving(),
+            "running": world.running(),
+            "pointer": world.pointer(),
+            "databases": seen["databases"],
+        }
     verdicts = {sk: world.record(sk.removeprefix("release#")).verdict for sk in seen["records"]}
-    return {"hosts": seen["hosts"], "pointer": seen["pointer"].release, "schema": seen["schema"], "verdicts": verdicts}
+    alike = {name: seen[name] for name in ("hosts", "pointer", "schema", "databases")}
+    return {**alike, "verdicts": verdicts}
 
 
 @cache
@@ -271,7 +381,7 @@ def test_every_kind_of_event_is_a_seam_somewhere() -> None:
     assert kinds == set(KINDS)
 
 
-@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+@pytest.mark.parametrize(("scenario", "seam"), cases("resume"))
 def test_resume_ends_a_killed_run_as_if_nobody_had_killed_it(scenario: Scenario, seam: Seam) -> None:
     world = killed(scenario, seam)
     was_closed, had_begun = closed(world), begun(world)
@@ -282,12 +392,14 @@ def test_resume_ends_a_killed_run_as_if_nobody_had_killed_it(scenario: Scenario,
     assert not had_begun or closed(world)
     assert world.lease_is_free()
     assert world.lost == []
+    refused_only_between_fence_and_flip(world, seam)
     if had_begun and not seam.first:
         converged(world)
         assert like(world) == as_if_undisturbed(scenario)
+    nothing_acknowledged_is_lost(world)
 
 
-@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+@pytest.mark.parametrize(("scenario", "seam"), cases("again"))
 def test_the_same_command_again_ends_a_killed_run(scenario: Scenario, seam: Seam) -> None:
     world = killed(scenario, seam)
     was_closed = closed(world)
@@ -302,7 +414,7 @@ def test_the_same_command_again_ends_a_killed_run(scenario: Scenario, seam: Seam
 
 
 @pytest.mark.parametrize("again", ["after resumed", "cut off in its first step"])
-@pytest.mark.parametrize(("scenario", "seam"), [case for case in SEAMS if case.values[1].leaves_work])
+@pytest.mark.parametrize(("scenario", "seam"), [case for case in cases("twice") if case.values[1].leaves_work])
 def test_a_resume_that_is_killed_too_is_finished_by_the_next_one(scenario: Scenario, seam: Seam, again: str) -> None:
     world = killed(scenario, seam)
     resumed = len(journal(world))
@@ -320,7 +432,7 @@ def test_a_resume_that_is_killed_too_is_finished_by_the_next_one(scenario: Scena
     assert like(world) == as_if_undisturbed(scenario)
 
 
-@pytest.mark.parametrize(("scenario", "seam"), SEAMS)
+@pytest.mark.parametrize(("scenario", "seam"), cases("abandon"))
 def test_abandon_unwinds_a_killed_run_or_says_that_it_is_too_late(scenario: Scenario, seam: Seam) -> None:
     world = killed(scenario, seam)
     before, was_closed, had_begun = scenario.world(), closed(world), begun(world)
@@ -328,20 +440,27 @@ def test_abandon_unwinds_a_killed_run_or_says_that_it_is_too_late(scenario: Scen
     ended = Operator(world, "bob@ci").abandon(RUN)
 
     assert world.lost == []
-    assert world.lease_is_free()
+    assert world.lease_is_free() == (closed(world) or not had_begun)
     if was_closed or not had_begun:
         assert ended.code == 3
         return
-    if outcome(world) == "half_way":
+    if not closed(world):  # killed while it moved traffic, past its fence
+        assert (ended.code, ended.failure.next) == (6, f"rmu resume {RUN}")
+        assert Operator(world, "bob@ci").resume(RUN).code == 0
+        converged(world)
+    elif outcome(world) == "half_way":
         assert ended.code == 6
         assert "past the point of no return" in ended.failure.state
         assert world.serving() == {world.pointer().release}
+        assert world.databases_served() == {world.live_database()}
     else:
         assert (ended.code, outcome(world)) == (0, "rolled_back")
         converged(world)
         assert world.serving() == before.serving()
         assert world.running() == before.running()
+        assert world.footprint()["databases"] == before.footprint()["databases"]
     world.clock.sleep(120)  # a host that was ended has its successor by now
     after_all = Operator(world, "eve@laptop").deploy("v43")
     assert after_all.code == 0, after_all
     converged(world)
+    nothing_acknowledged_is_lost(world)
