@@ -5,6 +5,8 @@ What waits is sent on by the live map as it is then. Requests from loopback and 
 
 from __future__ import annotations
 
+from typing import Any
+
 from .answers import Answer, failed, refused
 from .machine import Machine
 from .state import HOLD, write_hold
@@ -17,24 +19,21 @@ OLD_PROCESS_S = 95
 """HAProxy ends what a reload left behind after 90 s (hard-stop-after)."""
 
 
-def hold(m: Machine, request: dict[str, object]) -> Answer:
+def hold(m: Machine, request: dict[str, Any]) -> Answer:
     """Begin a hold and wait for what is on its way, or end one. One that is on is left as it is."""
     if not request["on"]:
         return let_go(m)
     if not known(m):
         raise refused("no_hold", "HAProxy here was set up before it could hold requests")
-    left = left_s(m)
-    if not left:
+    was = holding(m)
+    if not was:
         alone(m)
-        left = int(min(float(str(request["at_most_s"])), LONGEST_S))
-        tell(m, int(m.now()) + left)
-        outcome = "changed"
-    else:
-        outcome = "already"
+        tell(m, int(m.now() + min(float(request["at_most_s"]), LONGEST_S)))
     slot = live_now(m).slot
     # What passed before the hold shall have its answer before anything is taken away beneath it.
     calm = slot is None or drained(m, slot, IN_FLIGHT_S)
-    return {"outcome": outcome, "held": left_s(m) > 0, "left_s": left_s(m), "calm": calm}
+    left = left_s(m)
+    return {"outcome": "already" if was else "changed", "held": left > 0, "left_s": left, "calm": calm}
 
 
 def let_go(m: Machine) -> Answer:
