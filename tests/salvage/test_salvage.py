@@ -513,4 +513,4 @@ def test_a_file_that_is_not_the_one_computed_is_not_run(sides: Sides) -> None:
     with pytest.raises(No) as no:
         sides.apply()
 
-    assert no.value.answer["why"] == "digest_mismatch"
+    assert no.value.answer["why"] == "file_changed"

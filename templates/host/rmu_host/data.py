@@ -84,10 +84,10 @@ def checksum(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: C
 # ---- warming and the note of the keys
 
 READ_ALL = f"""
-select format('select pg_prewarm(%L::regclass, ''read'')', x.indexrelid::regclass) from pg_index x
+select format('select pg_prewarm(%s::regclass, ''read'')', x.indexrelid::oid) from pg_index x
     join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and x.indisvalid and {OURS_NOT}
-union all select format('select pg_prewarm(%L::regclass, ''read'')', c.reltoastrelid::regclass)
+union all select format('select pg_prewarm(%s::regclass, ''read'')', c.reltoastrelid::oid)
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.reltoastrelid <> 0 and {OURS_NOT} \\gexec
 """

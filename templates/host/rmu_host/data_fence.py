@@ -12,6 +12,7 @@ from .machine import Machine
 
 ROLES = "('rmu_app', 'rmu_migrate')"
 PATIENCE_S = 30.0
+BIRTH_S = 3.0
 PAUSE_S = 0.3
 
 SHUT = "".join(f"alter role {role} nologin;\n" for role in ("rmu_app", "rmu_migrate"))
@@ -29,12 +30,11 @@ select json_build_object(
 """
 # A session that had passed the check of its login before the door was shut shows in no list of sessions yet; the
 # transaction it is born in does.
-BORN = """
-select coalesce(json_agg(virtualtransaction), '[]') from pg_locks
-where locktype = 'virtualxid' and pid not in (select pid from pg_stat_activity where pid is not null);
-"""
+_BORN = """(select coalesce(json_agg(virtualtransaction), '[]') from pg_locks
+    where locktype = 'virtualxid' and pid not in (select pid from pg_stat_activity where pid is not null))"""
+BORN = f"select {_BORN};"
 END = f"""
-select json_build_array(count(*), count(*) filter (where pg_terminate_backend(pid)))
+select json_build_array(count(*), count(*) filter (where pg_terminate_backend(pid)), {_BORN})
 from pg_stat_activity where usename in {ROLES};
 """
 WRITABLE = """
@@ -98,8 +98,7 @@ def shut(m: Machine, ops: Psql, app: Psql) -> tuple[int, str]:
     witness = app.open()
     try:
         witnessed = witness.ask("select 1") is not None
-        ops.run(SHUT)
-        ended = end_all(m, ops)
+        ended = end_all(m, ops, json.loads(ops.run(SHUT + BORN)))
         refuse_other_writers(seen(ops))
         prove(app, witness if witnessed else None, write)
     finally:
@@ -108,18 +107,17 @@ def shut(m: Machine, ops: Psql, app: Psql) -> tuple[int, str]:
     return ended - witnessed, proof
 
 
-def end_all(m: Machine, ops: Psql) -> int:
-    """End sessions until none is there twice in a row, and none that was just being born at first."""
-    until, ended, quiet = m.now() + PATIENCE_S, 0, 0
-    born = set(json.loads(ops.run(BORN)))
+def end_all(m: Machine, ops: Psql, born: list[str]) -> int:
+    """End sessions until none is there twice in a row, and none of those that were just being born."""
+    began, ended, quiet = m.now(), 0, 0
     while quiet < 2:
-        there, told = json.loads(ops.run(END))
+        there, told, younger = json.loads(ops.run(END))
         ended += told
-        born &= set(json.loads(ops.run(BORN))) if born else set()
+        born = [one for one in born if one in younger]
         # A client that is slow to send its password is born for a minute, and then finds the door shut.
-        waiting = bool(born) and m.now() < until - PATIENCE_S / 2
+        waiting = born and m.now() < began + BIRTH_S
         quiet = 0 if there or waiting else quiet + 1
-        if m.now() > until:
+        if m.now() > began + PATIENCE_S:
             raise failed("fence_failed", f"{there} sessions of the application did not end; the fence was lifted")
         m.sleep(PAUSE_S)
     return ended

@@ -49,7 +49,7 @@ def fetched(bucket: Bucket, file: dict[str, Any]) -> str:
     """Fetch one file, and see that it is the one that was computed."""
     content = bucket.get(file["name"]) or b""
     if hashlib.sha256(content).hexdigest() != file["sha256"]:
-        raise refused("digest_mismatch", f"{file['name']} is not the file that was computed; compute the salvage again")
+        raise refused("file_changed", f"{file['name']} is not the file that was computed; compute the salvage again")
     return content.decode()
 
 
@@ -98,7 +98,8 @@ def summary(new: Psql, manifest: dict[str, Any], before: int, after: int) -> Ans
     ).splitlines()
     return {
         "outcome": "changed" if after > before else "already",
-        "applied": after,
+        "applied": after - before,
+        "put": after,
         "left": len(found),
         "left_rows": [json.loads(line) for line in found[:SHOWN]],
     }

@@ -1,0 +1,211 @@
+"""The verbs of databases beside the salvage: the fence, sequences, the warming, a look, sums."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator
+
+import psycopg
+import pytest
+from rmu_host import data_fence
+from rmu_host.answers import No
+from rmu_host.data import GAP
+from rmu_host.data_psql import Psql
+
+from tests.salvage.conftest import Sides
+from tests.salvage.writer import SCHEMA, Ledger, Writer, verify
+
+
+def url(sides: Sides, role: str = "app", side: str = "old") -> str:
+    place = f"host=127.0.0.1 port={sides.cluster.port} sslmode=disable dbname={getattr(sides, side)}"
+    return f"{place} user=rmu_{role} password={role}"
+
+
+def fence(sides: Sides, **body: object) -> dict[str, object]:
+    return sides.ask("data_fence", **{"database": sides.database(sides.old), "on": True, **body})
+
+
+@pytest.fixture
+def clients(sides: Sides) -> Iterator[tuple[Ledger, list[Writer]]]:
+    sides.setup(SCHEMA)
+    ledger = Ledger()
+    writers = [Writer(lambda: url(sides), ledger, seed, events=True) for seed in range(4)]
+    yield ledger, writers
+    for writer in writers:
+        writer.stop()
+    for writer in writers:
+        if writer.ident:
+            writer.join(20)
+
+
+def test_the_fence_holds_while_clients_write_and_reconnect_in_a_loop(
+    sides: Sides, clients: tuple[Ledger, list[Writer]]
+) -> None:
+    ledger, writers = clients
+    for writer in writers:
+        writer.start()
+    while ledger.acknowledged < 50:
+        time.sleep(0.01)
+
+    said = fence(sides)
+
+    before = sides.rows("select sum(n_tup_ins + n_tup_upd) from pg_stat_user_tables", "old")
+    for writer in writers:
+        writer.pause()
+    acknowledged = ledger.acknowledged
+    time.sleep(0.3)
+    assert (said["outcome"], said["fenced"], said["ended"] >= 4) == ("changed", True, True)  # type: ignore[operator]
+    assert said["proof"] == "a session from before could not write"
+    assert ledger.acknowledged == acknowledged
+    ledger.settle(url(sides, "ops"))
+    assert not verify(url(sides, "ops"), ledger).wrong
+    assert sides.rows("select sum(n_tup_ins + n_tup_upd) from pg_stat_user_tables", "old") == before
+
+
+def test_a_transaction_in_the_middle_is_rolled_back_and_its_client_is_told(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    with psycopg.connect(url(sides)) as middle:
+        middle.execute("insert into t values (1)")
+
+        fence(sides)
+
+        with pytest.raises(psycopg.OperationalError):
+            middle.commit()
+    assert sides.rows("select count(*) from t", "old") == ["0"]
+
+
+def test_a_fence_is_told_taken_back_and_put_up_again(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    tell = {"look": True}
+    before = fence(sides, **tell)["fenced"]
+
+    first, again, told = fence(sides), fence(sides), fence(sides, **tell)["fenced"]
+    opened, open_still, free = fence(sides, on=False), fence(sides, on=False), fence(sides, **tell)["fenced"]
+
+    assert (before, told, free) == (False, True, False)
+    assert [a["outcome"] for a in (first, again, opened, open_still)] == ["changed", "already", "changed", "already"]
+    assert again["proof"] == "no session was left to write"
+    psycopg.connect(url(sides)).close()
+
+
+def test_a_prepared_transaction_is_named_and_nothing_is_shut(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    with psycopg.connect(url(sides), autocommit=True) as client:
+        client.execute("begin; insert into t values (1); prepare transaction 'half-way'")
+
+    with pytest.raises(No, match="half-way"):
+        fence(sides)
+
+    assert fence(sides, look=True)["fenced"] is False
+    with sides.cluster.session(sides.old) as master:
+        master.execute("rollback prepared 'half-way'")
+
+
+def test_a_session_that_can_still_write_lifts_the_fence_and_fails(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sides.setup("create table t (id int primary key)")
+    monkeypatch.setattr(data_fence, "END", "select json_build_array(0, 0, '[]'::json);")
+
+    with pytest.raises(No, match="could still write"):
+        fence(sides)
+
+    assert fence(sides, look=True, on=True)["shut"] is False
+
+
+def test_a_session_just_being_born_when_the_door_shuts_is_waited_for(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A client that is slow to answer the server's question for a password.
+    monkeypatch.setattr(data_fence, "BIRTH_S", 1.0)
+    with socket.create_connection(("127.0.0.1", sides.cluster.port)) as raw:
+        body = b"\x00\x03\x00\x00user\x00rmu_app\x00database\x00" + sides.old.encode() + b"\x00\x00"
+        raw.sendall((len(body) + 4).to_bytes(4, "big") + body)
+        raw.recv(1)
+
+        assert fence(sides)["fenced"] is True
+
+
+def test_sequences_of_both_sides_never_meet(sides: Sides) -> None:
+    sides.setup("""create table t (id bigint generated always as identity primary key, n serial);
+        create sequence down increment -5 maxvalue 100; create sequence tight maxvalue 50;
+        create sequence round minvalue 1 maxvalue 3000 cycle; create sequence unused; create sequence cached cache 20;
+        select nextval('down'), nextval('tight'), nextval('round');""")
+    sides.restore()
+    sides.on_old("insert into t select from generate_series(1, 10)")
+    sides.setup("select nextval('down'), nextval('tight'), nextval('round'), nextval('cached'); create sequence late;")
+    both = {"old": sides.database(sides.old), "new": sides.database(sides.new)}
+    before = sides.ask("data_sequences", **both, look=True)
+
+    moved = sides.ask("data_sequences", **both)
+
+    assert (before["past"], sides.ask("data_sequences", **both, look=True)["past"]) == (False, True)
+    assert moved["moved"] == {
+        "public.t_id_seq": 10 + GAP, "public.t_n_seq": 10 + GAP, "public.down": 95 - 5 * GAP, "public.tight": 2,
+        "public.round": 2 + GAP, "public.unused": GAP, "public.cached": 20 + GAP,
+    }  # fmt: skip
+    assert (moved["missing"], moved["in_circles"]) == (["public.late"], ["public.round"])
+    assert sides.ask("data_sequences", **both)["outcome"] == "already"
+    assert sides.rows("set role rmu_migrate; select nextval('down'), nextval('tight')") == [f"{90 - 5 * GAP}|3"]
+
+
+@pytest.mark.parametrize("extended", [False, True])
+def test_f35_a_restored_database_is_read_whole_before_it_serves(sides: Sides, *, extended: bool) -> None:
+    sides.setup("""create table t (id int primary key, v text, w int); create index on t (w) where w > 2;
+        create index on t (lower(v));
+        insert into t select i, repeat(md5(i::text), case when i > 490 then 2000 else 1 end), i
+            from generate_series(1, 500) i;
+        create table plain (v text); alter table t alter v set storage external; update t set v = v || 'x';""")
+    if extended:
+        sides.cluster.sql("create extension pg_prewarm", sides.old)
+
+    said = sides.restore()
+
+    assert (said["warmed"], said["tables"], said["bytes"] > 1_000_000) == (True, 2, True)
+    read = "heap_blks_read + heap_blks_hit"
+    toast = f"select {read} > 0 from pg_statio_all_tables where relname = 'pg_toast_' || 't'::regclass::oid"
+    touched = "count(*) filter (where idx_blks_read + idx_blks_hit > 0)"
+    indexes = f"select {touched} from pg_statio_user_indexes where relname = 't'"
+    assert sides.rows(toast) == ["t"]
+    assert sides.rows(indexes) == ["3"]
+    assert sides.rows("select count(*) from pg_stat_user_tables where last_analyze is not null") == ["2"]
+
+
+def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Sides) -> None:
+    sides.setup("""create table alembic_version (version_num text primary key); create table t (id int primary key);
+        create table schema_line (revision text primary key, oldest_code text);
+        insert into alembic_version values ('0003'); insert into schema_line values ('0002', '0001'), ('0003', '0002');
+        insert into t select generate_series(1, 7); create schema more; create table more.u (id int);""")
+    since = float(sides.rows("select extract(epoch from clock_timestamp())", "old")[0])
+    sides.on_old("insert into t values (8), (9); update t set id = 100 where id = 1")
+
+    with psycopg.connect(url(sides)) as blocker:
+        blocker.execute("select * from t")
+        seen = sides.ask("data_look", database=sides.database(sides.old), since=since)
+
+    assert (seen["schema_head"], seen["admits"]) == ("0003", "0002")
+    assert seen["tables"]["t"] == {"rows": 9, "written": 3}
+    assert seen["tables"]["more.u"] == {"rows": 0, "written": 0}
+    assert seen["logins"] == {"rmu_app": True, "rmu_migrate": True, "rmu_ops": True}
+    assert seen["newest"] > since
+    assert (seen["size"] > 0, seen["connections"] >= 1, seen["dated"]) == (True, True, True)
+
+
+def test_the_same_rows_have_the_same_sum_whatever_their_order(sides: Sides) -> None:
+    sides.setup("create table t (id int, v text); insert into t values (1, 'a'), (2, 'b'), (2, 'b')")
+    first = sides.ask("data_checksum", database=sides.database(sides.old))["tables"]["t"]
+    sides.on_old("delete from t; insert into t values (2, 'b'), (1, 'a'), (2, 'b')")
+    same = sides.ask("data_checksum", database=sides.database(sides.old))["tables"]["t"]
+    sides.on_old("update t set v = 'c' where id = 1")
+
+    other = sides.ask("data_checksum", database=sides.database(sides.old))["tables"]["t"]
+
+    assert first == same
+    assert (other["rows"], other["checksum"] != first["checksum"]) == (3, True)
+
+
+def test_no_password_is_in_the_arguments_of_any_command(sides: Sides) -> None:
+    made = Psql(sides.ask.m, sides.database(sides.old), "ops", "a-secret")
+
+    assert "a-secret" not in " ".join(made.argv)
