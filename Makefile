@@ -10,7 +10,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo test check style pure policy app e2e sweep twin down fresh audit build lock \
+.PHONY: help tools test-tools demo drill test check style pure policy app e2e sweep twin down fresh audit build lock \
         bench-flip bench-deploy bench-cli bench-host
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test-tools:
 
 demo: tools $(STAMP) ## the whole road on the local AWS: deploy, break, roll back, kill, resume
 	$(SUDO) $(BIN)/python -m tests.demo.demo
+
+drill: tools $(STAMP) ## a drill of 1 GiB on a local AWS of its own; the report stays in build/drill
+	$(SUDO) $(BIN)/python -m tests.demo.drill
 
 check: style pure ## under a minute: format, lint, types, pure tests
 
