@@ -45,10 +45,12 @@ def run_instances(self: Any) -> ActionResult:
 
 def dress(instance: Instance, template: dict[str, Any]) -> None:
     """Give a launched instance what moto forgets of its template: groups, profile and metadata options."""
-    if not any(nic.group_set for nic in instance.nics.values()):
-        named = [id for nic in template.get("NetworkInterfaces") or [] for id in nic.get("Groups") or []]
-        groups = [instance.ec2_backend.get_security_group_from_id(id) for id in named]
-        instance.security_groups = [group for group in groups if group is not None] or instance.security_groups
+    named = [id for nic in template.get("NetworkInterfaces") or [] for id in nic.get("Groups") or []]
+    groups = [group for id in named if (group := instance.ec2_backend.get_security_group_from_id(id))]
+    for nic in instance.nics.values():
+        # moto gives an interface that was asked for no group its network's default one.
+        if groups and all(group.is_default for group in nic._group_set):
+            nic._group_set = list(groups)
     profile = template.get("IamInstanceProfile") or {}
     if profile:
         instance.ec2_backend.associate_iam_instance_profile(
