@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
 from ratemyunit_ops.records import read_header
+from ratemyunit_ops.reports.runs import kind_of
 
 Verified = Literal["yes", "partly", "no", "unknown"]
 PROVES = ("proven", "app_answers")
@@ -129,12 +130,6 @@ def report_drill(ledger: Ledger, run: str, titles: Sequence[str]) -> DrillReport
 def _asked(events: list[dict[str, Any]]) -> dict[str, Any]:
     asked: dict[str, Any] = events[0]["facts"]["plan"]["request"]
     return asked
-
-
-def kind_of(step: dict[str, Any]) -> str:
-    """Name a step's kind; one that is done in the corner is what is done there."""
-    inner = step.get("step")
-    return str(inner["kind"] if isinstance(inner, dict) else step["kind"])
 
 
 class _Reader:

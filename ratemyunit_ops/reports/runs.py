@@ -69,7 +69,7 @@ def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:
             at=datetime.fromisoformat(e["at"]),
             kind=e["kind"],
             step=e["step"],
-            title=str(steps[e["step"]]["kind"]).replace("_", " ") if e["step"] is not None else "",
+            title=kind_of(steps[e["step"]]).replace("_", " ") if e["step"] is not None else "",
             facts={k: v for k, v in e["facts"].items() if k != "plan"},
         )
         for e in events
@@ -88,6 +88,12 @@ def _told(plan: dict[str, Any], done: list[dict[str, Any]]) -> dict[str, Any]:
     return told
 
 
+def kind_of(step: dict[str, Any]) -> str:
+    """Name a step's kind; one that is done in the corner is what is done there."""
+    inner = step.get("step")
+    return str(inner["kind"] if isinstance(inner, dict) else step["kind"])
+
+
 def _open_outcome(events: list[dict[str, Any]]) -> str:
     return "interrupted" if events[-1]["kind"] == "interrupted" else "half_way"
 
@@ -104,6 +110,6 @@ def _phases(plan: dict[str, Any], events: list[dict[str, Any]]) -> dict[str, flo
         if e["kind"] in {"started", "undo-started"}:
             begun[e["step"]] = e
         elif e["step"] in begun and e["kind"] in {"done", "failed", "undone"}:
-            name = plan["steps"][e["step"]]["kind"] + ("_undo" if e["kind"] == "undone" else "")
+            name = kind_of(plan["steps"][e["step"]]) + ("_undo" if e["kind"] == "undone" else "")
             phases[name] = round(phases.get(name, 0.0) + _seconds(begun.pop(e["step"]), e), 3)
     return phases

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 from ratemyunit_ops.model import Conflict, Probe, RestorePoint, RunHeader, TableSalvage
+from ratemyunit_ops.reports.lint.judging import Finding
 from ratemyunit_ops.reports.status import Status
 
 VERSION = 1
@@ -66,6 +67,14 @@ class DrillDocument(Loose):
     report: str | None = Field(default=None, description="path of the HTML report")
 
 
+class LintDocument(Loose):
+    """`migrate lint`."""
+
+    findings: list[Finding]
+    read: int = Field(description="how many migrations were read")
+    unsafe: bool = Field(description="whether any finding is an error; the exit code is 3 then")
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
@@ -73,6 +82,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "db-restore": RestoreDocument,
     "db-salvage": SalvageDocument,
     "dr-drill": DrillDocument,
+    "migrate-lint": LintDocument,
 }
 
 
