@@ -12,6 +12,7 @@ STAY = {
     "status": "environment front_door release digest schema_head hosts worker previous unknown lease database last_drill",
     "run": "run outcome release seconds phases probe ssm_commands",
     "history": "runs",
+    "migrate-lint": "findings",
     "db-restore": "run outcome restore_point left_behind instance superseded seconds",
     "db-salvage": "tables files",
     "dr-drill": "run outcome rto_seconds rpo_seconds verified report",
