@@ -22,7 +22,7 @@ from ratemyunit_ops.model import (
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
-from ratemyunit_ops.steps.data import FenceDatabase, MoveSequences, WarmDatabase
+from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, MoveSequences, WarmDatabase
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -208,6 +208,7 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
         ),
         StartWorker(release=ref, instead_of=old),
         StopRelease(release=old, schema_head=live.schema_head, resume_worker=None),
+        KeepNotes(database=restored, run=run),
     ]
 
 

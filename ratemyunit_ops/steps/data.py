@@ -32,6 +32,26 @@ class WarmDatabase(Change):
         return None
 
 
+class KeepNotes(Change):
+    """Let the noted keys outlive a crash of the database. They were noted the fast way while people waited."""
+
+    kind: Literal["keep_notes"] = "keep_notes"
+    database: Database
+    run: str
+
+    def title(self) -> str:
+        return "make the noted keys durable"
+
+    def done(self, o: Outside) -> bool:
+        return o.data.warmed(placed(o, self.database), run=self.run, durable=True)
+
+    def do(self, o: Outside) -> Facts:
+        return o.data.warm(placed(o, self.database), run=self.run, durable=True)
+
+    def undo(self) -> None:
+        return None
+
+
 class FenceDatabase(Change):
     """Shut application and migrations out of a database and end their sessions, proven by a write that fails.
 

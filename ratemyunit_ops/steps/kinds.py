@@ -14,6 +14,7 @@ from ratemyunit_ops.steps.data import (
     ApplySalvage,
     ComputeSalvage,
     FenceDatabase,
+    KeepNotes,
     MoveSequences,
     UnfenceDatabase,
     WarmDatabase,
@@ -124,6 +125,7 @@ AnyStep = Annotated[
     | HostBack
     | HostsInService
     | ImageFit
+    | KeepNotes
     | LaunchDrillHost
     | LetRequestsGo
     | MakeRoles

@@ -43,6 +43,7 @@ BROKEN = frozenset(
         "incompatible-parameters",
         "incompatible-restore",
         "inaccessible-encryption-credentials",
+        "insufficient-capacity",
         "restore-error",
         "storage-full",
     }

@@ -55,17 +55,22 @@ class FakeData:
 
         return self._line.call("data.look", look)
 
-    def warm(self, database: Database, *, run: str) -> Facts:
+    def warm(self, database: Database, *, run: str, durable: bool = False) -> Facts:
         def warm() -> Facts:
             store = self._store(database)
-            if run not in store.noted:
-                store.commit(self._world.clock.now(), "noted", run, frozenset(store.rows))
+            noted = store.noted.setdefault(run, frozenset(store.rows))
+            if durable and run not in store.kept:
+                store.commit(self._world.clock.now(), "kept", run, noted)
             return {"tables": len(store.tables()), "bytes": len(store.rows) * 100}
 
         return self._change("warm", warm)
 
-    def warmed(self, database: Database, *, run: str) -> bool:
-        return self._line.call("data.warmed", lambda: run in self._store(database).noted)
+    def warmed(self, database: Database, *, run: str, durable: bool = False) -> bool:
+        def look() -> bool:
+            store = self._store(database)
+            return run in (store.kept if durable else store.noted)
+
+        return self._line.call("data.warmed", look)
 
     def fence(self, database: Database) -> Facts:
         return self._change("fence", lambda: self._let_in(database, open_=False))

@@ -66,6 +66,8 @@ class Store:
     sequences: dict[str, int] = field(default_factory=dict)
     noted: dict[str, frozenset[Key]] = field(default_factory=dict)
     """Run that warmed it -> the keys there were."""
+    kept: set[str] = field(default_factory=set)
+    """Runs whose notes outlive a crash, and are there in a copy."""
     given_back: set[str] = field(default_factory=set)
     """Restores whose salvage was applied here."""
     passwords: str = "today"
@@ -85,8 +87,9 @@ class Store:
                 self.logins[name] = value
             case "sequence":
                 self.sequences[name] = value
-            case "noted":
+            case "kept":
                 self.noted[name] = value
+                self.kept.add(name)
             case "given back":
                 self.given_back.add(name)
 
