@@ -56,7 +56,7 @@ class Lab:
             SecurityGroupIds=[hosts],
         )
         self.host = Machine(twin.site, ran["Instances"][0]["InstanceId"])
-        fault.make(twin.site, "archive-lag", "2")
+        fault.make(twin.site, "archive-lag", "3")
         self.create(SOURCE)
         self.ask(SOURCE, TABLE)
         self.written = 0
@@ -90,7 +90,7 @@ class Lab:
         found: dict[str, Any] = self.rds.describe_db_instances(DBInstanceIdentifier=identifier)["DBInstances"][0]
         return found
 
-    def reaches(self, identifier: str, status: str, seconds: float = 90) -> dict[str, Any]:
+    def reaches(self, identifier: str, status: str, seconds: float = 180) -> dict[str, Any]:
         """Wait for a status that nothing pending contradicts."""
 
         def look() -> dict[str, Any] | None:
@@ -99,7 +99,7 @@ class Lab:
 
         return wait_for(f"{identifier} to be {status}", look, seconds)
 
-    def statuses(self, identifier: str, until: str, seconds: float = 90) -> list[str]:
+    def statuses(self, identifier: str, until: str, seconds: float = 180) -> list[str]:
         """Answer every status on the way to one."""
         seen = [self.row(identifier)["DBInstanceStatus"]]
         end = time.monotonic() + seconds
@@ -285,9 +285,10 @@ def test_what_cannot_be_restored_is_refused_in_awss_own_words(lab: Lab) -> None:
 
     lab.fault("database-quota", "1")
     quota = code(RestoreTime=latest)
+    [told] = [one for one in lab.rds.describe_account_attributes()["AccountQuotas"] if one["Used"] == 1]
     lab.clear("database-quota")
 
-    assert quota == "InstanceQuotaExceeded"
+    assert quota == "InstanceQuotaExceeded" and (told["AccountQuotaName"], told["Max"]) == ("DBInstances", 1)
     assert code(RestoreTime=earliest - second) == "InvalidParameterValue"
     assert code(RestoreTime=datetime.now(UTC) + second) == "InvalidParameterValue"
     assert code() == code(RestoreTime=latest, UseLatestRestorableTime=True) == "InvalidParameterCombination"

@@ -173,6 +173,16 @@ def describe_db_instances(self: Any) -> ActionResult:
     return _describe(self)
 
 
+@mend(RDSResponse)
+def describe_account_attributes(self: Any) -> ActionResult:
+    """Say how much of RDS the account may have, and has."""
+    there = databases()
+    used = {"DBInstances": len(there), "AllocatedStorage": sum(int(one.allocated_storage) for one in there)}
+    most = {"DBInstances": KNOBS.quota, "AllocatedStorage": 100_000}
+    quotas = [{"AccountQuotaName": name, "Used": used[name], "Max": most[name]} for name in most]
+    return ActionResult({"AccountQuotas": quotas})
+
+
 def _endpoint_once_there(self: DBInstance) -> dict[str, Any] | None:
     there: dict[str, Any] = _endpoint.fget(self)  # type: ignore[attr-defined]
     return None if self.status == "creating" else there
