@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo drill test check style pure policy app e2e sweep twin down fresh audit build lock \
-        bench-flip bench-deploy bench-cli bench-host
+        bench-flip bench-deploy bench-cli bench-host bench-salvage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,7 @@ e2e: test-tools style policy app ## everything, the tests that break the twin in
 
 sweep: e2e ## hours: everything, and then each guard taken out once to see its test fail
 	$(BIN)/python -m tests.mutations
+	$(MAKE) bench-salvage
 
 twin: tools $(STAMP) ## start the local AWS with the stack applied, to play with
 	$(SUDO) $(BIN)/rmu twin up
@@ -83,6 +84,9 @@ down: $(STAMP) ## stop the local AWS and wipe it
 
 bench-flip bench-deploy bench-cli bench-host: tools $(STAMP) ## measure beside a control
 	$(SUDO) $(BIN)/python tests/bench/$(subst -,_,$@).py
+
+bench-salvage: $(STAMP) ## 200 restores to random moments, cut over and salvaged, on plain PostgreSQL; an hour
+	PYTHONPATH=.:templates/host $(BIN)/python -m tests.salvage.sweep
 
 fresh: tools ## `make demo` and `make test` in a newborn Debian, from a clean clone
 	$(SUDO) tests/fresh/run
