@@ -439,14 +439,16 @@ def test_without_the_noted_keys_there_is_no_salvage_rather_than_a_guess(sides: S
 def test_what_was_noted_can_be_made_to_outlive_a_crash(sides: Sides) -> None:
     sides.setup(THREE)
     first = sides.restore()
+    warm = {"database": sides.database(sides.new)}
 
-    again = sides.ask("data_warm", database=sides.database(sides.new), durable=True)
+    before = [sides.ask("data_warm", **warm, look=True, durable=durable)["warmed"] for durable in (False, True)]
+    said = [sides.ask("data_warm", **warm, durable=True)["outcome"] for _ in range(2)]
+    after = sides.ask("data_warm", **warm, look=True, durable=True)["warmed"]
 
-    assert (first["outcome"], first["tables"], again["outcome"]) == ("changed", 3, "already")
+    assert (first["outcome"], first["tables"]) == ("changed", 3)
+    assert (before, said, after) == ([True, False], ["changed", "already"], True)
     assert sides.rows("select count(*) from pg_class where relpersistence = 'u'") == ["0"]
-    look = {"database": sides.database(sides.new), "look": True}
-    assert sides.ask("data_warm", **look) == {"outcome": "ok", "warmed": True}
-    assert sides.ask("data_warm", **{**look, "mark": "r-2"}) == {"outcome": "ok", "warmed": False}
+    assert sides.ask("data_warm", **warm, look=True, mark="r-2") == {"outcome": "ok", "warmed": False}
 
 
 def test_after_two_restores_the_first_ones_note_is_found_in_the_old_database(sides: Sides) -> None:

@@ -119,6 +119,9 @@ select format('analyze %I.%I', n.nspname, c.relname) {TABLES} \\gexec
 select pg_database_size(current_database());
 """
 
+WEAK = f"""select relname from pg_class where relnamespace = '{NOTES}'::regnamespace and relkind = 'r'
+    and relpersistence = 'u'"""
+
 
 def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
     """Read a restored database once and note the key and the writer of each row; with `look`, only tell whether.
@@ -127,16 +130,13 @@ def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud
     """
     psql = connect(m, request["database"], host, cloud)
     mark = str(request["mark"])
-    noted = noted_by(psql, mark)
+    noted, durable = noted_by(psql, mark), bool(request.get("durable"))
+    weak = psql.run(WEAK).splitlines() if noted and durable else []
     if request.get("look"):
-        return {"outcome": "ok", "warmed": noted}
-    if request.get("durable") and noted:
-        psql.run(
-            f"select format('alter table {NOTES}.%I set logged', c.relname) from pg_class c"
-            f" where c.relnamespace = '{NOTES}'::regnamespace and c.relpersistence = 'u' \\gexec"
-        )
+        return {"outcome": "ok", "warmed": noted and not weak}
     if noted:
-        return {"outcome": "already", "warmed": True}
+        psql.run("".join(f"alter table {NOTES}.{name} set logged;\n" for name in weak))
+        return {"outcome": "changed" if weak else "already", "warmed": True}
     began = m.now()
     found = tables(psql)
     psql.run(note(found, mark))
