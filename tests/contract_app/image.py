@@ -49,8 +49,10 @@ def push(tar: Path, registry: str, version: str) -> str:
     name = f"{registry}/rmu-twin/app:{version}"
     entry = 'ENTRYPOINT ["/usr/bin/python3.13", "-I", "/app/app.py"]'
     # A label of its own gives each version a digest of its own.
-    labels = f"LABEL release={version} rmu.schema.head={HEAD} rmu.schema.oldest={HEAD} rmu.schema.admits={HEAD}"
-    podman("import", "--quiet", "--change", entry, "--change", labels, str(tar), name)
+    labels = {"release": version, **{f"rmu.schema.{name}": HEAD for name in ("head", "oldest", "admits")}}
+    # One label each: podman takes a line of several for one.
+    changes = [f"--change=LABEL {key}={value}" for key, value in labels.items()]
+    podman("import", "--quiet", f"--change={entry}", *changes, str(tar), name)
     digest = tar.with_name(f"{version}.digest")
     podman("push", "--quiet", "--tls-verify=false", "--digestfile", str(digest), name)
     podman("rmi", name)
