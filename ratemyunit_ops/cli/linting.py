@@ -20,8 +20,7 @@ from ratemyunit_ops.reports.lint.judging import Around, Finding, examine, lines,
 from ratemyunit_ops.reports.lint.rules import ASKED
 from ratemyunit_ops.show.screen import Screen
 
-APP = Path("app")
-MIGRATIONS = APP / "ratemyunit" / "migrations"
+MIGRATIONS = Path("app") / "ratemyunit" / "migrations"
 NEXT = "rmu migrate lint --help"
 
 
@@ -54,8 +53,9 @@ def lint_files(files: Sequence[Path], *, root: Path, rows: Mapping[str, int], ap
     Raises:
         Refused: squawk, or what reads revisions, is missing.
     """
-    around = Around(code=_code(root / APP / "ratemyunit", root), rows=rows, applied=applied)
-    texts = FilesOfMigrations([root / APP]).read(_with_neighbours(files))
+    package = _package(files) or root / MIGRATIONS.parent
+    around = Around(code=_code(package, root), rows=rows, applied=applied)
+    texts = FilesOfMigrations([package.parent]).read(_with_neighbours(files))
     found = examine(texts, Squawk().complaints(texts, ASKED), around, root=root)
     asked = {_shown(path, root) for path in files}
     return tuple(f for f in found if f.file in asked)
@@ -120,6 +120,12 @@ def _with_neighbours(files: Sequence[Path]) -> list[Path]:
     folders = sorted({p.parent for p in files if p.suffix == ".py"})
     beside = (p for folder in folders for p in sorted(folder.glob("*.py")) if _is_revision(p))
     return list(dict.fromkeys([*files, *beside]))
+
+
+def _package(files: Sequence[Path]) -> Path | None:
+    """Find the package that the migrations belong to, in whatever tree: its code is what they meet."""
+    folders = (folder for path in files for folder in path.parents if folder.name == MIGRATIONS.name)
+    return next((f.parent for f in folders if (f.parent / "__init__.py").is_file()), None)
 
 
 def _code(package: Path, root: Path) -> dict[str, str]:

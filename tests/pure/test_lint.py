@@ -7,16 +7,22 @@ import os
 import re
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import typer
 
 from ratemyunit_ops.cli import linting
 from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.model import Database, DataView, Pointer, TableView
 from ratemyunit_ops.outside import migrations, squawk
+from ratemyunit_ops.outside.migrations import FilesOfMigrations
+from ratemyunit_ops.ports import Complaint
 from ratemyunit_ops.reports.lint.code import read_code
-from ratemyunit_ops.reports.lint.judging import Finding, lines, unsafe
+from ratemyunit_ops.reports.lint.judging import Around, Finding, examine, lines, unsafe
 from ratemyunit_ops.reports.lint.rules import off_table, table
+from tests.fakes.operator import QuietScreen
+from tests.fakes.world import FakeWorld
 
 CHECKOUT = Path(__file__).parents[2]
 SAFE_START = "set lock_timeout = '2s';\nset statement_timeout = '30s';\n"
@@ -355,6 +361,49 @@ def test_the_code_that_serves_is_read_without_running_it() -> None:
     assert (code.place("units", "code"), code.place("units", "id")) == ("b.py:2", "b.py:4")
     assert code.writes("units") == "b.py:3"
     assert code.place("units", "nosuch") == code.place("nosuch") == code.writes("nosuch") == ""
+
+
+def test_a_named_environment_tells_rows_and_schema(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    live = DataView(schema_head="0002", tables={"faculties": TableView(rows=12)})
+    look = SimpleNamespace(look=lambda database, since: live)
+    ledger = FakeWorld().outside().ledger
+    screen = QuietScreen()
+    wired = SimpleNamespace(outside=SimpleNamespace(data=look, ledger=ledger), screen=screen)
+    monkeypatch.setattr(linting, "wire", lambda env, as_json: wired)
+    monkeypatch.setattr(linting, "read_pointer", lambda ledger: Pointer(database=Database(identifier="db")))
+    path = put(tmp_path, "x.sql", SAFE_START + "update faculties set name = trim(name);\n")
+
+    linting.lint([path], [], "twin", as_json=True)
+    with pytest.raises(typer.Exit):
+        linting.lint([path], ["faculties=2_000_000"], "twin", as_json=True)
+
+    assert screen.document is not None and screen.document["unsafe"]
+
+
+def test_where_squawk_gives_up_and_postgresql_does_not_it_is_said(tmp_path: Path) -> None:
+    path = put(tmp_path, "x.sql", "select 1;")
+    texts = FilesOfMigrations().read([path])
+    complaint = Complaint(path=path, statement=0, line=1, rule="syntax-error", message="expected COLUMN")
+
+    (found, *_) = examine(texts, [complaint], Around(code={}, rows={}), root=tmp_path)
+
+    assert (found.rule, found.severity) == ("cannot-judge", "error")
+    assert "expected COLUMN" in found.why
+
+
+def test_code_is_read_from_the_package_that_the_migrations_belong_to(tmp_path: Path) -> None:
+    package = tmp_path / "shop"
+    (package / "migrations").mkdir(parents=True)
+    put(package, "__init__.py", "")
+    put(package, "schema.py", "orders = Table('orders', m, Column('note', Text))\n")
+    path = put(
+        package / "migrations", "x.sql", f"-- phase: contract\n{SAFE_START}alter table orders drop column note;\n"
+    )
+
+    (found,) = lint(path)
+
+    assert found.rule == "code-still-names"
+    assert "schema.py:1 names orders.note" in found.why
 
 
 # Exceptions.

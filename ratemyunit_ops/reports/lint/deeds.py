@@ -104,12 +104,17 @@ ALTERATIONS = {
 
 
 def _new_column(table: str, column: Tree) -> Iterator[Deed]:
-    kinds = {c["Constraint"]["contype"] for c in column.get("constraints", [])}
-    filled = kinds & {"CONSTR_DEFAULT", "CONSTR_GENERATED", "CONSTR_IDENTITY"}
-    serial = [n for n in _strings(column.get("typeName", {}).get("names", [])) if "serial" in n]
-    required = kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"} and not filled and not serial
-    flags = _flags(required=required, checked="CONSTR_CHECK" in kinds)
+    checked = any(c["Constraint"]["contype"] == "CONSTR_CHECK" for c in column.get("constraints", []))
+    flags = _flags(required=_required(column), checked=checked)
     yield Deed(kind="add_column", table=table, column=str(column["colname"]), flags=flags)
+
+
+def _required(column: Tree) -> bool:
+    """Tell whether an insert must name the column: it may not be empty, and nothing fills it."""
+    kinds = {c["Constraint"]["contype"] for c in column.get("constraints", [])}
+    filled = bool(kinds & {"CONSTR_DEFAULT", "CONSTR_GENERATED", "CONSTR_IDENTITY"})
+    filled |= any("serial" in name for name in _strings(column.get("typeName", {}).get("names", [])))
+    return bool(kinds & {"CONSTR_NOTNULL", "CONSTR_PRIMARY"}) and not filled
 
 
 def _constraint(table: str, body: Tree) -> Deed:
@@ -121,8 +126,9 @@ def _constraint(table: str, body: Tree) -> Deed:
 
 
 def _create_table(body: Tree) -> Iterator[Deed]:
-    columns = [e["ColumnDef"]["colname"] for e in body.get("tableElts", []) if "ColumnDef" in e]
-    yield Deed(kind="create_table", table=_table(body), columns=tuple(columns))
+    columns = [e["ColumnDef"] for e in body.get("tableElts", []) if "ColumnDef" in e]
+    names, required = ([c["colname"] for c in found] for found in (columns, filter(_required, columns)))
+    yield Deed(kind="create_table", table=_table(body), columns=tuple(names), flags=frozenset(required))
 
 
 def _create_table_as(body: Tree) -> Iterator[Deed]:

@@ -11,7 +11,7 @@ from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Complaint, MigrationText
 from ratemyunit_ops.reports.lint import line, statements
 from ratemyunit_ops.reports.lint.code import read_code
-from ratemyunit_ops.reports.lint.migration import Migration, migration_of
+from ratemyunit_ops.reports.lint.migration import Migration, always_written, migration_of
 from ratemyunit_ops.reports.lint.rules import RULES
 from ratemyunit_ops.reports.lint.statements import Known, Said
 
@@ -66,7 +66,8 @@ def examine(
         for number, migration in enumerate(revisions):
             said = [*line.judge(migration, revisions[:number]), *statements.judge(migration, known)]
             said += [s for m, s in line.order(revisions, around.applied) if m is migration]
-            found += _findings(migration, said, by_path[migration.path], _name(migration.path, root))
+            heard = [c for c in by_path[migration.path] if _matters(migration, c, revisions[:number])]
+            found += _findings(migration, said, heard, _name(migration.path, root))
     return tuple(found)
 
 
@@ -97,11 +98,7 @@ def _findings(
 ) -> Iterator[Finding]:
     better = {(s.statement, SAYS_MORE[s.rule]) for s in said if s.rule in SAYS_MORE}
     found = [_ours(migration, s, name) for s in said]
-    found += [
-        _squawks(migration, c, name)
-        for c in complaints
-        if (c.statement, c.rule) not in better and _matters(migration, c)
-    ]
+    found += [_squawks(migration, c, name) for c in complaints if (c.statement, c.rule) not in better]
     if migration.text.complaint:
         found.append(_unreadable(migration, name))
     found += [
@@ -132,7 +129,7 @@ def _blind(migration: Migration, complaint: Complaint, name: str) -> Finding:
     return _finding("cannot-judge", name, complaint.line, f"squawk does not understand it ({complaint.message})", sql)
 
 
-def _matters(migration: Migration, complaint: Complaint) -> bool:
+def _matters(migration: Migration, complaint: Complaint, before: Sequence[Migration]) -> bool:
     """Leave out what a contract may do, and what happens to a table or column that nobody else can know yet."""
     rule = RULES.get(complaint.rule)
     if rule is None or (rule.phase == "expand" and migration.is_contract):
@@ -145,6 +142,8 @@ def _matters(migration: Migration, complaint: Complaint) -> bool:
         return not columns or not all(migration.makes(d.table) for d in columns)
     if all(d.kind == "create_table" for d in deeds):
         return True
+    if complaint.rule == "ban-set-default" and all(always_written(before, d.table, d.column) for d in deeds):
+        return False  # no older code leaves it out, so none meets the default
     return not all(_own(migration, d.table, (d.column, *d.columns), rule.phase) for d in deeds)
 
 

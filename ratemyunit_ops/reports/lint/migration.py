@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from ratemyunit_ops.model import Frozen
@@ -70,6 +70,15 @@ class Migration(Frozen):
         made = {("", d.table) for d in self.all_deeds() if d.kind == "create_table"}
         made |= {(d.table, d.column) for d in self.all_deeds() if d.kind == "add_column"}
         return ("", table) in made or (bool(column) and (table, column) in made)
+
+
+def always_written(before: Sequence[Migration], table: str, column: str) -> bool:
+    """Tell whether all code must write a column: as far as the line tells, it is required and nothing fills it."""
+    deeds = [d for m in before for d in m.all_deeds() if d.table == table]
+    made = any(d.kind == "create_table" and column in d.flags for d in deeds)
+    made |= any(d.kind == "add_column" and d.column == column and "required" in d.flags for d in deeds)
+    relaxed = {"set_default", "drop_not_null", "drop_column"}
+    return made and not any(d.kind in relaxed and d.column == column for d in deeds)
 
 
 def migration_of(text: MigrationText) -> Migration:
