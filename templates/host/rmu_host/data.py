@@ -83,6 +83,7 @@ def checksum(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: C
 
 # ---- warming and the note of the keys
 
+SMALL = 64 << 20
 READ_ALL = f"""
 select format('select pg_prewarm(%s::regclass, ''read'')', x.indexrelid::oid) from pg_index x
     join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
@@ -91,7 +92,8 @@ union all select format('select pg_prewarm(%s::regclass, ''read'')', c.reltoastr
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.reltoastrelid <> 0 and {OURS_NOT} \\gexec
 """
-# Without the extension: B-trees in their order, long values by being read. Other kinds of index stay cold.
+# Without the extension: B-trees in their order, long values by being read. Other kinds of index stay cold, and so does
+# that of a large table never vacuumed: each of its entries would fetch a row, in random order.
 READ_MOST = f"""
 set enable_seqscan = off; set enable_bitmapscan = off; set enable_sort = off; set enable_incremental_sort = off;
 select format('select count(*) from (select from %I.%I %s order by %s) s', n.nspname, c.relname,
@@ -100,7 +102,8 @@ select format('select count(*) from (select from %I.%I %s order by %s) s', n.nsp
             from generate_series(1, x.indnkeyatts) k))
     from pg_index x join pg_class c on c.oid = x.indrelid join pg_namespace n on n.oid = c.relnamespace
     join pg_class i on i.oid = x.indexrelid join pg_am a on a.oid = i.relam
-    where c.relkind = 'r' and x.indisvalid and a.amname = 'btree' and {OURS_NOT} \\gexec
+    where c.relkind = 'r' and x.indisvalid and a.amname = 'btree' and {OURS_NOT}
+        and (pg_relation_size(c.oid) < {SMALL} or c.relallvisible > 0.9 * c.relpages) \\gexec
 select format('select sum(length((t.*)::text)) from only %I.%I t', n.nspname, c.relname)
     from pg_class c join pg_namespace n on n.oid = c.relnamespace
     where c.relkind = 'r' and c.reltoastrelid <> 0 and pg_relation_size(c.reltoastrelid) > 0 and {OURS_NOT} \\gexec
