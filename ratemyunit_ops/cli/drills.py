@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeGuard
 
 import typer
 
@@ -17,7 +17,7 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Mistyped, Refused, RmuError
-from ratemyunit_ops.model import Database, Release
+from ratemyunit_ops.model import Database, DatabaseView, Release
 from ratemyunit_ops.planning.drill import (
     DrillRequest,
     Leftover,
@@ -31,7 +31,7 @@ from ratemyunit_ops.planning.drill import (
     settings_from,
 )
 from ratemyunit_ops.planning.restore import read_time
-from ratemyunit_ops.records import read_headers
+from ratemyunit_ops.records import read_database, read_headers
 from ratemyunit_ops.render import page
 from ratemyunit_ops.reports.drill import DrillReport, bar_of, picture, report_drill
 from ratemyunit_ops.reports.runs import report_run
@@ -94,10 +94,10 @@ def end_it(w: Wired, run: str, asked: Asked) -> None:
         raise busy(seen)
     hosts = {h.run for h in w.outside.corner.hosts()}
     database = next((d.identifier for d in w.outside.databases.all() if d.made_by == run), None)
+    if database is not None and read_database(w.outside.ledger, database) is not None:
+        raise Refused(f"{database} stands in no corner: it serves, or did", next=f"rmu db forget {database}")
     if run not in hosts and database is None:
         raise Refused(f"nothing of run {run} stands in the corner", next="rmu history")
-    if run not in hosts:
-        raise Refused(f"{database} stands in the corner no more: it serves, or is kept", next="rmu status")
     world = survey(w.outside, w.settings.environment, ())
     plan = plan_end(world, run=new_run_id(), ended=Leftover(run=run, database=database), rmu_version=__version__)
     _carry(w, plan, asked, None)
@@ -173,7 +173,8 @@ def _request(w: Wired, typed: Typed) -> DrillRequest:
     world = survey(o, env, NEEDS)
     window = choose_window(world, typed.database)
     at = (read_time(typed.to, world.at) if typed.to else window.latest).replace(microsecond=0)
-    alive = _alive(w, window.identifier)
+    seen = _instance(w, window.identifier)
+    alive = Database(identifier=seen.identifier, address=seen.address, port=seen.port) if _well(seen) else None
     group = w.places.get("drill_db_security_group", "")
     if not group:
         raise Refused("the stack is older than drills are: it has no corner", next="rmu infra apply")
@@ -189,6 +190,7 @@ def _request(w: Wired, typed: Typed) -> DrillRequest:
         source=Source(
             window=window,
             alive=alive,
+            status=seen.status if seen else None,
             settings=o.databases.settings(alive.identifier) if alive else settings_from(w.places, env),
             settings_known=alive is not None,
             schema_head=schema_at(world, window.identifier, at),
@@ -203,12 +205,16 @@ def _request(w: Wired, typed: Typed) -> DrillRequest:
     )
 
 
-def _alive(w: Wired, identifier: str) -> Database | None:
+def _instance(w: Wired, identifier: str) -> DatabaseView | None:
     try:
-        seen = w.outside.databases.view(identifier)
+        return w.outside.databases.view(identifier)
     except Absent:
         return None
-    return Database(identifier=identifier, address=seen.address, port=seen.port) if seen.status == "available" else None
+
+
+def _well(seen: DatabaseView | None) -> TypeGuard[DatabaseView]:
+    """Tell whether an instance can be asked what it holds."""
+    return seen is not None and seen.status == "available"
 
 
 def _releases(w: Wired, asked: str | None) -> tuple[Release, ...]:

@@ -44,6 +44,7 @@ from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker
 from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.kinds import ChangeInCorner, CheckInCorner
 from ratemyunit_ops.steps.restore import (
+    BROKEN,
     DatabaseAvailable,
     DropDatabase,
     PointTo,
@@ -57,6 +58,8 @@ from ratemyunit_ops.steps.restore import (
 from ratemyunit_ops.steps.traffic import Serve
 
 QUARTER = timedelta(days=91)
+GONE = (*BROKEN, "deleting")
+"""States of an instance that takes no writes and cannot be fenced any more."""
 A_DRILL_IS_OVER = timedelta(hours=3)
 """How old what another ledger's drill made must be until it counts as left behind."""
 TOLD_BY_PLACES = (
@@ -73,6 +76,7 @@ class Source(Frozen):
 
     window: RestoreWindow
     alive: Database | None = None
+    status: str | None = Field(default=None, description="the instance's, where there still is one")
     settings: DatabaseSettings
     settings_known: bool = Field(description="read from an instance, not from what Terraform wrote down")
     schema_head: str = Field(default="", description="what was noted for the restore point; empty: nothing was")
@@ -115,9 +119,9 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
             f"your credentials end at {request.expires:%H:%M} UTC, before a restore would",
             next="log in again, then the same",
         )
-    if request.cut_over and request.source.alive is not None:
+    if request.cut_over and request.source.status not in (None, *GONE):
         raise Refused(
-            f"{request.source.window.identifier} still lives: to leave it behind, it must be fenced first",
+            f"{request.source.window.identifier} still lives ({request.source.status}): it must be fenced first",
             next="rmu db restore --latest",
         )
     latest = request.source.window.latest

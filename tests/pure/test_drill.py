@@ -366,6 +366,29 @@ def test_a_cut_over_while_the_source_lives_is_refused_and_names_what_does_it(fol
     assert "still lives" in ended.why and ended.failure.next == "rmu db restore --latest"
 
 
+@pytest.mark.parametrize(
+    ("status", "code"), [("backing-up", 3), ("rebooting", 3), ("inaccessible-encryption-credentials", 0)]
+)
+def test_a_cut_over_leaves_behind_only_an_instance_that_can_take_no_write(folder: Path, status: str, code: int) -> None:
+    world = quiet()
+    world.databases[DATABASE.identifier] = world.databases[DATABASE.identifier].model_copy(update={"status": status})
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == code, ended.why
+
+
+def test_what_serves_or_did_is_never_ended_as_if_it_stood_in_the_corner(folder: Path) -> None:
+    world = serving()
+    database_lost(world)
+    assert Operator(world).drill(folder, verb="dr restore", cut_over=True).code == 0
+
+    ended = Operator(world).end_drill(RUN)
+
+    assert ended.code == 3
+    assert ended.failure.next == "rmu db forget rmu-test-db-001"
+
+
 def test_a_cut_over_after_the_database_was_lost_moves_the_hosts_to_the_restored_one(folder: Path) -> None:
     world = serving()
     database_lost(world)
