@@ -223,7 +223,12 @@ def _live_at(world: World, at: datetime) -> LiveNote | None:
     before = [n for n in notes if n.at <= at]
     if before:
         return before[-1]
-    older = [r for r in need(world.releases, "the list of releases") if r.created <= at and r.verdict != "unknown"]
+    later = {n.run for n in notes}
+    older = [
+        r
+        for r in need(world.releases, "the list of releases")
+        if r.created <= at and r.verdict != "unknown" and r.run not in later
+    ]
     if not older:
         return None
     first = notes[0] if notes else None

@@ -51,6 +51,7 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
         database={
             "identifier": database.identifier if database else None,
             "latest_restorable_time": _iso(database.latest_restorable) if database else None,
+            "superseded": _superseded(world),
         },
         last_drill=_last_drill(world),
     )
@@ -100,6 +101,16 @@ def _last_drill(world: World) -> dict[str, Any] | None:
     return {"run": drill.run, "finished": _iso(drill.finished), "age_days": round(days, 1)}
 
 
+def _superseded(world: World) -> list[dict[str, Any]]:
+    """List the databases that a restore left behind and nobody has forgotten yet."""
+    notes = world.database_notes.value if isinstance(world.database_notes, Known) else ()
+    return [
+        {"identifier": n.identifier, "since": _iso(n.superseded_at), "run": n.superseded_by}
+        for n in notes
+        if n.state == "superseded"
+    ]
+
+
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
@@ -121,6 +132,7 @@ def status_lines(s: Status) -> list[str]:
         lines.append(f"  host       {host['id']} {host['address']}  {slots}")
     if not any(u["what"] == "last_drill" for u in s.unknown):
         lines.append(f"  drill      {_drilled(s.last_drill)}")
+    lines += [f"  left       {d['identifier']}: rmu db salvage {d['run']}" for d in s.database.get("superseded", ())]
     if s.lease:
         lines.append(f"  run        {s.lease['run']} of {s.lease['owner']}: {s.lease['step']}")
     lines += [f"  unknown    {u['what']}: {u['why']}" for u in s.unknown]

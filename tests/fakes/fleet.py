@@ -354,6 +354,7 @@ class FakeOneOff:
         head = max([store.head, release.schema_head, *(r.revision for r in todo)])
         admits = max([store.admits, release.schema_admits, *(r.oldest_code for r in todo)])
         if head > store.head:
+            self._world.clock.sleep(0.5)
             store.commit(self._world.clock.now(), "schema", head, admits)
         self._world.send_requests()
 

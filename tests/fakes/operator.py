@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal, cast
@@ -108,9 +108,11 @@ class Operator:
         interrupted: Callable[[], bool] = lambda: False,
         answer: Callable[[str], bool] = lambda question: True,
         types: str = "",
+        credentials_end: datetime | None = None,
     ) -> None:
         self.world = world
         self._types = types
+        self._credentials_end = credentials_end
         self.who = who
         self.identity = who
         self._interrupted = interrupted
@@ -190,7 +192,7 @@ class Operator:
     def _type(self, command: Callable[[Wired], None]) -> Ended:
         screen = QuietScreen(interrupted=self._interrupted, answer=self._answer, types=self._types)
         w = Wired(
-            outside=replace(self.world.outside(self.who), identity=FakeIdentity(self.identity)),
+            outside=replace(self.world.outside(self.who), identity=FakeIdentity(self.identity, self._credentials_end)),
             settings=SETTINGS,
             screen=cast(Screen, screen),
             who=self.who,

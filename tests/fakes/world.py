@@ -24,9 +24,10 @@ from ratemyunit_ops.model import (
     Release,
     RestorePoint,
     RunHeader,
+    SchemaNote,
 )
 from ratemyunit_ops.ports import Entry, LockHolder, Outside
-from ratemyunit_ops.records import header_entry, pointer_entry, release_entry
+from ratemyunit_ops.records import header_entry, pointer_entry, release_entry, schema_entry
 from tests.fakes.clients import Clients
 from tests.fakes.clock import BEGIN, FakeClock
 from tests.fakes.corner import FakeCorner
@@ -232,6 +233,13 @@ class FakeWorld:
         plan = {"run": run, "verb": "deploy", "holds": {"hosts": sorted(h.id for h in self.hosts)}}
         body = {"kind": "planned", "at": BEGIN.isoformat(), "step": None, "facts": {"plan": plan}}
         return Entry(pk=f"run#{run}", sk="event#00000", attributes={"body": json.dumps(body)})
+
+    def shut_out_older_code_than(self, admits: str, *, run: str) -> None:
+        """Let a run's migration have left a schema that older code cannot run on."""
+        store, at = self.stores[self.live_database()], self.clock.now()
+        store.commit(at, "schema", store.head, admits)
+        note = SchemaNote(at=at, database=self.live_database(), head=store.head, admits=admits, run=run)
+        self.put(schema_entry(note))
 
     def put_release(self, release: Release) -> None:
         self.put(release_entry(release))

@@ -1,0 +1,666 @@
+"""Restores on their good and bad days: what is refused and why, what is held, what is given back."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from ratemyunit_ops.engine.journal import read_events
+from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
+from ratemyunit_ops.model import RestorePoint
+from ratemyunit_ops.planning.restore import read_time
+from ratemyunit_ops.records import read_database, read_databases, read_live_notes, read_salvage, read_schema_notes
+from ratemyunit_ops.reports.status import report_status, status_lines
+from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
+from ratemyunit_ops.survey import STATUS, survey
+from tests.fakes import BEGIN, DATABASE, FakeWorld
+from tests.fakes.databases import SETTINGS
+from tests.fakes.operator import KILLED, Operator, outcome, story
+from tests.fakes.patches import own_the_time, type_commands
+
+OLD = DATABASE.identifier
+DEPLOY, RESTORE, NEXT = "r-001", "r-002", "r-003"
+NEW = "rmu-test-db-002"
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    """v42 came seven minutes after v41 had been live for a day, and brought a schema; clients write all the time."""
+    world = FakeWorld()
+    world.push("v41")
+    world.push("v42", head="0002")
+    world.push("v43", head="0002")
+    world.live("v41")
+    world.clock.every(20, world.send_requests, owner=world)
+    world.clock.sleep(420)
+    assert Operator(world).deploy("v42").code == 0
+    world.clock.sleep(240)
+    return world
+
+
+@pytest.fixture
+def ann(world: FakeWorld) -> Operator:
+    return Operator(world)
+
+
+def rows(world: FakeWorld) -> dict[tuple[str, int], str]:
+    return {key: value for key, (value, _) in world.stores[world.live_database()].rows.items()}
+
+
+# -- the good day ----------------------------------------------------------------------------------------------------
+
+
+def test_a_restore_before_a_deploy_brings_data_schema_and_release_of_then_back(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 0, ended
+    assert world.serving() == {"v41"} == world.workers()
+    assert world.databases_served() == {NEW} == {world.live_database()}
+    assert world.schema_head == "0001"
+    assert (world.record("v41").verdict, world.record("v42").verdict) == ("good", "rolled_back")
+
+
+def test_requests_are_held_and_not_failed_while_a_restore_cuts_over(world: FakeWorld, ann: Operator) -> None:
+    waiting: list[int] = []
+    world.on_call("data.fence", lambda: world.clock.sleep(4))
+    world.on_call("data.move_sequences", lambda: waiting.extend(h.waiting for h in world.hosts))
+    written = len(world.stores[OLD].commits)
+
+    assert ann.restore(latest=True).code == 0
+
+    assert min(waiting) > 0
+    assert (world.lost, world.clients.refused, world.broken) == ([], [], [])
+    assert len(world.stores[OLD].commits) >= written
+
+
+def test_a_hold_ends_by_itself_whatever_becomes_of_its_run(world: FakeWorld, ann: Operator) -> None:
+    number = events_of_a_restore().index("started fence_database")
+    world.kill_after_event(number)
+    assert ann.restore(latest=True).code == KILLED
+
+    world.clock.sleep(31)
+
+    assert [h.held_until for h in world.hosts] == [None, None]
+    assert (world.lost, world.clients.refused) == ([], [])
+
+
+@cache
+def events_of_a_restore() -> list[str]:
+    """Tell the events of a restore that nobody disturbs, in a world of its own."""
+    with pytest.MonkeyPatch.context() as patch:
+        own_the_time(patch)
+        type_commands(patch)
+        world = FakeWorld()
+        world.push("v41")
+        world.live("v41")
+        assert Operator(world).restore(latest=True).code == 0
+        return story(world, "r-001")
+
+
+def test_what_is_restored_and_salvaged_is_all_that_was_acknowledged(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(before=DEPLOY)
+    assert ended.screen.document is not None
+    assert ended.screen.document["left_behind"]
+    lost = {k: v for k, v in world.clients.acknowledged.items() if k not in rows(world)}
+    world.clock.sleep(60)
+
+    assert lost, "the control: without a salvage rows are lost"
+    assert ann.salvage(RESTORE).code == 0
+    assert rows(world) == world.clients.acknowledged
+
+
+def test_a_salvage_leaves_files_to_read_and_applies_nothing_by_itself(
+    world: FakeWorld, ann: Operator, tmp_path: Path
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    before = rows(world)
+
+    ended = ann.salvage(RESTORE, tmp_path, apply=False)
+
+    assert ended.code == 0
+    assert ended.screen.document is not None
+    assert sorted(ended.screen.document["files"]) == sorted(f.name for f in tmp_path.iterdir())
+    assert ended.screen.document["tables"]["ratings"]["inserted"] > 0
+    assert before.items() <= rows(world).items() or rows(world).keys() >= before.keys()
+    noted = read_salvage(world.outside().ledger, RESTORE)
+    assert noted is not None
+    assert not noted.applied
+
+
+def test_programs_are_told_what_a_restore_was(world: FakeWorld, ann: Operator) -> None:
+    document = ann.restore(before=DEPLOY).screen.document
+
+    assert document is not None
+    assert (document["run"], document["outcome"], document["release"]) == (RESTORE, "done", "v41")
+    assert (document["instance"], document["superseded"]) == (NEW, OLD)
+    assert document["restore_point"]["resource_id"] == "db-RESOURCE1"
+    assert document["seconds"] > 0
+
+
+def test_status_names_the_new_database_and_what_a_restore_left(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    seen = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+
+    assert seen.database["identifier"] == NEW
+    assert seen.database["latest_restorable_time"] == world.outside().databases.view(NEW).latest_restorable.isoformat()
+    assert [d["identifier"] for d in seen.database["superseded"]] == [OLD]
+    assert f"  left       {OLD}: rmu db salvage {RESTORE}" in status_lines(seen)
+
+
+def test_the_ledger_tells_what_served_when(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    notes = read_live_notes(world.outside().ledger)
+
+    assert [(n.release, n.database.identifier if n.database else "") for n in notes] == [("v42", OLD), ("v41", NEW)]
+    assert [n.resource_id for n in notes] == ["db-RESOURCE1", f"db-RESOURCE-{NEW}"]
+    schemas = {n.database: n.head for n in read_schema_notes(world.outside().ledger)}
+    assert schemas[NEW] == "0001"
+
+
+# -- which moment, which release -------------------------------------------------------------------------------------
+
+NOW = datetime(2026, 3, 1, 12, 30, 15, 500000, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("2026-03-01 12:05 UTC", "2026-03-01 12:05:00"),
+        ("2026-03-01T12:05:07Z", "2026-03-01 12:05:07"),
+        ("2026-03-01 13:05:07.9+01:00", "2026-03-01 12:05:07"),
+        ("12m ago", "2026-03-01 12:18:15"),
+        ("90s ago", "2026-03-01 12:28:45"),
+        ("2h ago", "2026-03-01 10:30:15"),
+    ],
+)
+def test_a_time_is_read_as_people_type_it(typed: str, read: str) -> None:
+    assert f"{read_time(typed, NOW):%Y-%m-%d %H:%M:%S}" == read
+
+
+@pytest.mark.parametrize(
+    ("typed", "what"),
+    [
+        ("2026-03-01 12:05", "names no time zone"),
+        ("2026-03-01 12:31 UTC", "is still to come"),
+        ("yesterday", "is no time that rmu can read"),
+        ("2026-03-01 12:05 CEST", "is no time that rmu can read"),
+        ("12m", "is no time that rmu can read"),
+    ],
+)
+def test_a_time_that_could_be_misread_is_not_guessed(typed: str, what: str) -> None:
+    with pytest.raises(Mistyped, match=what) as told:
+        read_time(typed, NOW)
+
+    assert told.value.next.startswith("--to '")
+
+
+@pytest.mark.parametrize("typed", [{}, {"latest": True, "to": "12m ago"}, {"before": "r-1", "latest": True}])
+def test_a_restore_wants_exactly_one_moment(ann: Operator, typed: dict[str, object]) -> None:
+    ended = ann.restore(**typed)  # type: ignore[arg-type]
+
+    assert ended.code == Mistyped.exit_code
+    assert "wants one moment" in ended.why
+
+
+def test_a_moment_between_two_deploys_says_which_release_will_run(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(to="2026-03-01 12:05 UTC")
+
+    assert ended.code == 0
+    assert "v41 will run on it (schema 0001)" in " ".join(ended.screen.said)
+    assert world.serving() == {"v41"}
+
+
+def test_a_moment_after_the_migration_and_before_the_flip_runs_old_code_on_the_new_schema(
+    world: FakeWorld, ann: Operator
+) -> None:
+    migrated = next(n.at for n in read_schema_notes(world.outside().ledger) if n.run == DEPLOY)
+
+    ended = ann.restore(to=f"{migrated + timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 0, ended
+    assert "v41 will run on it (schema 0002)" in " ".join(ended.screen.said)
+    assert (world.serving(), world.schema_head) == ({"v41"}, "0002")
+
+
+def test_a_moment_that_is_not_shipped_yet_is_said_and_waited_for(world: FakeWorld, ann: Operator) -> None:
+    at = world.clock.now()
+
+    ended = ann.restore(to="1s ago")
+
+    assert ended.code == 0
+    assert any(line.startswith("possible from 12:") for line in ended.screen.said)
+    assert world.clock.now() - at > timedelta(seconds=60)
+
+
+def test_now_is_the_accounts_and_not_a_laptops(world: FakeWorld, ann: Operator) -> None:
+    view = world.databases[OLD]
+    world.databases[OLD] = view.model_copy(update={"asked": world.clock.now() + timedelta(minutes=2)})
+
+    ended = ann.restore(to=f"{world.clock.now() + timedelta(seconds=30):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert "is still to come" not in ended.why
+
+
+def test_a_moment_before_the_window_is_refused_and_the_first_one_named(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(to="2026-02-01 12:00 UTC")
+
+    assert (ended.code, ended.failure.state) == (3, "Nothing was changed.")
+    assert "nothing was live at" in ended.why or "is before what can be restored" in ended.why
+
+    ended = ann.restore(to=f"{BEGIN - timedelta(days=7, seconds=30):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 3
+
+
+def test_a_moment_when_nothing_was_live_is_refused(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(to=f"{BEGIN - timedelta(days=2):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 3
+    assert "nothing was live at 2026-02-27" in ended.why
+
+
+def test_a_moment_before_the_first_backup_is_refused_and_the_first_moment_named(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.record_of("v41", verdict="good", age=30)
+
+    ended = ann.restore(to=f"{BEGIN - timedelta(days=8):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 3
+    assert "is before what can be restored: backups of rmu-test-db-1 begin at 2026-02-22 12:00:00 UTC" in ended.why
+    assert ended.failure.next == "rmu db restore --to '2026-02-22 12:00:00 UTC'"
+
+
+def test_a_run_that_noted_no_restore_point_is_none_to_go_back_before(ann: Operator) -> None:
+    ended = ann.restore(before="r-999")
+
+    assert ended.code == 3
+    assert "there is no run r-999 that noted a restore point" in ended.why
+
+
+def test_the_image_of_then_must_still_be_there(world: FakeWorld, ann: Operator) -> None:
+    world.images["v41"] = world.images["v41"].model_copy(update={"active": False})
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 3
+    assert "the registry has no such image any more" in ended.why
+
+
+# -- who may, and when -----------------------------------------------------------------------------------------------
+
+
+def test_a_restore_wants_the_environment_typed(world: FakeWorld) -> None:
+    before = world.everything()
+
+    ended = Operator(world, types="tset").restore(before=DEPLOY, yes=False)
+
+    assert (ended.code, ended.why) == (3, "test was not typed")
+    assert set(world.everything()["databases"]) == set(before["databases"])
+    assert Operator(world, types="test").restore(before=DEPLOY, yes=False).code == 0
+
+
+def test_a_restore_while_a_deploy_is_running_is_busy(world: FakeWorld, ann: Operator) -> None:
+    world.kill_after_event(6)
+    assert ann.deploy("v43").code == KILLED
+
+    ended = Operator(world, "bob@ci").restore(before=DEPLOY)
+
+    assert ended.code == 4
+    assert set(world.databases) == {OLD}
+
+
+def test_the_same_words_go_on_with_a_dead_restore_and_other_words_do_not(world: FakeWorld, ann: Operator) -> None:
+    world.kill_after_event(8)
+    assert ann.restore(to="8m ago").code == KILLED
+    world.clock.sleep(60)
+
+    assert Operator(world, "bob@ci").restore(latest=True).code == 4
+    assert Operator(world, "bob@ci").restore(to="8m ago").code == 0
+
+    assert outcome(world, RESTORE) == "done"
+
+
+def test_credentials_that_end_before_a_restore_would_are_refused_at_its_begin(world: FakeWorld) -> None:
+    ann = Operator(world, credentials_end=world.clock.now() + timedelta(minutes=20))
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 3
+    assert ended.why == "these credentials end in 20 min, and a restore may take 45"
+    assert set(world.databases) == {OLD}
+
+
+def test_a_live_database_that_does_not_answer_is_no_database_to_fence(world: FakeWorld, ann: Operator) -> None:
+    world.databases[OLD] = world.databases[OLD].model_copy(update={"status": "storage-full"})
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 3
+    assert "does not answer" in ended.why
+
+
+# -- what RDS does ---------------------------------------------------------------------------------------------------
+
+
+def test_a_quota_is_named_and_nothing_has_moved(world: FakeWorld, ann: Operator) -> None:
+    world.database_quota = 1
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert "InstanceQuotaExceeded" in ended.why
+    assert (world.serving(), set(world.databases), world.broken) == ({"v42"}, {OLD}, [])
+
+
+def test_f35_a_setting_that_a_restore_drops_is_set_again(world: FakeWorld, ann: Operator) -> None:
+    world.restore_drops |= {
+        "security_groups": ("sg-default",),
+        "parameter_group": "default.postgres17",
+        "log_exports": (),
+    }
+
+    assert ann.restore(before=DEPLOY).code == 0
+
+    assert world.database_settings[NEW] == world.database_settings[OLD] == SETTINGS
+
+
+@pytest.mark.parametrize("name", sorted(set(type(SETTINGS).model_fields) - {"parameter_group_status", "storage_gb"}))
+def test_f35_every_attribute_that_stays_different_is_named_and_the_copy_is_dropped(
+    world: FakeWorld, ann: Operator, name: str
+) -> None:
+    world.restore_drops[name] = other_than(name)
+    world.never_settles.add(name)
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert f"{NEW} is not like the source: {name} is " in ended.why
+    assert set(world.databases) == {OLD}
+    assert world.serving() == {"v42"}
+
+
+def other_than(name: str) -> object:
+    value, kind = getattr(SETTINGS, name), str(type(SETTINGS).model_fields[name].annotation)
+    if isinstance(value, bool):
+        return not value
+    if "int" in kind:
+        return (value or 0) + 1
+    return ("other",) if isinstance(value, tuple) else {"other": "other"} if isinstance(value, dict) else "other"
+
+
+def test_f35_a_parameter_group_that_is_not_in_sync_is_not_the_sources(world: FakeWorld) -> None:
+    world.database_settings[OLD] = SETTINGS.model_copy(update={"parameter_group_status": "pending-reboot"})
+
+    with pytest.raises(Failed, match="parameter_group_status is pending-reboot, wanted in-sync"):
+        SameSettings(identifier=OLD, like=SETTINGS).look(world.outside())
+
+
+def test_f35_a_restored_database_is_warmed_and_takes_todays_passwords_before_anything_starts_on_it(
+    world: FakeWorld, ann: Operator
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    told = [line.removeprefix("done ") for line in story(world, RESTORE) if line.startswith("done ")]
+    assert told.index("renew_passwords") < told.index("warm_database") < told.index("start_release")
+    assert world.stores[NEW].passwords == "today"
+    assert RESTORE in world.stores[NEW].kept
+
+
+def test_f41_nothing_is_renamed_and_both_databases_keep_their_names(world: FakeWorld, ann: Operator) -> None:
+    resources = {name: view.resource_id for name, view in world.databases.items()}
+
+    assert ann.restore(before=DEPLOY).code == 0
+
+    assert {n: v.resource_id for n, v in world.databases.items() if n == OLD} == resources
+    assert world.pointer().database is not None
+    assert world.pointer().database.identifier == NEW == world.databases[NEW].identifier
+    assert not {call for call in world.faults.calls if "rename" in call}
+    assert (world.lost, world.clients.refused) == ([], [])
+
+
+def test_f41_an_instance_is_available_once_it_looks_so_three_times_with_nothing_pending(world: FakeWorld) -> None:
+    view = world.databases[OLD]
+    looks = iter(
+        [
+            {"status": "available"},
+            {"status": "modifying"},
+            {"status": "available", "pending": ("MasterUserPassword",)},
+            {"status": "available", "address": ""},
+        ]
+    )
+
+    def change() -> None:
+        world.databases[OLD] = view.model_copy(update=next(looks, {}))
+        world.on_call("databases.view", change)
+
+    change()
+    asked = world.faults.calls.count("databases.view")
+
+    DatabaseAvailable(identifier=OLD).look(world.outside())
+
+    assert world.faults.calls.count("databases.view") - asked == 4 + 3
+
+
+def test_a_backup_that_is_corrupt_is_named_and_the_one_before_it_offered(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "incompatible-restore"
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert ended.why == f"{NEW} is incompatible-restore; the restore began from the backup of 2026-02-28 12:00:00 UTC"
+    assert ended.failure.next == "rmu db restore --to '2026-02-28 11:59:59 UTC'"
+    assert set(world.databases) == {OLD}
+
+
+def test_a_laptop_that_loses_its_network_while_it_waits_does_not_give_the_restore_up(
+    world: FakeWorld, ann: Operator
+) -> None:
+    for nth in (3, 4, 5):
+        world.fail("databases.view", Unreachable("no route", next="rmu doctor"), nth=nth)
+
+    assert ann.restore(before=DEPLOY).code == 0
+
+
+def test_a_database_that_is_gone_with_its_backups_is_no_history_to_restore_from(
+    world: FakeWorld, ann: Operator
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    del world.databases[OLD], world.stores[OLD]
+
+    ended = ann.restore(to="2026-03-01 12:05 UTC")
+
+    assert ended.code == 3
+    assert "db-RESOURCE1, which served at 2026-03-01 12:05:00 UTC, is gone with all its backups" in ended.why
+
+
+# -- the fence, and giving up ----------------------------------------------------------------------------------------
+
+
+def test_a_fence_that_cannot_be_proven_opens_the_database_again(world: FakeWorld, ann: Operator) -> None:
+    world.fail("data.fence", Failed("a session from before could still write", next="rmu logs"), acted=True)
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert world.stores[OLD].open
+    assert [h.held_until for h in world.hosts] == [None, None]
+    assert (world.serving(), world.lost, set(world.databases)) == ({"v42"}, [], {OLD})
+
+
+def test_a_restore_given_up_before_its_fence_leaves_everything_as_it_was(world: FakeWorld, ann: Operator) -> None:
+    number = events_of_a_restore().index("done warm_database")
+    world.kill_after_event(number)
+    assert ann.restore(before=DEPLOY).code == KILLED
+
+    assert Operator(world, "bob@ci").abandon(RESTORE).code == 0
+
+    assert (world.serving(), world.workers(), set(world.databases)) == ({"v42"}, {"v42"}, {OLD})
+    assert read_databases(world.outside().ledger) == ()
+
+
+def test_a_restore_in_the_middle_of_its_flip_cannot_be_given_up_only_finished(world: FakeWorld, ann: Operator) -> None:
+    number = events_of_a_restore().index("started serve")
+    world.cut_off_after_event(number)
+    assert ann.restore(before=DEPLOY).code == KILLED
+
+    ended = Operator(world, "bob@ci").abandon(RESTORE)
+
+    assert (ended.code, ended.failure.next) == (6, f"rmu resume {RESTORE}")
+    assert Operator(world, "bob@ci").resume(RESTORE).code == 0
+    assert (world.serving(), world.broken, world.lost) == ({"v41"}, [], [])
+
+
+def test_a_restore_past_its_flip_that_is_given_up_is_closed_as_it_is(world: FakeWorld, ann: Operator) -> None:
+    number = events_of_a_restore().index("done let_requests_go")
+    world.kill_after_event(number)
+    assert ann.restore(before=DEPLOY).code == KILLED
+
+    ended = Operator(world, "bob@ci").abandon(RESTORE)
+
+    assert (ended.code, outcome(world, RESTORE)) == (6, "half_way")
+    assert world.databases_served() == {world.live_database()} == {NEW}
+    noted = read_database(world.outside().ledger, OLD)
+    assert noted is not None
+    assert (noted.state, noted.superseded_by) == ("superseded", RESTORE)
+
+
+# -- afterwards ------------------------------------------------------------------------------------------------------
+
+
+def test_f32_a_rollback_that_cannot_be_names_the_restore_that_helps_ready_to_paste(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.put_release(world.record("v42").model_copy(update={"schema_head": "0002"}))
+    world.shut_out_older_code_than("0002", run=DEPLOY)
+
+    ended = ann.rollback()
+
+    assert ended.code == 3
+    assert ended.why.startswith(f"v41 cannot run on the schema that run {DEPLOY} brought (0002, which lets no code")
+    assert ended.failure.next == f"rmu db restore --before {DEPLOY}"
+    assert ann.restore(before=DEPLOY).code == 0
+    assert world.serving() == {"v41"}
+
+
+def test_a_rollback_after_a_restore_sets_its_release_up_with_the_new_database(world: FakeWorld, ann: Operator) -> None:
+    """The slot beside what serves still holds v42, set up with the fenced database: never flip to it."""
+    assert ann.restore(latest=True).code == 0
+    assert world.serving() == {"v42"}
+
+    ended = ann.rollback("v41")
+
+    assert ended.code == 0, ended
+    assert "done prepare" in story(world, NEXT)
+    assert world.databases_served() == {NEW}
+    assert (world.lost, world.clients.refused, world.broken) == ([], [], [])
+
+
+def test_going_forward_again_after_a_restore_migrates_the_new_database(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    assert ann.deploy("v43").code == 0
+
+    assert (world.schema_head, world.databases_served()) == ("0002", {NEW})
+    assert world.broken == []
+
+
+def test_salvage_is_given_back_once(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    assert ann.salvage(RESTORE).code == 0
+    world.clock.sleep(120)
+
+    again = ann.salvage(RESTORE)
+
+    assert again.code == 3
+    assert f"was given back already, by run {NEXT}" in again.why
+    assert rows(world) == world.clients.acknowledged
+
+
+def test_two_restores_in_a_row_lose_nothing_that_was_acknowledged(world: FakeWorld, ann: Operator) -> None:
+    """The first went too far back; the second goes to a later moment of the first database."""
+    assert ann.restore(to="2026-03-01 12:05 UTC").code == 0
+    world.clock.sleep(200)
+    second = ann.restore(to="2026-03-01 12:09 UTC")
+    assert second.code == 0, second
+    world.clock.sleep(200)
+    assert second.screen.document is not None
+
+    for run in (second.screen.document["run"], RESTORE):
+        assert ann.salvage(run).code == 0
+
+    assert rows(world) == world.clients.acknowledged
+    assert world.broken == []
+
+
+def test_a_restore_can_be_taken_back_by_a_restore(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.clock.sleep(400)
+
+    ended = ann.restore(before=RESTORE)
+
+    assert ended.code == 0, ended
+    assert ended.screen.document is not None
+    assert ended.screen.document["restore_point"]["resource_id"] == "db-RESOURCE1"
+    assert world.serving() == {"v42"}
+    assert world.schema_head == "0002"
+
+
+def test_only_a_restore_leaves_something_to_salvage(ann: Operator) -> None:
+    ended = ann.salvage(DEPLOY)
+
+    assert ended.code == 3
+    assert f"run {DEPLOY} is no restore but a deploy" in ended.why
+
+
+def test_what_serves_is_never_forgotten_and_what_was_superseded_wants_its_name_typed(
+    world: FakeWorld, ann: Operator
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.places["database"] = NEW
+    assert "is the database that serves" in ann.forget(NEW).why
+    assert "was superseded by no restore" in ann.forget("rmu-test-db-7").why
+    assert Operator(world, types=NEW).forget(OLD, yes=False).code == 3
+
+    ended = Operator(world, types=OLD).forget(OLD, yes=False)
+
+    assert ended.code == 0, ended
+    assert f"what {OLD} holds beyond its successor was not given back: rmu db salvage {RESTORE}" in ended.screen.said
+    assert OLD not in world.databases
+    assert f"{OLD}-final" in world.snapshots
+    assert "is forgotten" in ann.salvage(RESTORE).why
+
+
+def test_f34_what_terraform_still_holds_is_not_forgotten_behind_its_back(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    ended = ann.forget(OLD)
+
+    assert (ended.code, ended.failure.next) == (3, "rmu infra adopt")
+
+
+def test_the_retained_backups_of_a_forgotten_database_can_still_be_restored(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.places["database"] = NEW
+    assert ann.forget(OLD).code == 0
+
+    ended = ann.restore(to="2026-03-01 12:05 UTC")
+
+    assert ended.code == 0, ended
+    assert ended.screen.document is not None
+    assert ended.screen.document["restore_point"]["resource_id"] == "db-RESOURCE1"
+
+
+def test_a_restore_point_is_a_history_and_a_time_of_whole_seconds(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+
+    plan = read_events(world.outside().ledger, RESTORE)[0].facts["plan"]
+    point = RestorePoint.model_validate(next(s["point"] for s in plan["steps"] if s["kind"] == "restore_database"))
+
+    assert point.at.microsecond == 0
+    assert point.resource_id == "db-RESOURCE1"
