@@ -22,6 +22,15 @@ LOCK_TIMEOUT = "2s"
 PAUSES = (1.0, 3.0)
 """How long to let the others through before the second and the third try."""
 
+# Ours, and nobody is building it just now.
+BROKEN = text(
+    """
+    select i.indexrelid::regclass::text from pg_index i join pg_class c on c.oid = i.indexrelid
+    where not i.indisvalid and pg_get_userbyid(c.relowner) = current_user
+        and not exists (select from pg_stat_progress_create_index p where p.index_relid = i.indexrelid)
+    """
+)
+
 log = logging.getLogger("ratemyunit.migrate")
 
 
@@ -152,12 +161,25 @@ def _take_turn(connection: Connection) -> None:
 def _one(connection: Connection, revision: Revision) -> None:
     from alembic import command
 
+    _drop_broken_indexes(connection)
     limit = text("select set_config('statement_timeout', :limit, false)")
     connection.execute(limit, {"limit": revision.statement_timeout})
     connection.commit()
     settings = config()
     settings.attributes["connection"] = connection
     command.upgrade(settings, revision.revision)
+
+
+def _drop_broken_indexes(connection: Connection) -> None:
+    """Take away what an index built concurrently leaves when it is stopped: the next try would find its name taken."""
+    left = connection.execute(BROKEN).scalars().all()
+    connection.rollback()
+    if left:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        for name in left:
+            connection.execute(text(f"drop index concurrently if exists {name}"))
+        connection.commit()
+        connection.execution_options(isolation_level=connection.default_isolation_level)
 
 
 def _current(connection: Connection) -> str | None:

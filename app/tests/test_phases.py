@@ -216,6 +216,32 @@ def test_a_lock_that_is_let_go_in_time_is_had_by_a_later_try(
     assert answers == [["0002"]]
 
 
+def test_an_index_that_could_not_be_built_concurrently_is_built_by_the_next_migration(
+    cluster: Cluster, database: str, migrating: str, tmp_path: Path
+) -> None:
+    tree = Tree(tmp_path, head="0003").add("0003", "expand", "select 1")
+    revision = tmp_path / "ratemyunit/migrations/versions/0003_test.py"
+    concurrently = """with op.get_context().autocommit_block():
+        op.create_index("units_by_title", "units", ["title"], postgresql_concurrently=True)"""
+    revision.write_text(revision.read_text().replace("op.execute('select 1')", concurrently))
+    hurried = tmp_path / "ratemyunit/migrate.py"
+    hurried.write_text(hurried.read_text().replace('"2s"', '"300ms"').replace("(1.0, 3.0)", "(0.05, 0.05)"))
+    with psycopg.connect(cluster.url(database)) as other:
+        other.execute("set transaction isolation level repeatable read")
+        other.execute("select count(*) from units")
+
+        code, said = tree.run("migrate", url=migrating)
+
+        assert (code, said["error"]) == (1, "lock_timeout")
+        assert [b["pid"] for b in said["blockers"]] == [pid(other)]
+
+    code, said = tree.run("migrate", url=migrating)
+
+    assert (code, said.get("ran")) == (0, ["0003"]), said
+    with psycopg.connect(migrating) as owner:
+        assert owner.execute("select count(*) from pg_index where not indisvalid").fetchone() == (0,)
+
+
 @pytest.mark.parametrize(
     ("said", "shown"),
     [
