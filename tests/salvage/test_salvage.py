@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from rmu_host.answers import No
+from rmu_host.salvage import Files
 
 from tests.salvage.conftest import Sides
 
@@ -516,3 +517,44 @@ def test_a_file_that_is_not_the_one_computed_is_not_run(sides: Sides) -> None:
         sides.apply()
 
     assert no.value.answer["why"] == "file_changed"
+
+
+def test_files_that_a_full_disk_cut_short_are_found_out(sides: Sides, monkeypatch: pytest.MonkeyPatch) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("delete from ratings where id in (1, 2)")
+    whole = Files._statements
+    monkeypatch.setattr(Files, "_statements", lambda self, places: [*whole(self, places)][:-1])
+
+    with pytest.raises(No) as no:
+        sides.salvage()
+
+    assert no.value.answer["why"] == "disk_full"
+    assert not sides.ask.cloud.objects
+
+
+def test_values_that_two_rows_swapped_are_left_and_named(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key, place int unique); insert into t values (1, 1), (2, 2)")
+    sides.restore()
+    for row, place in ((1, 9), (2, 1), (1, 2)):
+        sides.on_old(f"update t set place = {place} where id = {row}")
+
+    sides.salvage()
+    applied = sides.apply()
+
+    assert {(r["key"], r["why"]) for r in applied["left_rows"]} == {
+        ('{"id": "1"}', "23505 t_place_key"), ('{"id": "2"}', "23505 t_place_key"),
+    }  # fmt: skip
+
+
+def test_what_comes_in_after_the_salvage_was_computed_keeps_its_place(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Old side')")
+    sides.salvage()
+    sides.on_new("insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Sent again')")
+
+    applied = sides.apply()
+
+    assert [(r["op"], r["why"]) for r in applied["left_rows"]] == [("insert", "23505 universities_pkey")]
+    assert sides.rows("select name from universities where name like '%side' or name like 'Sent%'") == ["Sent again"]

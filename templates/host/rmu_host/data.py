@@ -8,7 +8,7 @@ from typing import Any
 
 from .answers import Answer
 from .cloud import Cloud
-from .data_psql import Psql, connect, literal
+from .data_psql import SOON_S, Psql, connect, literal, passwords
 from .data_schema import APPLIED, NOTES, OURS_NOT, TABLES, Table, tables
 from .machine import Machine
 
@@ -53,7 +53,7 @@ select format('select json_build_array(%L, count(*), coalesce(sum(hashtextextend
 
 def look(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
     """Look into a database: schema, sizes, logins, who blocks, and per table the rows written after a moment."""
-    psql = connect(m, request["database"], host, cloud)
+    psql = connect(m, request["database"], host, cloud, 2 * SOON_S)
     dated = psql.run("show track_commit_timestamp").strip() == "on"
     since = request.get("since")
     when = "pg_xact_commit_timestamp(xmin)"
@@ -222,8 +222,9 @@ from pg_sequences where schemaname !~ '^pg_' and schemaname <> 'information_sche
 
 def sequences(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
     """Move every sequence of the new database past the old one's last value; with `look`, tell whether they are."""
-    new = connect(m, request["new"], host, cloud)
-    theirs, ours = (_sequences(p) for p in (connect(m, request["old"], host, cloud), new))
+    secret = passwords(host, cloud, "ops")["ops"]
+    old, new = (Psql(m, request[side], "ops", secret, SOON_S) for side in ("old", "new"))
+    theirs, ours = _sequences(old), _sequences(new)
     moves = {name: goal(one) for name, one in theirs.items() if name in ours and not past(ours[name], goal(one))}
     if request.get("look"):
         return {"outcome": "ok", "past": not moves}

@@ -7,7 +7,7 @@ from typing import Any
 
 from .answers import Answer, No, failed, refused
 from .cloud import Cloud
-from .data_psql import Psql, Session, SqlFailed, connect
+from .data_psql import SOON_S, Psql, Session, SqlFailed, passwords
 from .machine import Machine
 
 ROLES = "('rmu_app', 'rmu_migrate')"
@@ -48,7 +48,8 @@ order by c.relname limit 1;
 
 def fence(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
     """Shut the application out and prove it, or let it in again; with `look`, only tell."""
-    ops = connect(m, request["database"], host, cloud)
+    secrets = passwords(host, cloud, "ops", "app")
+    ops, app = (Psql(m, request["database"], role, secret, SOON_S) for role, secret in secrets.items())
     before = seen(ops)
     if request.get("look"):
         return {"outcome": "ok", "fenced": closed(before), **before}
@@ -58,7 +59,6 @@ def fence(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
         done = "already" if before["shut"] is False else "changed"
         return {"outcome": done, "fenced": False}
     refuse_other_writers(before)
-    app = connect(m, request["database"], host, cloud, "app")
     try:
         ended, proof = shut(m, ops, app)
     except No:

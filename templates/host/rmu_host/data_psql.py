@@ -28,7 +28,9 @@ PINNED = {
     "row_security": "off",  # an error where a policy would hide rows
 }
 LOCK_S = 5
-STATEMENT_S = 3600
+LIMIT_S = 3600
+SOON_S = 60
+"""For what clients wait for, or a person: a command that nobody listens to any more must not go on."""
 
 
 class SqlFailed(No):
@@ -44,11 +46,13 @@ class SqlFailed(No):
 
 
 class Psql:
-    """One database as one role."""
+    """One database as one role. No statement takes longer than `limit_s`."""
 
-    def __init__(self, m: Machine, database: dict[str, Any], role: str, password: str, lock_s: float = LOCK_S) -> None:
-        self.m, self.database = m, database
-        options = {**PINNED, "lock_timeout": f"{lock_s:g}s", "statement_timeout": f"{STATEMENT_S}s", "jit": "off"}
+    def __init__(
+        self, m: Machine, database: dict[str, Any], role: str, password: str, limit_s: float = LIMIT_S
+    ) -> None:
+        self.m, self.database, self.limit_s = m, database, limit_s
+        options = {**PINNED, "lock_timeout": f"{LOCK_S}s", "statement_timeout": f"{limit_s:g}s", "jit": "off"}
         self.env = {
             **TLS,
             "PGPASSWORD": password,
@@ -61,12 +65,12 @@ class Psql:
         self.argv = ["psql", "-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
         self.argv += ["-h", database["address"], "-p", str(database["port"]), "-U", f"rmu_{role}", "-d", DATABASE]
 
-    def run(self, sql: str, timeout_s: float = STATEMENT_S) -> str:
+    def run(self, sql: str) -> str:
         """Run a script and return what it printed.
 
         Raises SqlFailed for the first statement that fails; what its transaction did is gone then.
         """
-        done = self.m.run([*self.argv, "-f", "-"], timeout=timeout_s, stdin=sql, env=self.env)
+        done = self.m.run([*self.argv, "-f", "-"], timeout=self.limit_s + 10, stdin=sql, env=self.env)
         if done.code != 0:
             raise SqlFailed(done.err, done.out)
         return done.out
@@ -108,12 +112,16 @@ class Session:
         self._psql.communicate()
 
 
-def connect(
-    m: Machine, database: dict[str, Any], host: dict[str, Any], cloud: Cloud, role: str = "ops", lock_s: float = LOCK_S
-) -> Psql:
-    """Meet a database as a role, with today's password."""
-    name = f"/rmu/{host['env']}/db/{role}_password"
-    return Psql(m, database, role, cloud.parameters([name])[name], lock_s)
+def connect(m: Machine, database: dict[str, Any], host: dict[str, Any], cloud: Cloud, limit_s: float = LIMIT_S) -> Psql:
+    """Meet a database as ops, with today's password."""
+    return Psql(m, database, "ops", passwords(host, cloud, "ops")["ops"], limit_s)
+
+
+def passwords(host: dict[str, Any], cloud: Cloud, *roles: str) -> dict[str, str]:
+    """Return today's passwords, in one call."""
+    names = {role: f"/rmu/{host['env']}/db/{role}_password" for role in roles}
+    found = cloud.parameters([*names.values()])
+    return {role: found[name] for role, name in names.items()}
 
 
 def literal(text: str) -> str:

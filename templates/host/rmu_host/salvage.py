@@ -19,11 +19,11 @@ from typing import Any
 
 from . import data_fence
 from . import salvage_sql as sql
-from .answers import Answer, refused
+from .answers import Answer, failed, refused
 from .cloud import Cloud
 from .data import bases
 from .data_bucket import Bucket
-from .data_psql import PINNED, Psql, connect
+from .data_psql import LOCK_S, PINNED, Psql, passwords
 from .data_schema import APPLIED, NOTES, Table, in_order, tables
 from .machine import Machine
 from .salvage_sql import Pair, Writing
@@ -32,7 +32,6 @@ ROWS = 5_000
 BYTES = 4 << 20
 """A file is cut at either: it is one transaction, whose locks are held until its end."""
 SHOWN = 50
-LOCK_S = 5
 DEFER = "set constraints all deferred;"
 
 Told = tuple[Table, str, str]
@@ -43,7 +42,8 @@ def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cl
     mark, run = str(request["mark"]), str(request.get("folder") or request["mark"])
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", run):
         raise refused("not_found", f"no run is called {run!r}")
-    old, new = (connect(m, request[side], host, cloud) for side in ("old", "new"))
+    secret = passwords(host, cloud, "ops")["ops"]
+    old, new = (Psql(m, request[side], "ops", secret) for side in ("old", "new"))
     if not data_fence.closed(data_fence.seen(old)):
         raise refused("not_fenced", "the old database still takes writes: a salvage would miss those that come now")
     place = m.path(f"/var/tmp/rmu-salvage-{run}")  # noqa: S108  (made here, for root alone)
@@ -63,7 +63,8 @@ def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cl
     names = [file["name"] for file in made["files"]][: 2 * SHOWN]
     return {
         "outcome": "changed",
-        **{key: made[key] for key in ("tables", "conflicts", "conflicts_all", "notes")},
+        **{key: made[key] for key in ("tables", "conflicts", "conflicts_all")},
+        "notes": made["notes"][:SHOWN],
         "files": [*names, "conflicts.json"],
     }
 
@@ -140,8 +141,12 @@ class Work:
         keys = {p.n: noted[p.new.sql]["keys"] if p.base else p.new.key for p in self.keyed}
         lines += [sql.changed(pair, keys[pair.n], str(self.place)) for pair in self.keyed]
         lines += [sql.alike(pair, str(self.place)) for pair in self.alike]
-        lines += [f"\\o {self.place}/told", *(sql.untold(*told) for told in self.told), "\\o", "commit;"]
-        return _lines(lines)
+        lines += [f"\\o {self.place}/told", *(sql.untold(*told) for told in self.told)]
+        lines += [
+            f"\\o {self.place}/told_counts",
+            *(f"select count(*) from {t.rows} where {w};" for t, _, w in self.told),
+        ]
+        return _lines([*lines, "\\o", "commit;"])
 
     def on_new(self) -> str:
         """Spell what is asked of the restored database, in one snapshot: judge all, then spell the statements."""
@@ -171,7 +176,7 @@ class Work:
             yield f"insert_{p.n}", put
             yield f"delete_{p.n}", out
         yield "conflicts", _lines([*map(sql.conflicts, self.keyed), *map(sql.conflicts_alike, self.alike)])
-        yield "counts", _lines(map(sql.counts, self.pairs))
+        yield "counts", _lines(sql.counts(p, keyed=p in self.keyed) for p in self.pairs)
 
 
 def _columns(table: Table) -> list[list[str]]:
@@ -192,17 +197,20 @@ def write(work: Work, old: str, new: str) -> dict[str, Any]:
     since = datetime.fromtimestamp(work.since, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
     files = Files(out, work, f"written to {old} after {since}, restored as {new}")
     files.begin()
+    expected = [json.loads(line) for line in (work.place / "counts").read_text().splitlines() if line]
     for op, groups in (("insert", work.groups), ("update", work.groups), ("delete", [*reversed(work.groups)])):
         for group in groups:
             files.add(op, group)
-    found = [json.loads(line) for line in (work.place / "counts").read_text().splitlines() if line]
+    shown, total = files.conflicts()
+    whole(work, expected, files.made, total)
     labels = {p.n: p.new.label for p in work.pairs}
-    counted = {labels[c["n"]]: {f"{op.rstrip('e')}ed": c[op] for op in ("insert", "update", "delete")} for c in found}
-    for c in found:
+    counted = {
+        labels[c["n"]]: {f"{op.rstrip('e')}ed": c[op] for op in ("insert", "update", "delete")} for c in expected
+    }
+    for c in expected:
         if c["migrated"]:
             what = f"{c['migrated']} rows were last written by a migration's own transaction"
             work.notes.append({"table": labels[c["n"]], "what": what})
-    shown, total = files.conflicts()
     made = {
         "run": work.run,
         "base": work.mark,
@@ -217,6 +225,17 @@ def write(work: Work, old: str, new: str) -> dict[str, Any]:
     }
     (out / "manifest.json").write_text(json.dumps(made, indent=1) + "\n")
     return made
+
+
+def whole(work: Work, expected: list[dict[str, Any]], files: list[dict[str, Any]], conflicts: int) -> None:
+    """See that the files hold what was counted: psql does not say when a disk is full.
+
+    Raises No where they do not.
+    """
+    told = sum(int(line) for line in (work.place / "told_counts").read_text().split())
+    wanted = sum(c[op] for c in expected for op in sql.OPS), sum(c["conflicts"] for c in expected) + told
+    if (sum(f["rows"] for f in files), conflicts) != wanted or len(expected) != len(work.pairs):
+        raise failed("disk_full", f"the files of this salvage are not whole; {work.place} needs room on this host")
 
 
 class Files:
@@ -272,7 +291,8 @@ class Files:
         )
         (self.out / name).write_text(text, newline="")
         sha = hashlib.sha256(text.encode()).hexdigest()
-        self.made.append({"name": name, "op": op, "tables": [t.sql for t in of], "rows": rows, "sha256": sha})
+        more = {"tables": [t.sql for t in of], "rows": rows, "bytes": len(text.encode()), "sha256": sha}
+        self.made.append({"name": name, "op": op, **more})
 
     def conflicts(self) -> tuple[list[dict[str, str]], int]:
         """Write every conflict with its values; return the first ones in short, and how many there are."""

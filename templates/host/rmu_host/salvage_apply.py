@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
 from typing import Any
 
 from .answers import Answer, failed, refused
@@ -17,10 +18,11 @@ from .salvage import DEFER
 PASSES = 20
 TRIES = 3
 SHOWN = 50
+BYTES = 16 << 20
 BUSY = ("55P03", "40P01")
 DONE = "-- put"
 
-File = tuple[dict[str, Any], str]
+File = dict[str, Any]
 
 
 def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
@@ -32,17 +34,29 @@ def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
         raise refused("not_found", f"no salvage of {run} lies in the bucket")
     if manifest["new"] != request["new"]["identifier"]:
         raise refused("not_found", f"the salvage of {run} is meant for {manifest['new']}")
-    files = [(file, fetched(bucket, file)) for file in manifest["files"]]
+    files = manifest["files"]
     new.run(APPLIED)
     before = progress(new, run)
     seen, todo = before, files
     for _ in range(PASSES):
-        put(m, new, todo)
+        for part in parts(todo):
+            put(m, new, [fetched(bucket, file) for file in part])
         reached, seen = seen["done"], progress(new, run)
-        todo = [f for f in files if set(seen["left"]) & {f"{f[0]['op']} {name}" for name in f[0]["tables"]}]
+        todo = [f for f in files if set(seen["left"]) & {f"{f['op']} {name}" for name in f["tables"]}]
         if not todo or seen["done"] == reached:
             break
     return summary(new, manifest, before["done"], seen["done"])
+
+
+def parts(files: list[File]) -> Iterator[list[File]]:
+    """Yield files in portions that fit into a small host's memory."""
+    part = list[File]()
+    for file in files:
+        if part and sum(f["bytes"] for f in part) + file["bytes"] > BYTES:
+            yield part
+            part = []
+        part.append(file)
+    yield part
 
 
 def fetched(bucket: Bucket, file: dict[str, Any]) -> str:
@@ -66,12 +80,12 @@ def progress(new: Psql, run: str) -> dict[str, Any]:
     return found
 
 
-def put(m: Machine, new: Psql, files: list[File]) -> None:
+def put(m: Machine, new: Psql, left: list[str]) -> None:
     """Run files in order; one that meets a lock is tried again.
 
     Raises No when the lock stays, or a file fails as a whole.
     """
-    attempt, left = 1, [text for _, text in files]
+    attempt = 1
     while left:
         try:
             new.run("".join(f"{text}\\echo {DONE}\n" for text in left))

@@ -455,14 +455,16 @@ from del_{pair.n} o where o.verdict not in ('same', 'delete') order by o.ord;
 """
 
 
-def counts(pair: Pair) -> str:
-    """Spell how many rows each kind of statement has, and how many rows a migration wrote."""
+def counts(pair: Pair, *, keyed: bool) -> str:
+    """Spell how many rows each kind of statement has, how many a migration wrote, and how many conflicts there are."""
     parts = ", ".join(f"'{op}', count(*) filter (where verdict = '{op}')" for op in ("insert", "update", "delete"))
-    extra = "'link', count(*) filter (where linked), 'migrated', count(*) filter (where migrated)"
+    extra = "extra is not null and not migrated" if keyed else "false"
     return f"""
-select json_build_object('n', {pair.n}, {parts}, {extra}) from (
-    select verdict, verdict = 'insert' and bare <> '{{}}' as linked, migrated from op_{pair.n}
-    union all select verdict, false, false from del_{pair.n}) o;
+select json_build_object('n', {pair.n}, {parts}, 'link', count(*) filter (where linked),
+    'migrated', count(*) filter (where migrated), 'conflicts', count(*) filter (where verdict not in
+    ('same', 'insert', 'update', 'delete')) + count(*) filter (where more)) from (
+    select verdict, verdict = 'insert' and bare <> '{{}}' as linked, migrated, {extra} as more from op_{pair.n}
+    union all select verdict, false, false, false from del_{pair.n}) o;
 """
 
 
@@ -493,8 +495,9 @@ left join (select md5((t.*)::text) as k1, count(*) as n from {pair.new.rows} t g
 def write_alike(pair: Pair, w: Writing) -> tuple[str, str]:
     """Spell the inserts and the deletes of contents."""
     put = w.put("insert", pair.new.sql, "o.key", _insert(pair, [f"quote_nullable(o.c{i})" for i, _ in each(pair)]))
-    one = f"{literal(f'delete from {pair.new.rows} t where t.ctid = (select s.ctid from {pair.new.rows} s where ')}"
-    one += " || 'md5((s.*)::text) = ' || quote_literal(o.k1) || ' limit 1)'"
+    one = f"{literal(f'delete from {pair.new.rows} t where (t.tableoid, t.ctid) = ')}"
+    one += f" || {literal(f'(select s.tableoid, s.ctid from {pair.new.rows} s where md5((s.*)::text) = ')}"
+    one += " || quote_literal(o.k1) || ' limit 1)'"
     out = w.put("delete", pair.new.sql, "o.key", one)
     return (
         f"select {put} from op_{pair.n} o where o.verdict = 'insert' order by o.ord, o.key;\n",
