@@ -44,7 +44,7 @@ style: $(STAMP)
 	$(BIN)/mypy
 
 pure: $(STAMP)
-	$(PYTEST) tests/pure -q
+	$(PYTEST) tests/pure -q -m "not long"
 
 build/checkov/.made: requirements/checkov.txt
 	@echo "making build/checkov from requirements/checkov.txt: its pins suit no other environment"
