@@ -23,6 +23,7 @@ BY_HOST, ON_BOOT = "tests/pure/test_host_program.py", "tests/pure/test_host_prog
 RENDERED, FAILURES = "tests/pure/test_render.py", "tests/pure/test_failures.py"
 MIGRATIONS = "tests/pure/test_migrations.py"
 INFRA = "tests/pure/test_infra.py"
+RESTORE = "tests/pure/test_restore.py"
 FLEET, TABLE = "tests/contract/test_hosts.py", "tests/contract/test_ledger.py"
 
 
@@ -200,9 +201,18 @@ MUTATIONS = (
              '    if request.held not in ("", request.database):\n        raise Refused(\n            f"Terraform still',
              '    if False:\n        raise Refused(\n            f"Terraform still',
              f"{INFRA}::test_f34_no_other_run_of_terraform_is_allowed_before_the_restored_database_is_adopted"),
+    Mutation("F35", "warm what a restore brings", f"{HOST}/data.py",
+             "\\\\else\n{READ_MOST}\n", "\\\\else\n",
+             "tests/salvage/test_data.py::test_f35_a_restored_database_is_read_whole_before_it_serves"),
     Mutation("F35", "pass what a restore takes", f"{AWS}/databases.py",
              "            **restore_arguments(like),\n", "",
              "tests/contract/test_databases.py::test_f35_a_restored_instance_has_every_setting_of_its_source"),
+    Mutation("F35", "every setting is compared", f"{STEPS}/restore.py",
+             "        if wrong:\n            told", "        if False:\n            told",
+             f"{RESTORE}::test_f35_every_attribute_that_stays_different_is_named_and_the_copy_is_dropped[security_groups]"),
+    Mutation("F35", "a slot of another database is written anew", "ratemyunit_ops/planning/rollback.py",
+             "    return slot is not None and slot.setup == target.setup(database)\n", "    return True\n",
+             f"{RESTORE}::test_a_rollback_after_a_restore_sets_its_release_up_with_the_new_database"),
     Mutation("F36", "release the lock of the own dead try", f"{STEPS}/infra.py",
              "    o.infra.unlock(root, holder.id)", "    pass",
              f"{FAILURES}::test_f36_a_resume_releases_the_state_lock_of_its_own_dead_try"),
@@ -228,6 +238,24 @@ MUTATIONS = (
     Mutation("F40", "a rollback never toggles", "ratemyunit_ops/planning/rollback.py",
              '    if last is not None and last.verb == "rollback":', "    if False:",
              f"{FAILURES}::test_f40_typing_rollback_twice_does_not_bring_the_bad_release_back"),
+    Mutation("F41", "three looks in a row", f"{STEPS}/restore.py",
+             "IN_A_ROW = 3", "IN_A_ROW = 1",
+             f"{RESTORE}::test_f41_an_instance_is_available_once_it_looks_so_three_times_with_nothing_pending"),
+    Mutation("F41", "the old database is fenced before traffic moves", f"{STEPS}/data.py",
+             "        return o.data.fence(self.database)\n", "        return {}\n",
+             f"{RESTORE}::test_f41_nothing_is_renamed_and_both_databases_keep_their_names"),
+    Mutation("F41", "an abandon leaves no flip half-done", f"{ENGINE}/carry.py",
+             "            _must_go_on(c, because)\n", "",
+             f"{RESTORE}::test_a_restore_in_the_middle_of_its_flip_cannot_be_given_up_only_finished"),
+    Mutation("F41", "rows are given back once", "ratemyunit_ops/planning/salvage.py",
+             "    if request.apply and request.before is not None and request.before.applied:", "    if False:",
+             f"{RESTORE}::test_salvage_is_given_back_once"),
+    Mutation("F41", "a time without zone is not guessed", "ratemyunit_ops/planning/restore.py",
+             "    if found.tzinfo is None:", "    if False:",
+             f"{RESTORE}::test_a_time_that_could_be_misread_is_not_guessed"),
+    Mutation("F41", "the past that two databases share ends with the first that left it", "ratemyunit_ops/planning/salvage.py",
+             "    return min(parted, key=lambda c: c.until)", "    return max(parted, key=lambda c: c.until)",
+             f"{RESTORE}::test_two_restores_in_a_row_lose_nothing_that_was_acknowledged"),
 )  # fmt: skip
 
 

@@ -150,26 +150,40 @@ def test_sequences_of_both_sides_never_meet(sides: Sides) -> None:
     assert sides.rows("set role rmu_migrate; select nextval('down'), nextval('tight')") == [f"{90 - 5 * GAP}|3"]
 
 
-@pytest.mark.parametrize("extended", [False, True])
-def test_f35_a_restored_database_is_read_whole_before_it_serves(sides: Sides, *, extended: bool) -> None:
-    sides.setup("""create table t (id int primary key, v text, w int); create index on t (w) where w > 2;
-        create index on t (lower(v));
-        insert into t select i, repeat(md5(i::text), case when i > 490 then 2000 else 1 end), i
-            from generate_series(1, 500) i;
-        create table plain (v text); alter table t alter v set storage external; update t set v = v || 'x';""")
-    if extended:
-        sides.cluster.sql("create extension pg_prewarm", sides.old)
+WARM = """
+create table t (id int primary key, v text, w int); create index on t (w) where w > 2; create index on t (lower(v));
+insert into t select i, repeat(md5(i::text), case when i > 490 then 2000 else 1 end), i from generate_series(1, 500) i;
+create table plain (v text); alter table t alter v set storage external; update t set v = v || 'x';
+"""
+
+
+def test_f35_a_restored_database_is_read_whole_before_it_serves(sides: Sides) -> None:
+    sides.setup(WARM)
 
     said = sides.restore()
 
     assert (said["warmed"], said["tables"], said["bytes"] > 1_000_000) == (True, 2, True)
-    read = "heap_blks_read + heap_blks_hit"
-    toast = f"select {read} > 0 from pg_statio_all_tables where relname = 'pg_toast_' || 't'::regclass::oid"
-    touched = "count(*) filter (where idx_blks_read + idx_blks_hit > 0)"
-    indexes = f"select {touched} from pg_statio_user_indexes where relname = 't'"
-    assert sides.rows(toast) == ["t"]
-    assert sides.rows(indexes) == ["3"]
+    toast = "from pg_statio_all_tables where relname = 'pg_toast_' || 't'::regclass::oid"
+    assert sides.rows(f"select heap_blks_read + heap_blks_hit >= pg_relation_size(relid) / 8192 {toast}") == ["t"]
+    assert sides.rows("select idx_scan > 0 from pg_stat_user_indexes where relname = 't'") == ["t"] * 3
     assert sides.rows("select count(*) from pg_stat_user_tables where last_analyze is not null") == ["2"]
+
+
+def test_f35_where_pg_prewarm_is_there_it_reads_every_index_and_long_value(sides: Sides) -> None:
+    sides.setup(WARM)
+    sides.cluster.sql(
+        """create extension pg_prewarm; create table seen (name text); grant all on seen to public;
+        create or replace function pg_prewarm(regclass, mode text default 'buffer', fork text default 'main',
+            first_block int8 default null, last_block int8 default null) returns int8
+        language sql as $$ insert into seen select relname from pg_class where oid = $1; select 1::int8 $$;""",
+        sides.old,
+    )
+
+    sides.restore()
+
+    seen = sides.rows("select name from seen where name !~ '^pg_toast' order by 1")
+    assert seen == ["t_lower_idx", "t_pkey", "t_w_idx"]
+    assert sides.rows("select count(*) from seen where name = 'pg_toast_' || 't'::regclass::oid") == ["1"]
 
 
 def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Sides) -> None:
