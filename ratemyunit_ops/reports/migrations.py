@@ -185,7 +185,7 @@ def _rehearsed(image: ImageView, schema: SchemaNote, seen: Rehearsal | None) -> 
 
 
 def _way_back_tested(now: datetime, runs: Sequence[RunHeader]) -> ChecklistLine:
-    line = "way back documented (docs/data.md) and tested"
+    line = "way back documented (docs/migrations.md) and tested"
     proofs = [r for r in runs if r.verb in {"db restore", "dr drill", "dr restore"} and r.outcome == "done"]
     if not proofs:
         return _line(line, False, "no restore and no drill was ever done here", "rmu dr drill")

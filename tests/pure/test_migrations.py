@@ -166,30 +166,18 @@ def test_migrating_up_twice_has_nothing_to_do(world: FakeWorld, ann: Operator) -
     assert (again.code, again.screen.document) == (0, migrating.NOTHING)
 
 
-def test_a_migration_that_is_killed_at_any_event_is_finished_by_its_own_command(world: FakeWorld) -> None:
-    length = len(journal_of_a_whole_run())
-    for number in range(1, length):
-        fresh = FakeWorld()
-        push(fresh, "v41", "0002", FIRST, SECOND)
-        fresh.live("v41")
-        push(fresh, "v43", "0003", FIRST, SECOND, THIRD, DROPS)
-        ann = Operator(fresh)
-        fresh.kill_before_event(number)
-        assert ann.migrate_up("v43").code == KILLED
+@pytest.mark.parametrize("number", range(3, 11))
+def test_a_deploy_that_stops_at_a_bad_migration_ends_so_wherever_it_was_killed(world: FakeWorld, number: int) -> None:
+    world.fails_on.add(("v41", "0003"))
+    world.kill_after_event(number)
+    assert Operator(world).deploy("v43").code == KILLED
 
-        assert ann.migrate_up("v43").code == 0, number
+    ended = Operator(world, "bob@ci").resume()
 
-        assert schema(fresh) == ("0003", "0002")
-        assert [n.head for n in read_schema_notes(fresh.outside().ledger)] == ["0003"]
-
-
-def journal_of_a_whole_run() -> list[Any]:
-    fresh = FakeWorld()
-    push(fresh, "v41", "0002", FIRST, SECOND)
-    fresh.live("v41")
-    push(fresh, "v43", "0003", FIRST, SECOND, THIRD, DROPS)
-    Operator(fresh).migrate_up("v43")
-    return journal(fresh)
+    assert (ended.code, outcome(world)) == (5, "rolled_back")
+    assert ended.failure.next == "rmu db restore --before r-001" or number > 9
+    assert world.serving() == {"v41"} and world.lost == [] and world.lease_is_free()
+    assert [n.admits for n in read_schema_notes(world.outside().ledger)][-1] == "0003"
 
 
 def test_f33_a_contract_is_refused_while_an_older_release_is_still_warm(world: FakeWorld, ann: Operator) -> None:
@@ -318,20 +306,16 @@ def test_f32_a_rehearsal_on_which_the_old_release_fails_says_so_and_leaves_no_co
     assert set(world.databases) == {DATABASE.identifier} and schema(world)[0] == "0002"
 
 
-def test_a_rehearsal_killed_at_any_event_leaves_no_copy_once_it_is_resumed(world: FakeWorld) -> None:
-    for number in range(1, 14):
-        fresh = FakeWorld()
-        push(fresh, "v41", "0002", FIRST, SECOND)
-        fresh.live("v41")
-        push(fresh, "v43", "0003", FIRST, SECOND, THIRD, DROPS)
-        ann = Operator(fresh)
-        fresh.kill_after_event(number)
-        if ann.rehearse("v43").code != KILLED:
-            break
+@pytest.mark.parametrize("number", range(3, 13))
+def test_a_rehearsal_that_fails_leaves_no_copy_wherever_it_was_killed(world: FakeWorld, number: int) -> None:
+    world.fails_on.add(("v41", "0003"))
+    world.kill_after_event(number)
+    assert Operator(world).rehearse("v43").code == KILLED
 
-        assert ann.rehearse("v43").code == 0, number
+    Operator(world, "bob@ci").resume()
 
-        assert set(fresh.databases) == {DATABASE.identifier}, number
+    assert outcome(world) == "rolled_back"
+    assert set(world.databases) == {DATABASE.identifier} and schema(world)[0] == "0002"
 
 
 @pytest.fixture
@@ -416,7 +400,7 @@ def test_a_quarter_without_a_drill_and_backups_that_lag_are_lines_that_fail(worl
     ready(world, ann)
     world.clock.sleep(timedelta(days=93).total_seconds())
 
-    assert "way back documented (docs/data.md) and tested" in ann.checklist("v43").why
+    assert "way back documented (docs/migrations.md) and tested" in ann.checklist("v43").why
 
 
 def ready(world: FakeWorld, ann: Operator) -> None:
