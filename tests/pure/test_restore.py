@@ -421,7 +421,7 @@ def test_f41_nothing_is_renamed_and_both_databases_keep_their_names(world: FakeW
     assert world.pointer().database is not None
     assert world.pointer().database.identifier == NEW == world.databases[NEW].identifier
     assert not {call for call in world.faults.calls if "rename" in call}
-    assert (world.lost, world.clients.refused) == ([], [])
+    assert (world.lost, world.clients.refused, world.broken) == ([], [], [])
 
 
 def test_f41_an_instance_is_available_once_it_looks_so_three_times_with_nothing_pending(world: FakeWorld) -> None:
