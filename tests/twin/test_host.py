@@ -174,6 +174,24 @@ def test_credentials_are_private_to_root_and_go_with_the_slot(host: HostGround) 
     assert "No such file" in host.shell(f"cat {place}")
 
 
+def test_f33_a_migration_tries_the_old_release_in_containers_that_leave_nothing(host: HostGround) -> None:
+    host.deploy("v1", CHECK_FAILS="1")
+    host.prepare("v2")
+
+    ran = host.ask("migrate", release=host.ref("v2"), old=host.ref("v1"))
+    pending = host.ask("migrate", release=host.ref("v2"), look="pending")
+    checked = host.ask("migrate", release=host.ref("v2"), look="check")
+    copy = {**DATABASE, "identifier": "copy"}
+    guest = host.ask("migrate", release=host.ref("v3"), guest=host.release("v3"), database=copy, old=host.ref("v1"))
+
+    assert (ran["outcome"], ran["head"], ran["old_works"]["failed"]) == ("already", "0001", "a setting")
+    assert (pending["current"], pending["tip"], checked["works"]["ok"]) == ("0001", "0001", True)
+    assert (guest["new_works"]["ok"], guest["old_works"]["ok"]) == (True, False)
+    assert "rmu-migrate" not in host.shell("podman ps --all") and "rmu-check" not in host.shell("podman ps --all")
+    assert host.shell("ls /run/rmu/*migrate* /run/rmu/*check* 2>/dev/null") == ""
+    assert host.served() == "v1"
+
+
 def test_f15_a_release_that_never_gets_ready_moves_nothing(host: HostGround) -> None:
     host.deploy("v1")
     host.prepare("v3", NEVER_READY="1")
