@@ -6,6 +6,8 @@ import re
 from datetime import datetime, timedelta
 from typing import Any
 
+from pydantic import Field
+
 from ratemyunit_ops.errors import Mistyped, Refused
 from ratemyunit_ops.model import (
     Database,
@@ -40,6 +42,8 @@ SHIPPED_EVERY = timedelta(minutes=5)
 """How often logs reach the backups: nothing newer than the last can be restored."""
 TAKES = timedelta(minutes=45)
 """What a restore is assumed to take: credentials that end earlier would leave it half-way."""
+MIGRATES = timedelta(minutes=20)
+"""A migration is noted once it has ended: one that was noted so soon after a moment may have been under way in it."""
 HELD_AT_MOST = timedelta(seconds=30)
 AGO = re.compile(r"(\d+)\s*([smhd]) ago")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -73,6 +77,7 @@ class Aim(Frozen):
     release: Release
     head: str
     admits: str
+    sure: bool = Field(default=False, description="whether no migration was under way then, so that the head is known")
 
 
 def read_time(text: str, now: datetime) -> datetime:
@@ -112,7 +117,9 @@ def aim(world: World, request: RestoreRequest) -> Aim:
         point, version = RestorePoint(resource_id=_resource(world, note), at=at), note.release if note else None
     point = point.model_copy(update={"at": point.at.replace(microsecond=0)})
     schema = _schema_at(world, _window(world, point), point.at)
+    soon = [n for n in schemas_of(world, _window(world, point).identifier) if point.at < n.at < point.at + MIGRATES]
     return Aim(
+        sure=schema is not None and (request.before is not None or not soon),
         point=point,
         release=_runs(world, version, schema, point.at),
         head=schema.head if schema else "",
@@ -203,6 +210,7 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
             release=goal.release.version,
             left=live.version if live.version != goal.release.version else None,
             database=restored,
+            head=goal.head if goal.sure else "",
             admits=goal.admits,
             run=run,
         ),

@@ -79,7 +79,7 @@ class Restorable(Check):
                     state=NOT_MOVED,
                     next="rmu db restore --latest",
                 )
-            o.clock.sleep(5)
+            o.clock.sleep(3)
         if self.point.at < window.earliest:
             raise Failed(
                 f"{self.point.at:%Y-%m-%d %H:%M:%S} UTC can be restored no more: backups begin at"
@@ -316,12 +316,16 @@ class PointTo(Change):
 
 
 class RecordRestore(Change):
-    """Write the schema of the restored database down, and what became of the releases."""
+    """Write the schema of the restored database down, and what became of the releases.
+
+    `head` is empty where the notes do not tell it for sure: then the database is asked, which reads it whole.
+    """
 
     kind: Literal["record_restore"] = "record_restore"
     release: str
     left: str | None
     database: Database
+    head: str = ""
     admits: str
     run: str
 
@@ -333,12 +337,9 @@ class RecordRestore(Change):
         return any((n.database, n.run) == (self.database.identifier, self.run) for n in noted)
 
     def do(self, o: Outside) -> Facts:
+        head, admits = self._schema(o)
         schema = SchemaNote(
-            at=self._since(o),
-            database=self.database.identifier,
-            head=o.data.look(placed(o, self.database), since=None).schema_head,
-            admits=self.admits,
-            run=self.run,
+            at=self._since(o), database=self.database.identifier, head=head, admits=admits, run=self.run
         )
         verdicts = [(self.release, "good"), *([(self.left, "rolled_back")] if self.left else [])]
         return {"schema": schema.model_dump(mode="json"), "releases": [self._judged(o, *v) for v in verdicts]}
@@ -349,6 +350,12 @@ class RecordRestore(Change):
 
     def undo(self) -> None:
         return None
+
+    def _schema(self, o: Outside) -> tuple[str, str]:
+        if self.head:
+            return self.head, self.admits
+        seen = o.data.look(placed(o, self.database), since=None)
+        return seen.schema_head, seen.admits
 
     def _since(self, o: Outside) -> datetime:
         """Tell since when the database serves: the schema is that of its first moment too."""

@@ -368,7 +368,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     ),
     "record_restore": lambda: (
         copied(),
-        RecordRestore(release="v41", left=None, database=PLANNED, admits="", run=RESTORE),
+        RecordRestore(release="v41", left=None, database=PLANNED, head="", admits="", run=RESTORE),
     ),
     "renew_passwords": lambda: (copied(passwords=False), RenewPasswords(database=PLANNED)),
     "restorable": lambda: (fresh(), Restorable(point=POINT)),
