@@ -67,7 +67,8 @@ class Seen:
 class Line:
     """One connection, and the one request at a time that it carries."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: float) -> None:
+        self.patience = patience
         self.parts = urlsplit(url)
         self.tls = ssl.create_default_context() if self.parts.scheme == "https" else None
         path = (self.parts.path or "/") + (f"?{self.parts.query}" if self.parts.query else "")
@@ -118,8 +119,8 @@ async def one(line: Line, seen: Seen) -> None:
     began = time.monotonic()
     reused = line.writer is not None
     try:
-        await asyncio.wait_for(line.open(), PATIENCE_S)
-        status, body = await asyncio.wait_for(line.ask(), PATIENCE_S)
+        await asyncio.wait_for(line.open(), line.patience)
+        status, body = await asyncio.wait_for(line.ask(), line.patience)
     except (OSError, EOFError, ValueError, TimeoutError, asyncio.LimitOverrunError) as why:
         line.close()
         seen.fail(f"{type(why).__name__} on a {'kept' if reused else 'new'} connection")
@@ -139,9 +140,8 @@ def release_in(body: bytes) -> str:
         return "unnamed"
 
 
-async def client(url: str, idle: tuple[float, float], seen: Seen, stop: asyncio.Event) -> None:
+async def client(line: Line, idle: tuple[float, float], seen: Seen, stop: asyncio.Event) -> None:
     """Keep one connection: send, idle, send again, until told to stop."""
-    line = Line(url)
     await pause(random.uniform(0, min(idle[1], 2.0)), stop)
     while not stop.is_set():
         await one(line, seen)
@@ -157,14 +157,15 @@ async def pause(seconds: float, stop: asyncio.Event) -> None:
         return
 
 
-async def run(url: str, seconds: float, connections: int) -> dict[str, Any]:
+async def run(url: str, seconds: float, connections: int, patience: float) -> dict[str, Any]:
     """Run all connections for that long, or until SIGTERM; return the counts."""
     seen, stop = Seen(), asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
     began = time.monotonic()
-    tasks = [asyncio.create_task(client(url, IDLE[i % len(IDLE)], seen, stop)) for i in range(connections)]
+    lines = [(Line(url, patience), IDLE[i % len(IDLE)]) for i in range(connections)]
+    tasks = [asyncio.create_task(client(line, idle, seen, stop)) for line, idle in lines]
     await pause(seconds, stop)
     stop.set()
     await asyncio.gather(*tasks)
@@ -177,9 +178,10 @@ def main(argv: list[str]) -> int:
     parser.add_argument("url")
     parser.add_argument("--seconds", type=float, default=30)
     parser.add_argument("--connections", type=int, default=60)
+    parser.add_argument("--patience", type=float, default=PATIENCE_S, help="seconds until an answer counts as lost")
     parser.add_argument("--json", type=Path, help="write the counts to this file instead of stdout")
     chosen = parser.parse_args(argv)
-    told = json.dumps(asyncio.run(run(chosen.url, chosen.seconds, chosen.connections)), indent=1)
+    told = json.dumps(asyncio.run(run(chosen.url, chosen.seconds, chosen.connections, chosen.patience)), indent=1)
     if chosen.json:
         chosen.json.write_text(told + "\n")
     else:

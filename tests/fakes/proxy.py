@@ -24,7 +24,7 @@ from rmu_host.machine import Heard, Machine, Ran
 from rmu_host.proxy import CONFIG, LUA
 from rmu_host.state import HOLD, MAP
 
-from tests.clients.keepalive import Line
+from tests.clients.keepalive import PATIENCE_S, Line
 from tests.fakes.host_machine import DATABASE, App, FakeMachine, ref, release
 from tests.pure.test_host_program import Caller
 
@@ -172,7 +172,7 @@ class ProxiedMachine(FakeMachine):
 
     async def client(self) -> Line:
         """Connect a client that comes from elsewhere and keeps its connection."""
-        line = Line(f"http://127.0.0.1:{self.front}/version")
+        line = Line(f"http://127.0.0.1:{self.front}/version", PATIENCE_S)
         line.reader, line.writer = await asyncio.open_connection(
             "127.0.0.1", self.front, local_addr=(CLIENTS, 0), limit=1 << 14
         )

@@ -322,11 +322,12 @@ class Stack:
             self.rmu("twin", "fault", name, *target_words, "--clear")
 
     @contextmanager
-    def client(self, connections: int = 30) -> Iterator[Seen]:
-        """Let the client that never retries ask while the block runs."""
+    def client(self, connections: int = 30, patience: float = 10) -> Iterator[Seen]:
+        """Let the client that never retries ask while the block runs; `patience` is in seconds."""
         seen, report = Seen(), self.where / f"client-{time.monotonic_ns()}.json"
         argv = [sys.executable, str(CLIENT), f"{self.front_door}/version", "--seconds", "3600"]
-        process = subprocess.Popen([*argv, "--connections", str(connections), "--json", str(report)])
+        argv += ["--connections", str(connections), "--patience", str(patience), "--json", str(report)]
+        process = subprocess.Popen(argv)
         try:
             time.sleep(2)  # so that connections are open and idle before anything moves
             yield seen
@@ -338,9 +339,9 @@ class Stack:
         seen.sent, seen.failed = seen.told["sent"], seen.told["failed"]
 
     @contextmanager
-    def no_drop(self) -> Iterator[None]:
+    def no_drop(self, patience: float = 10) -> Iterator[None]:
         """Hold the block to: no request of the client failed."""
-        with self.client() as seen:
+        with self.client(patience=patience) as seen:
             yield
         assert seen.sent > 10
         assert seen.failed == 0, seen.told
