@@ -375,7 +375,7 @@ class Data(Protocol):
         ...
 
     def apply(self, new: Database, *, run: str) -> Facts:
-        """Run the SQL of a restore's salvage in one transaction; safe to repeat."""
+        """Run the SQL of a restore's salvage: each row is put once, so it is safe to repeat."""
         ...
 
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:

@@ -49,7 +49,7 @@ def restore(
 def salvage(
     run: RunId,
     folder: Into = Path("salvage"),
-    apply: Annotated[bool, typer.Option("--apply", help="Give the rows back at once, in one transaction.")] = False,
+    apply: Annotated[bool, typer.Option("--apply", help="Give the rows back at once, each one once.")] = False,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,

@@ -67,13 +67,7 @@ def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -
         _write(w, run, folder)
         return
     world = survey(w.outside, w.settings.environment, SALVAGE)
-    request = SalvageRequest(
-        run=new_run_id(),
-        rmu_version=__version__,
-        restore=_plan_of(w, run),
-        apply=apply,
-        before=read_salvage(w.outside.ledger, run),
-    )
+    request = SalvageRequest(run=new_run_id(), rmu_version=__version__, restore=_plan_of(w, run), apply=apply)
     plan = plan_salvage(world, request)
     folder.mkdir(parents=True, exist_ok=True)
     carry_out(w, plan, asked, then=lambda: _write(w, run, folder))

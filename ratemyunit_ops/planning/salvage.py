@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Database, DatabaseNote, Frozen, SalvageNote, World
+from ratemyunit_ops.model import Database, DatabaseNote, Frozen, World
 from ratemyunit_ops.planning.common import need
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.data import ApplySalvage, ComputeSalvage
@@ -16,16 +16,12 @@ SLACK = timedelta(seconds=60)
 
 
 class SalvageRequest(Frozen):
-    """Whose left-behind rows are meant: those of a restore; `apply` gives them back at once.
-
-    `before` is what an earlier salvage of the same restore noted.
-    """
+    """Whose left-behind rows are meant: those of a restore; `apply` gives them back at once."""
 
     run: str
     rmu_version: str
     restore: Plan
     apply: bool = False
-    before: SalvageNote | None = None
 
 
 class ForgetRequest(Frozen):
@@ -47,8 +43,7 @@ class Common(Frozen):
 def plan_salvage(world: World, request: SalvageRequest) -> Plan:
     """Plan to find, and with `apply` to give back, what the live database lacks of the one a restore superseded.
 
-    Raises Refused: no restore, one that was undone, an instance that is forgotten, two databases with no common past,
-    rows that were given back already: a second time would bring back what was deleted since.
+    Raises Refused: no restore, one that was undone, an instance that is forgotten, two databases with no common past.
     """
     old, new = _superseded_by(request.restore), need(world.pointer, "the live pointer").database
     notes = {n.identifier: n for n in need(world.database_notes, "the notes of databases")}
@@ -56,11 +51,6 @@ def plan_salvage(world: World, request: SalvageRequest) -> Plan:
         raise Refused(f"run {request.restore.run} superseded no database: nothing was left behind", next="rmu history")
     if notes[old.identifier].state == "forgotten":
         raise Refused(f"{old.identifier} is forgotten: its rows can be read no more", next="rmu status")
-    if request.apply and request.before is not None and request.before.applied:
-        raise Refused(
-            f"what {request.restore.run} left behind was given back already, by run {request.before.run}",
-            next=f"rmu show {request.before.run}",
-        )
     common = common_past(notes, old.identifier, new.identifier)
     steps: list[Step] = [
         ComputeSalvage(

@@ -147,7 +147,10 @@ class ComputeSalvage(Change):
 
 
 class ApplySalvage(Change):
-    """Give the salvaged rows back, in one transaction. A row that was given back stays, so this is a fence."""
+    """Give the salvaged rows back, each one once. A row that was given back stays, so this is a fence.
+
+    A row that could not be put is left and named; the next salvage tries it again.
+    """
 
     kind: Literal["apply_salvage"] = "apply_salvage"
     restore: str
@@ -165,8 +168,8 @@ class ApplySalvage(Change):
         done = o.data.apply(self.new, run=self.restore)
         noted = read_salvage(o.ledger, self.restore)
         assert noted is not None  # the step before wrote it
-        applied = noted.model_copy(update={"applied": True}).model_dump(mode="json")
-        return {**done, "note": applied, "told": {"applied": done.get("applied")}}
+        applied = noted.model_copy(update={"applied": not done.get("left")}).model_dump(mode="json")
+        return {**done, "note": applied, "told": {name: done[name] for name in ("applied", "left") if name in done}}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
         return (salvage_entry(SalvageNote.model_validate(facts["note"])),)

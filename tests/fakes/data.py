@@ -123,15 +123,15 @@ class FakeData:
 
     def apply(self, new: Database, *, run: str) -> Facts:
         def apply() -> Facts:
-            store, applied = self._store(new), 0
-            if run in store.given_back:
-                return {"outcome": "already", "applied": 0}
-            store.commit(self._world.clock.now(), "given back", run, True)
+            store, applied, now = self._store(new), 0, self._world.clock.now()
             for _, text in sorted(self._world.bucket[run].items()):
-                for table, key, value, seen in json.loads(text):
-                    if store.value((table, key)) == seen:  # else somebody changed it since the files were made
-                        store.commit(self._world.clock.now(), "row", (table, key), value)
-                        applied += 1
+                for table, number, value, seen in json.loads(text):
+                    key = (table, number)
+                    if key in store.given_back or store.value(key) != seen:
+                        continue  # put before, or somebody changed it since the files were made
+                    store.commit(now, "row", key, value)
+                    store.commit(now, "given back", key, True)
+                    applied += 1
             return {"applied": applied}
 
         return self._change("apply", apply)

@@ -68,8 +68,8 @@ class Store:
     """Run that warmed it -> the keys there were."""
     kept: set[str] = field(default_factory=set)
     """Runs whose notes outlive a crash, and are there in a copy."""
-    given_back: set[str] = field(default_factory=set)
-    """Restores whose salvage was applied here."""
+    given_back: set[Key] = field(default_factory=set)
+    """Rows that a salvage has put here: each is put once."""
     passwords: str = "today"
     """Whose the roles' passwords are: today's, or those of the moment restored to."""
 
