@@ -49,8 +49,18 @@ BROKEN = frozenset(
     }
 )
 """States that no waiting mends."""
+BAD_BACKUP = frozenset({"incompatible-restore", "restore-error"})
+"""Those of them that tell of the backup: the one before it may be well."""
 IN_A_ROW = 3
 """How often an instance must look well, one look after the other: right after a call it still shows its old state."""
+
+
+class Broken(Failed):
+    """An instance is in a state that no waiting mends."""
+
+    def __init__(self, identifier: str, status: str) -> None:
+        super().__init__(f"{identifier} is {status}", state=NOT_MOVED, next="rmu status")
+        self.status = status
 
 
 class Restorable(Check):
@@ -151,13 +161,13 @@ class DatabaseAvailable(Check):
     def look(self, o: Outside) -> Facts:
         try:
             seen = settled(o, self.identifier, self.deadline)
-        except Failed as why:
+        except Broken as why:
             raise self._named(o, why) from why
         return {"resource_id": seen.resource_id, "address": seen.address}
 
-    def _named(self, o: Outside, why: Failed) -> Failed:
-        """Name the backup that the restore began from, and offer the one before it."""
-        if self.point is None:
+    def _named(self, o: Outside, why: Broken) -> Failed:
+        """Name the backup that a restore began from where that is what is wrong, and offer the one before it."""
+        if self.point is None or why.status not in BAD_BACKUP:
             return why
         before = [b for b in o.databases.backups(self.point.resource_id) if b <= self.point.at]
         if not before:
@@ -433,7 +443,7 @@ def settled(
         except Unreachable as why:  # a laptop's own network, in the middle of half an hour
             agreed, said = 0, why.what
         if seen is not None and seen.status in BROKEN:
-            raise Failed(f"{identifier} is {seen.status}", state=NOT_MOVED, next="rmu status")
+            raise Broken(identifier, seen.status)
         if late and not agreed:
             raise Failed(
                 f"{identifier} did not become available in time (last: {said})", state=NOT_MOVED, next="rmu status"

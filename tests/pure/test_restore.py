@@ -458,6 +458,18 @@ def test_a_backup_that_is_corrupt_is_named_and_the_one_before_it_offered(world: 
     assert set(world.databases) == {OLD}
 
 
+@pytest.mark.parametrize("status", ["storage-full", "insufficient-capacity", "incompatible-network"])
+def test_an_instance_that_no_waiting_mends_is_named_and_no_backup_is_blamed(
+    world: FakeWorld, ann: Operator, status: str
+) -> None:
+    world.restore_ends_as = status
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, ended.why) == (5, f"{NEW} is {status}")
+    assert (world.serving(), set(world.databases)) == ({"v42"}, {OLD})
+
+
 def test_a_laptop_that_loses_its_network_while_it_waits_does_not_give_the_restore_up(
     world: FakeWorld, ann: Operator
 ) -> None:
