@@ -9,7 +9,8 @@ from ratemyunit_ops.reports.schemas import DOCUMENTS, schema
 
 DOCS = Path(__file__).parents[2] / "docs" / "json"
 STAY = {
-    "status": "environment front_door release digest schema_head hosts worker previous unknown lease database last_drill",
+    "status": "environment front_door release digest schema_head hosts worker previous unknown lease database "
+    "last_drill",
     "run": "run outcome release seconds phases probe ssm_commands",
     "history": "runs",
     "migrate-lint": "findings",
