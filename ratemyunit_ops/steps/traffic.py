@@ -25,7 +25,8 @@ class Serve(Change):
     let_go: bool = False
 
     def title(self) -> str:
-        back = f" [undo: serve {self.instead_of.version if self.instead_of else 'nothing'}]"
+        undo = f" [undo: serve {self.instead_of.version if self.instead_of else 'nothing'}]"
+        back = "" if self.fence else undo
         return f"serve {self.release.version if self.release else 'nothing'}{back}"
 
     def done(self, o: Outside) -> bool:
