@@ -10,7 +10,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo drill test check style pure policy app e2e sweep twin down fresh audit build lock \
+.PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-salvage
 
 help: ## list the targets
@@ -32,6 +32,9 @@ test-tools:
 
 demo: tools $(STAMP) ## the whole road on the local AWS: deploy, break, roll back, kill, resume
 	$(SUDO) $(BIN)/python -m tests.demo.demo
+
+demo-data: tools $(STAMP) ## a bad migration: the rollback refused, the restore, the salvage, and the count
+	$(SUDO) $(BIN)/python -m tests.demo.demo_data
 
 drill: tools $(STAMP) ## a drill of 1 GiB on a local AWS of its own; the report stays in build/drill
 	$(SUDO) $(BIN)/python -m tests.demo.drill
@@ -64,8 +67,14 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
-test: test-tools style policy app ## what CI runs: check, app, Terraform, contract, and one shared twin
-	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests -m "not long and not live"
+test: test-tools style policy app/.venv/.made ## what CI runs: check, app, Terraform, contract, and one shared twin
+	@mkdir -p build
+	@echo "tests of machines, mostly waiting, run beside all others; what those said follows at the end"
+	@{ (cd app && .venv/bin/python -m pytest) && \
+	   $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin -m "not long and not live"; \
+	 } >build/beside.log 2>&1 & beside=$$!; \
+	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests/twin -m "not long and not live"; machines=$$?; \
+	wait $$beside; others=$$?; cat build/beside.log; exit $$((machines | others))
 
 e2e: test-tools style policy app ## everything, the tests that break the twin included
 	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests -m "not live"
