@@ -12,6 +12,7 @@ from rmu_host import data_fence
 from rmu_host.answers import No
 from rmu_host.data import GAP
 from rmu_host.data_psql import Psql
+from rmu_host.request import Host
 
 from tests.salvage.conftest import Sides
 from tests.salvage.writer import SCHEMA, Ledger, Writer, verify
@@ -223,3 +224,34 @@ def test_no_password_is_in_the_arguments_of_any_command(sides: Sides) -> None:
     made = Psql(sides.ask.m, sides.database(sides.old), "ops", "a-secret")
 
     assert "a-secret" not in " ".join(made.argv)
+
+
+def through_the_door(sides: Sides, **request: object) -> dict[str, object]:
+    m = sides.ask.m
+    m.write("/run/rmu/instance", "i-1")
+    m.write_json("/etc/rmu/host.json", {"env": "test", "region": "here"})
+    asked = {"run": "r-1", "not_after": m.now() + 60, "mark": "r-1", "database": sides.database(sides.old), **request}
+    return Host(m, lambda _: sides.ask.cloud).answer(asked)
+
+
+def test_the_host_answers_looks_without_a_fence_and_changes_once(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    fenced = {"generation": 1, "sequence": 7}
+
+    looked = through_the_door(sides, verb="data_look", since=None)
+    told = through_the_door(sides, verb="data_fence", on=True, look=True)
+    first, again = (through_the_door(sides, verb="data_fence", on=True, look=False, fence=fenced) for _ in range(2))
+    old = through_the_door(sides, verb="data_warm", look=False, fence={"generation": 0, "sequence": 1})
+
+    assert (looked["outcome"], told["fenced"]) == ("ok", False)
+    assert (first["outcome"], again["outcome"], again["already"]) == ("changed", "changed", True)
+    assert old["why"] == "stale_fence"
+
+
+def test_a_database_that_does_not_answer_is_a_failure_that_says_so(sides: Sides) -> None:
+    nowhere = {**sides.database(sides.old), "port": 1}
+
+    answer = through_the_door(sides, verb="data_look", since=None, database=nowhere)
+
+    assert (answer["outcome"], answer["why"]) == ("failed", "unreachable")
+    assert "onnection refused" in str(answer["detail"])
