@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -12,7 +13,8 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
-from ratemyunit_ops.twin import fault
+from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.twin import daemons, fault
 from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing
 from ratemyunit_ops.twin.machine import Machine
@@ -182,6 +184,13 @@ class Lab:
             return str(why.response["Error"]["Code"])
         return ""
 
+    def log(self, machine: Machine) -> str:
+        """Answer PostgreSQL's log; nothing while the machine is not up."""
+        try:
+            return machine.run(["sh", "-c", "cat /var/log/postgresql/*.log"]).stdout.decode()
+        except (Refused, OSError, subprocess.SubprocessError):
+            return ""
+
     def fault(self, name: str, target: str | None = None) -> None:
         fault.make(self.twin.site, name, target)
 
@@ -328,6 +337,84 @@ def test_a_damaged_backup_is_found_and_named_and_the_next_older_one_serves_the_s
     assert final == "InvalidDBInstanceState"
     assert lab.held("broken") == lab.truth(moment)
     lab.delete("broken")
+
+
+@pytest.mark.long
+def test_a_restore_outlives_a_killed_server_and_killed_keepers(lab: Lab) -> None:
+    lab.write(3)
+    lab.ask(SOURCE, "INSERT INTO ledger SELECT n, repeat('x', 900) FROM generate_series(100001, 250000) n")
+    lab.ask(SOURCE, "DELETE FROM ledger WHERE n > 100000")
+    moment = lab.write(3)
+    machine = Machine(lab.twin.site, "tough")
+
+    lab.restore("tough", moment)
+    wait_for("the replay", lambda: "restored log file" in lab.log(machine))
+    lab.fault("postgres-kill", "tough")
+    wait_for("another start", lambda: lab.log(machine).count("starting PostgreSQL") > 1)
+    keepers = daemons.pid(lab.twin.site, "keepers")
+    assert keepers is not None
+    os.kill(keepers, signal.SIGKILL)
+    wait_for("their end", lambda: daemons.pid(lab.twin.site, "keepers") != keepers)
+    lab.twin.up()
+    lab.reaches("tough", "available")
+
+    assert lab.held("tough") == lab.truth(moment)
+    lab.delete("tough")
+
+
+@pytest.mark.long
+def test_a_restore_without_room_says_so_and_goes_on_when_there_is_some(lab: Lab) -> None:
+    moment = lab.write(3)
+    lab.fault("restore-disk-full")
+
+    lab.restore("full", moment)
+    lab.reaches("full", "storage-full")
+    lab.clear("restore-disk-full")
+    lab.reaches("full", "available")
+
+    assert lab.held("full") == lab.truth(moment)
+    lab.delete("full")
+
+
+@pytest.mark.long
+def test_four_restores_and_a_slow_birth_run_beside_each_other(lab: Lab) -> None:
+    moment, names = lab.write(3), [f"beside-{n}" for n in range(4)]
+    lab.fault("database-slow", "45")
+    began = time.monotonic()
+
+    for name in names:
+        lab.restore(name, moment)
+    for name in names:
+        lab.reaches(name, "available", 300)
+    took = time.monotonic() - began
+    lab.clear("database-slow")
+
+    assert took > 40
+    assert len({lab.port(name) for name in names}) == 4
+    assert all(lab.held(name) == lab.truth(moment) for name in names)
+    for name in names:
+        lab.delete(name)
+
+
+@pytest.mark.long
+def test_a_lost_database_leaves_its_backups_but_not_what_was_never_shipped(lab: Lab) -> None:
+    lab.create("doomed", DeletionProtection=True)
+    lab.ask("doomed", f"{TABLE}; INSERT INTO ledger VALUES (1, 'shipped')")
+    resource = lab.row("doomed")["DbiResourceId"]
+    written = datetime.now(UTC)
+    wait_for("the shipping", lambda: lab.row("doomed")["LatestRestorableTime"] > written)
+    lab.fault("archive-lag", "3600")
+    lab.ask("doomed", "INSERT INTO ledger VALUES (2, 'never shipped')")
+
+    lab.fault("database-lost", "doomed")
+    wait_for("its end", lambda: lab.refused(lambda: lab.row("doomed")) == "DBInstanceNotFound")
+    lab.fault("archive-lag", "3")
+    lab.restore("risen", None, SourceDbiResourceId=resource)
+    lab.reaches("risen", "available")
+
+    assert lab.held("risen") == ["1|shipped"]
+    lab.delete("risen")
+    lab.rds.delete_db_instance_automated_backup(DbiResourceId=resource)
 
 
 def test_a_deleted_database_comes_back_from_what_was_kept_of_it(lab: Lab) -> None:

@@ -19,6 +19,7 @@ DATA = f"{HERE}/data/{VERSION}"
 BACKUP = "/srv/backup"
 SOURCE = "/srv/source"
 _ETC = f"/etc/postgresql/{VERSION}/main"
+_LOG = f"/var/log/postgresql/postgresql-{VERSION}-main.log"
 
 # RDS's own words that PostgreSQL does not know.
 _OURS = {
@@ -37,6 +38,23 @@ _OURS = {
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
+
+# Debian's unit forks through a wrapper: killed while it starts, systemd (257) waits for its pid file for ever.
+_DROP_IN = f"""[Service]
+Type=notify
+PIDFile=
+User=postgres
+ExecStart=
+ExecStart={BIN}/postgres -D {DATA} -c config_file={_ETC}/postgresql.conf
+ExecReload=
+ExecReload=/bin/kill -HUP $MAINPID
+ExecStop=
+KillMode=mixed
+KillSignal=SIGINT
+StandardError=append:{_LOG}
+Restart=always
+RestartSec=3
+"""
 
 # A cluster that was copied here has its files in place; the settings, which Debian keeps apart, it has not. Segments
 # are small because every one that is shipped half empty is written, packed and replayed whole.
@@ -62,8 +80,12 @@ for file in rds.conf restore.conf; do
     [ ! -e {HERE}/given/$file ] || install -o postgres -g postgres -m 600 {HERE}/given/$file {_ETC}/conf.d/$file
 done
 install -o postgres -g postgres -m 600 {HERE}/given/pg_hba.conf {_ETC}/pg_hba.conf
+# RDS lets its masters have this extension; Debian asks for a superuser.
+prewarm=/usr/share/postgresql/{VERSION}/extension/pg_prewarm.control
+grep -q '^trusted' $prewarm || echo 'trusted = true' >> $prewarm
 mkdir -p /etc/systemd/system/{UNIT}.d
-printf '[Service]\nRestart=always\nRestartSec=3\n' > /etc/systemd/system/{UNIT}.d/rds.conf
+cat > /etc/systemd/system/{UNIT}.d/rds.conf <<'END'
+{_DROP_IN}END
 systemctl daemon-reload
 systemctl --quiet enable {UNIT} 2>/dev/null
 """
@@ -77,7 +99,7 @@ while [ $i -lt 15 ]; do
     said=$(runuser -u postgres -- {BIN}/psql -X -d postgres -A -t -q -c 'SELECT pg_is_in_recovery()' 2>/dev/null)
     [ "$said" != f ] || exit 0
     if [ "$(systemctl show -P NRestarts {UNIT})" -ge 3 ]; then
-        grep -hE 'FATAL|PANIC' /var/log/postgresql/postgresql-{VERSION}-main.log | grep -v 'starting up' | tail -n 1
+        grep -hE 'FATAL|PANIC' {_LOG} | grep -v 'starting up' | tail -n 1
         exit 9
     fi
     sleep 0.2
