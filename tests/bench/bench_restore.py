@@ -1,0 +1,228 @@
+"""`make bench-restore`: restores with cut-over and salvage on a whole twin, under clients that keep their own ledger.
+
+Writes bench-out/restore.json. Fifteen restores to random moments: what a reader misses of the acknowledged rows before
+the salvage (the control) and after it, the requests that failed while they were held, and for how long. Then one
+restore of 1 GiB and one of 5 GiB: rmu's own time beside PostgreSQL's own restore of the same backup in the same run.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+import sys
+import tempfile
+import threading
+import time
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+
+import psycopg
+
+from ratemyunit_ops.twin.status import status
+from tests.bench.figures import ended_in_order, keep, load, say, spread
+from tests.bench.product import furnish
+from tests.salvage.writer import Ledger, Writer, verify
+from tests.twin.driver import Answer, Stack, raised_stack
+
+ROUNDS = 15
+CLIENTS = 3
+HELD_S = 40.0
+HELD = ("hold_requests", "fence_database", "move_sequences", "point_to", "serve")
+"""The steps between which requests wait; all of the first one is counted, though the hold begins within it."""
+NOT_OURS = ("restorable", "database_available", "start_release", "ready")
+"""The twin's RDS at work, and the container's start."""
+FILLED = (1, 5)
+GIB = 1 << 30
+ROW = 1000
+"""About the bytes that one of the filling rows takes."""
+
+
+class Live:
+    """Where clients write now. Who asks after a cut-over begins a new epoch of keys."""
+
+    def __init__(self, stack: Stack, ledger: Ledger) -> None:
+        self._stack, self._ledger = stack, ledger
+        self._lock = threading.Lock()
+        self.url = url_of(stack)
+
+    def __call__(self) -> str:
+        with self._lock:
+            now = url_of(self._stack)
+            if now != self.url:
+                self._ledger.next_epoch()
+                self.url = now
+            return now
+
+
+def url_of(stack: Stack) -> str:
+    return str(status(stack.site)["databases"][0]["url"])
+
+
+def main() -> None:
+    """Raise a twin, measure, write the figures, and leave nothing."""
+    before = load()
+    rounds = int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS
+    where = Path(tempfile.mkdtemp(prefix="bench-restore-"))
+    with ended_in_order(), raised_stack("bench-restore", 6640, where) as stack:
+        figures = measured(stack, rounds)
+    keep("restore", figures, before)
+
+
+def measured(stack: Stack, rounds: int) -> dict[str, Any]:
+    """Restore often on little data, then on much."""
+    [version] = furnish(stack, 1)
+    stack.rmu("deploy", version, "--yes", "--no-probe")
+    seen = [one(stack, random.Random(n), f"{n + 1} of {rounds}") for n in range(rounds)]
+    sizes = [filled(stack, gib) for gib in FILLED]
+    held = [r["held_s"] for r in seen] + [s["held_s"] for s in sizes]
+    return {
+        "rounds": rounds,
+        "acknowledged": sum(r["acknowledged"] for r in seen),
+        "wrong": sum(r["wrong"] for r in seen),
+        "salvaged": sum(r["salvaged"] for r in seen),
+        "too_late": sum(r["too_late"] for r in seen),
+        "requests": {"sent": sum(r["sent"] for r in seen), "failed": sum(r["failed"] for r in seen)},
+        "held_s": {**spread(held), "p95": round(sorted(held)[len(held) * 95 // 100], 2)},
+        "target_held_s": 30,
+        "sizes": sizes,
+        "target_own_s": 30,
+        "control": {
+            "what": "the same restores, read before their salvage",
+            "wrong": sum(r["control"] for r in seen),
+            "rounds_that_lost": sum(r["control"] > 0 for r in seen),
+        },
+    }
+
+
+def one(stack: Stack, dice: random.Random, which: str) -> dict[str, Any]:
+    """Write, restore to a random moment, salvage, and read."""
+    say(f"restore {which}")
+    ledger = Ledger()
+    live = Live(stack, ledger)
+    ledger.learn(live.url)
+    writers = [Writer(live, ledger, dice.getrandbits(32)) for _ in range(CLIENTS)]
+    for writer in writers:
+        writer.pause_s = 0.1
+        writer.start()
+    old = opened_before(live.url)
+    time.sleep(dice.uniform(4, 12))
+    point = datetime.now(UTC) - timedelta(seconds=dice.uniform(1, 3))
+    time.sleep(dice.uniform(0, 3))
+    with stack.client(patience=HELD_S) as seen:
+        answer = restored(stack, point)
+        for writer in writers:
+            writer.pause()
+        for writer in writers:
+            writer.idle.wait(60)
+        control = len(verify(url_of(stack), ledger).wrong)
+        for writer in writers:
+            writer.go_on()
+        salvaged = stack.rmu("db", "salvage", answer["run"], "--dir", str(stack.where / "sql"), "--apply", "--yes")
+    for writer in writers:
+        writer.stop()
+        writer.join(30)
+    ledger.settle(ops_url(stack, answer["superseded"]))
+    wrong = verify(url_of(stack), ledger).wrong
+    if wrong:
+        say(f"WRONG: {sorted(wrong)[:5]}; conflicts: {salvaged['conflicts'][:5]}")
+    stack.rmu("db", "forget", answer["superseded"], "--yes")
+    return {
+        "acknowledged": ledger.acknowledged,
+        "control": control,
+        "wrong": len(wrong),
+        "salvaged": sum(sum(counts.values()) for counts in salvaged["tables"].values()),
+        "too_late": too_late(old),
+        "sent": seen.sent,
+        "failed": seen.failed,
+        "held_s": held_of(answer),
+    }
+
+
+def opened_before(url: str) -> psycopg.Connection[Any]:
+    """Open a session that is there before the fence."""
+    connection = psycopg.connect(url, autocommit=True)
+    connection.execute("select 1")
+    return connection
+
+
+def too_late(old: psycopg.Connection[Any]) -> int:
+    """Count a write that went through in a session from before the fence."""
+    try:
+        old.execute("insert into universities (name) values ('too late')")
+    except psycopg.Error:
+        return 0
+    return 1
+
+
+def restored(stack: Stack, point: datetime) -> Answer:
+    return stack.rmu("db", "restore", "--to", point.isoformat(), "--yes", "--because", "bench")
+
+
+def held_of(answer: Answer) -> float:
+    return round(sum(answer["phases"].get(name, 0.0) for name in HELD), 2)
+
+
+def ops_url(stack: Stack, identifier: str) -> str:
+    """Spell the way into a database that is fenced: as the role that salvages."""
+    secret = stack.aws("ssm").get_parameter(Name="/rmu/twin/db/ops_password", WithDecryption=True)["Parameter"]["Value"]
+    url = next(d["url"] for d in status(stack.site)["databases"] if d["identifier"] == identifier)
+    return re.sub(r"//[^@]*@", f"//rmu_ops:{secret}@", str(url))
+
+
+def filled(stack: Stack, gib: int) -> dict[str, Any]:
+    """Fill the database up to a size and restore it; rmu's own time is all that is not PostgreSQL, RDS or a start."""
+    say(f"filling up to {gib} GiB")
+    size = fill(url_of(stack), gib * GIB)
+    identifier = status(stack.site)["databases"][0]["identifier"]
+    stack.rmu("twin", "fault", "backup-now", identifier)
+    time.sleep(5)
+    say(f"restoring {size / GIB:.1f} GiB")
+    answer = restored(stack, datetime.now(UTC))
+    raw = raw_restore(stack, answer["instance"])
+    phases = answer["phases"]
+    own = answer["seconds"] - sum(phases.get(name, 0.0) for name in NOT_OURS)
+    stack.rmu("db", "forget", answer["superseded"], "--yes")
+    return {
+        "gib": round(size / GIB, 2),
+        "seconds": answer["seconds"],
+        "own_s": round(own, 1),
+        "raw_s": raw,
+        "of_raw": round(answer["seconds"] / raw, 2),
+        "held_s": held_of(answer),
+        "warm_s": phases["warm_database"],
+    }
+
+
+def fill(url: str, size: int) -> int:
+    """Add ratings until the database has this size; return its size in bytes."""
+    with psycopg.connect(url, autocommit=True) as connection:
+        unit = connection.execute("select id from units limit 1").fetchone()
+        assert unit, "the writers leave units"
+        while (now := size_of(connection)) < size:
+            rows = min((size - now) // ROW + 1, 200_000)
+            connection.execute(
+                "insert into ratings (id, unit_id, stars, comment) select gen_random_uuid(), %s, 1 + i %% 5,"
+                " repeat(md5(i::text || clock_timestamp()), 26) from generate_series(1, %s) i",
+                (unit[0], rows),
+            )
+    return now
+
+
+def size_of(connection: psycopg.Connection[Any]) -> int:
+    row = connection.execute("select pg_database_size(current_database())").fetchone()
+    assert row
+    return int(row[0])
+
+
+def raw_restore(stack: Stack, identifier: str) -> float:
+    """Read how long PostgreSQL itself took: the copy of the base backup, the replay, the promotion."""
+    log = (stack.site.state_dir / "logs" / "keepers.log").read_text()
+    found = re.findall(rf"databases: {re.escape(identifier)} is restored from \S+ in ([\d.]+) s", log)
+    return float(found[-1])
+
+
+if __name__ == "__main__":
+    main()
