@@ -200,6 +200,7 @@ def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Si
         seen = sides.ask("data_look", database=sides.database(sides.old), since=since)
 
     assert (seen["schema_head"], seen["admits"]) == ("0003", "0002")
+    assert seen["tables"].keys() == {"t", "more.u"}
     assert seen["tables"]["t"] == {"rows": 9, "written": 3}
     assert seen["tables"]["more.u"] == {"rows": 0, "written": 0}
     assert seen["logins"] == {"rmu_app": True, "rmu_migrate": True, "rmu_ops": True}

@@ -9,7 +9,7 @@ from typing import Any
 from .answers import Answer
 from .cloud import Cloud
 from .data_psql import SOON_S, Psql, connect, literal, passwords
-from .data_schema import APPLIED, NOTES, OURS_NOT, TABLES, Table, tables
+from .data_schema import APPLIED, NOTES, OF_MIGRATIONS, OURS_NOT, TABLES, Table, tables
 from .machine import Machine
 
 GAP = 1000
@@ -69,7 +69,9 @@ def look(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud
             else:
                 counted.append(answer)
     moments = [at for *_, at in counted if at is not None]
-    shown = {name: {"rows": rows, "written": new} for name, rows, new, _ in counted[: 3 * SHOWN]}
+    # What migrations write is brought back by migrations; to people it is no row of theirs.
+    ours = [one for one in counted if one[0] not in OF_MIGRATIONS]
+    shown = {name: {"rows": rows, "written": new} for name, rows, new, _ in ours[: 3 * SHOWN]}
     return {"outcome": "ok", **seen, "tables": shown, "dated": dated, "newest": max(moments, default=None)}
 
 
