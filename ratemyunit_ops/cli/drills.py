@@ -35,7 +35,7 @@ from ratemyunit_ops.records import read_database, read_headers
 from ratemyunit_ops.render import page
 from ratemyunit_ops.reports.drill import DrillReport, bar_of, picture, report_drill
 from ratemyunit_ops.reports.runs import report_run
-from ratemyunit_ops.show.screen import in_words
+from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import survey
@@ -250,9 +250,8 @@ def _headers(w: Wired) -> dict[str, tuple[str, str | None]]:
 def _tell(w: Wired, request: DrillRequest) -> None:
     """Say what was understood."""
     lives = "it lives" if request.source.alive else "it is gone: from its retained backups"
-    at = f"{request.at:%Y-%m-%d %H:%M:%S} UTC = {request.at.astimezone():%Y-%m-%d %H:%M:%S %Z} on this machine"
     w.screen.note(f"source: {request.source.window.identifier} ({lives})")
-    w.screen.note(f"restore point: {at}")
+    w.screen.note(f"restore point: {on_both_clocks(request.at)}")
     w.screen.note(f"{request.release.version} will run on it, on a host from {request.image or 'the launch template'}")
     if w.journal is not None:
         w.screen.note(f"journal: {w.journal}   (for resume, show, history: export RMU_JOURNAL={w.journal})")

@@ -24,6 +24,7 @@ from ratemyunit_ops.planning.restore import (
 )
 from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_forget, plan_salvage
 from ratemyunit_ops.records import read_salvage
+from ratemyunit_ops.show.screen import on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import RESTORE, SALVAGE, point_before, survey, survey_since
@@ -109,7 +110,7 @@ def _before(w: Wired, run: str) -> Before:
 def _tell(w: Wired, world: World, goal: Aim, plan: Plan) -> None:
     """Say what was understood: when, which release, and what stays behind."""
     at, told = goal.point.at, plan.request["told"]
-    w.screen.note(f"restore point: {at:%Y-%m-%d %H:%M:%S} UTC = {at.astimezone():%Y-%m-%d %H:%M:%S %Z} on this machine")
+    w.screen.note(f"restore point: {on_both_clocks(at)}")
     w.screen.note(f"{goal.release.version} will run on it (schema {goal.head or goal.release.schema_head})")
     window = next(v for v in getattr(world.windows, "value", ()) if v.resource_id == goal.point.resource_id)
     when = possible_from(window, at, world.at)

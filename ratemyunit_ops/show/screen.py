@@ -183,6 +183,12 @@ def in_words(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def on_both_clocks(moment: datetime) -> str:
+    """Say a moment in UTC, and by this machine's own clock where that is another."""
+    utc, here = f"{moment:%Y-%m-%d %H:%M:%S} UTC", moment.astimezone()
+    return f"{utc} = {here:%Y-%m-%d %H:%M:%S %Z} here" if here.utcoffset() else utc
+
+
 def at(moment: datetime) -> str:
     """Print a time in UTC with its zone, short enough for a column."""
     return moment.strftime("%m-%d %H:%M UTC")

@@ -28,6 +28,7 @@ from tests.demo.rmu import CHECKOUT, DemoFailed, Rmu
 
 RATERS = CHECKOUT / "tests" / "clients" / "raters.py"
 SECONDS_OF_RATING = 6.0
+HELD = ("hold_requests", "fence_database", "move_sequences", "point_to", "serve")
 
 
 @dataclass
@@ -141,10 +142,8 @@ class DataDemo(Demo):
     def restore(self, command: list[str]) -> str:
         self.scene("Type what it said: restore to before the migration, cut over while requests wait")
         answer = self.rmu(*command, "--yes", "--because", "comments are gone")
-        held = answer["phases"] or {}
-        self.screen.print(
-            f"  left behind: {json.dumps(answer['left_behind'])}; phases {json.dumps(held)}", markup=False
-        )
+        held = sum(answer["phases"].get(step, 0.0) for step in HELD)
+        self.screen.print(f"  requests were held for {held:.0f} s; left behind: {json.dumps(answer['left_behind'])}")
         self.rows.append(Row(f"restored to before it, on {answer['instance']}", answer["seconds"]))
         return str(answer["run"])
 
