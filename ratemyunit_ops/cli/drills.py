@@ -218,13 +218,14 @@ def _well(seen: DatabaseView | None) -> TypeGuard[DatabaseView]:
 
 
 def _releases(w: Wired, asked: str | None) -> tuple[Release, ...]:
-    """Make releases of the registry's images, for the day when no record is left: newest first, kept ones foremost."""
-    images = [i for i in w.outside.registry.images() if i.active]
-    named = [i for i in images if asked in i.tags] if asked else images
-    kept = [i for i in named if any(tag.startswith("keep-") for tag in i.tags)]
-    return tuple(
+    """Make a release of an image, for the day when no record is left: the newest one that is kept from expiry."""
+    version = asked or _newest_version(w)
+    image = w.outside.registry.image(version) if version else None  # a listing knows no labels
+    if version is None or image is None or not image.active:
+        return ()
+    return (
         Release(
-            version=asked or next(tag for tag in image.tags if not tag.startswith("keep-")),
+            version=version,
             digest=image.digest,
             image=w.places.get("repository", ""),
             config=dict(w.settings.env.app),
@@ -234,10 +235,19 @@ def _releases(w: Wired, asked: str | None) -> tuple[Release, ...]:
             schema_admits=image.schema_admits,
             created=w.outside.clock.now(),
             run="unknown",
-        )
-        for image in (kept or named)[:1]
-        if asked or any(not tag.startswith("keep-") for tag in image.tags)
+        ),
     )
+
+
+def _newest_version(w: Wired) -> str | None:
+    """Name the newest image that a release kept from expiry, else the newest there is."""
+    images = [i for i in w.outside.registry.images() if i.active and any(not _keeps(tag) for tag in i.tags)]
+    kept = [i for i in images if any(_keeps(tag) for tag in i.tags)]
+    return next((tag for image in (kept or images)[:1] for tag in image.tags if not _keeps(tag)), None)
+
+
+def _keeps(tag: str) -> bool:
+    return tag.startswith("keep-")
 
 
 def _headers(w: Wired) -> dict[str, tuple[str, str | None]]:

@@ -301,7 +301,7 @@ def picture(report: DrillReport) -> dict[str, Any]:
         "bars": [
             {
                 "number": line.number,
-                "title": line.title,
+                "title": line.title.replace(report.database, "the copy").removesuffix(" (in the corner)"),
                 "part": "failed" if line.outcome == "failed" else line.part,
                 "seconds": line.seconds if line.ended is not None else whole - (line.began or 0.0),
                 **bar(line.began or 0.0, line.ended if line.ended is not None else whole),

@@ -46,7 +46,10 @@ class FakeRegistry:
         return self._line.call("registry.image", lambda: self._world.images.get(version))
 
     def images(self) -> tuple[ImageView, ...]:
-        return self._line.call("registry.images", lambda: tuple(reversed(self._world.images.values())))
+        """List them as the registry does: newest first, without their labels."""
+        bare = {"schema_head": "", "schema_oldest": "", "schema_admits": ""}
+        found = reversed(self._world.images.values())
+        return self._line.call("registry.images", lambda: tuple(i.model_copy(update=bare) for i in found))
 
     def keep(self, digest: str, tag: str) -> None:
         self._line.call("registry.keep", lambda: self._keep(digest, tag), changes=True)
