@@ -284,6 +284,12 @@ def bar_of(bar: dict[str, Any], width: int) -> str:
     return f"{'·' * before}{'█' * long}{'·' * (width - before - long)}"
 
 
+def _plainly(title: str, report: DrillReport) -> str:
+    """Say a step's title without the long names that the page tells elsewhere."""
+    named = title.replace(report.database, "the copy").replace(report.source, "the source")
+    return named.removesuffix(" (in the corner)").replace(f" of {report.run}", "")
+
+
 def picture(report: DrillReport) -> dict[str, Any]:
     """Lay the timeline out in fractions of its width: lanes above, then one bar per step that was reached."""
     whole = max(report.seconds, 1.0)
@@ -301,7 +307,7 @@ def picture(report: DrillReport) -> dict[str, Any]:
         "bars": [
             {
                 "number": line.number,
-                "title": line.title.replace(report.database, "the copy").removesuffix(" (in the corner)"),
+                "title": _plainly(line.title, report),
                 "part": "failed" if line.outcome == "failed" else line.part,
                 "seconds": line.seconds if line.ended is not None else whole - (line.began or 0.0),
                 **bar(line.began or 0.0, line.ended if line.ended is not None else whole),
