@@ -174,16 +174,32 @@ class Machine:
         Raises Refused when the machine is off, and subprocess.TimeoutExpired at the timeout; the command is ended
         then, inside too.
         """
-        leader = self._leader()
-        if leader is None:
-            raise Refused(f"machine {self.name} is off", next="rmu twin status")
         # What merely enters the namespaces stays in our cgroup and escapes the machine's memory limit: ask its systemd.
         inside = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "-p", f"RuntimeMaxSec={timeout}"]
         inside += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
-        # Where we are in a chroot ourselves, the root of its mount namespace is not yet the machine's own.
-        enter = ["nsenter", "--all", "--root", "--wd", f"--target={leader}", "--"]
-        whole = [*enter, *inside, "--", *argv]
+        whole = [*self._enter(), *inside, "--", *argv]
         return subprocess.run(whole, check=False, input=input, capture_output=True, timeout=timeout + 2)
+
+    def run_uncharged(self, argv: Sequence[str], *, timeout: float) -> subprocess.CompletedProcess[bytes]:
+        """Run a command inside as root on the outer machine's memory: what a hypervisor does is not the guest's load.
+
+        Raises Refused when the machine is off, and subprocess.TimeoutExpired at the timeout.
+        """
+        whole = [*self._enter(), *argv]
+        return subprocess.run(
+            whole,
+            check=False,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=timeout,
+        )
+
+    def _enter(self) -> list[str]:
+        leader = self._leader()
+        if leader is None:
+            raise Refused(f"machine {self.name} is off", next="rmu twin status")
+        # Where we are in a chroot ourselves, the root of its mount namespace is not yet the machine's own.
+        return ["nsenter", "--all", "--root", "--wd", f"--target={leader}", "--"]
 
     def image(self, to: Path) -> None:
         """Copy its disk to a file that another machine may `start(image=...)` from."""

@@ -11,6 +11,7 @@ import threading
 import time
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -184,12 +185,15 @@ class Database:
             return False
         self.machine.destroy()
         postgres.wipe(self.directory)
-        began = time.monotonic()
         files, source, base = origin_files(self.site, row["origin"])
+        marks = [time.monotonic()]
         try:
             self._power(row, store, {source.directory: postgres.SOURCE} if source.directory.is_dir() else {})
             copy_base(files, self.shared / "data" / postgres.VERSION, full=knobs["disk_full"])
+            marks.append(time.monotonic())
             self.machine.wait_up()
+            postgres.verify(self.machine)
+            marks.append(time.monotonic())
             postgres.begin_recovery(self.machine, self.shared, row, self._certificate(row))
             while not postgres.recovered(self.machine):
                 if self.unwanted:
@@ -201,8 +205,11 @@ class Database:
                 source.damaged(base)
                 self.tell(bases={row["origin"]["resource"]: source.bases()})
             return self._give_up("incompatible-restore", f"The backup {base or files.name} cannot be restored: {why}")
+        postgres.end_recovery(self.shared, row)
         write_json(self._born_file, row["origin"])
-        say(f"databases: {self.id} is restored from {base or files.name} in {time.monotonic() - began:.1f} s")
+        copied, checked, replayed = (b - a for a, b in pairwise([*marks, time.monotonic()]))
+        took = f"copied in {copied:.1f} s, booted and checked in {checked:.1f} s, replayed in {replayed:.1f} s"
+        say(f"databases: {self.id} is restored from {base or files.name}: {took}")
         return True
 
     def _give_up(self, status: str, why: str) -> bool:

@@ -1,6 +1,7 @@
 """PostgreSQL inside a database's machine: cluster, settings, roles, recovery, backups. All through its own shell."""
 
 import shutil
+import subprocess
 from datetime import UTC, datetime
 from ipaddress import IPv4Network, collapse_addresses
 from pathlib import Path
@@ -138,22 +139,28 @@ def set_up(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> N
     _run(machine, _psql("-v", "ON_ERROR_STOP=1", "-q", "-o", "/dev/null"), (lines + _ROLES).encode())
 
 
-def begin_recovery(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> None:
-    """Start a cluster that was copied here: it replays up to the moment that is meant, and then takes writes.
+def verify(machine: Machine) -> None:
+    """Hold a copy against the checksums of its backup.
 
-    Raises Damaged when the copy is not what was backed up.
+    Raises Damaged when it is not what was backed up.
     """
-    verify = [
+    check = [
         f"{BIN}/pg_verifybackup",
         "--no-parse-wal",
         "--exit-on-error",
         "--quiet",
         DATA,
     ]
-    checked = machine.run(["runuser", "-u", "postgres", "--", *verify], timeout=3600)
+    checked = machine.run(["runuser", "-u", "postgres", "--", *check], timeout=3600)
     if checked.returncode != 0:
         raise Damaged(checked.stderr.decode(errors="replace").strip()[-300:])
-    write_whole(shared / "given" / "restore.conf", _recovery(row["origin"].get("time")))
+
+
+def begin_recovery(machine: Machine, shared: Path, row: dict[str, Any], pair: Pair) -> None:
+    """Start a cluster that was copied here: it replays up to the moment that is meant, and then takes writes."""
+    # What is copied and replayed is safe from everything but the outer machine's end: no need to wait for its disk.
+    lines = _recovery(row["origin"].get("time"))
+    write_whole(shared / "given" / "restore.conf", f"{lines}fsync = 'off'\n")
     _configure(machine, shared, row, pair)
     signal = f"install -o postgres -g postgres -m 600 /dev/null {DATA}/recovery.signal"
     _run(machine, ["sh", "-c", f"{signal}; systemctl start --no-block {UNIT}"], b"")
@@ -168,6 +175,11 @@ def recovered(machine: Machine) -> bool:
     if done.returncode == 9:
         raise Damaged(done.stdout.decode(errors="replace").strip()[-300:])
     return done.returncode == 0
+
+
+def end_recovery(shared: Path, row: dict[str, Any]) -> None:
+    """Let the settings of a recovered cluster be those of any other, from the next set-up on."""
+    write_whole(shared / "given" / "restore.conf", _recovery(row["origin"].get("time")))
 
 
 def _recovery(moment: float | None) -> str:
@@ -267,7 +279,8 @@ def base_backup(machine: Machine, to: str) -> None:
     """
     copy = [f"{BIN}/pg_basebackup", "-D", to, "--checkpoint=fast", "--no-sync", "--wal-method=stream"]
     _run(machine, ["rm", "-rf", to], b"")
-    _run(machine, ["runuser", "-u", "postgres", "--", *copy], b"", timeout=3600)
+    done = machine.run_uncharged(["runuser", "-u", "postgres", "--", *copy], timeout=3600)
+    _check(machine, done)
 
 
 def wipe(directory: Path) -> None:
@@ -280,7 +293,10 @@ def _psql(*arguments: str) -> list[str]:
 
 
 def _run(machine: Machine, argv: list[str], input: bytes, timeout: float = 60) -> None:
-    done = machine.run(argv, input=input, timeout=timeout)
+    _check(machine, machine.run(argv, input=input, timeout=timeout))
+
+
+def _check(machine: Machine, done: subprocess.CompletedProcess[bytes]) -> None:
     if done.returncode != 0:
         raise Failed(
             f"PostgreSQL on {machine.name}: {done.stderr.decode(errors='replace').strip()[-400:]}",
