@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock \
-        bench-flip bench-deploy bench-cli bench-host bench-hold bench-salvage
+        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-salvage
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,7 +91,7 @@ twin: tools $(STAMP) ## start the local AWS with the stack applied, to play with
 down: $(STAMP) ## stop the local AWS and wipe it
 	$(SUDO) $(BIN)/rmu twin down
 
-bench-flip bench-deploy bench-cli bench-host bench-hold: tools $(STAMP) ## measure beside a control
+bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore: tools $(STAMP) ## measure beside a control
 	$(SUDO) $(BIN)/python tests/bench/$(subst -,_,$@).py
 
 bench-salvage: $(STAMP) ## 200 restores to random moments, cut over and salvaged, on plain PostgreSQL; an hour
