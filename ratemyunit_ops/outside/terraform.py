@@ -25,7 +25,7 @@ from python_terraform import Terraform as CommandLine
 from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Refused
 from ratemyunit_ops.model import PlanSummary
 from ratemyunit_ops.outside.aws.session import Account
-from ratemyunit_ops.outside.terraform_adopt import BY_NAME, Death, exists, find, kind_of
+from ratemyunit_ops.outside.terraform_adopt import BY_NAME, Death, exists, find, kind_of, wait_for_address
 from ratemyunit_ops.outside.terraform_copy import allow_destruction, fresh, name_backend, use_state, write_imports
 from ratemyunit_ops.outside.terraform_log import POLL_S, Log, OnEvent, resources, summary_of
 from ratemyunit_ops.ports import Identity, LockHolder
@@ -268,6 +268,8 @@ class Terraform:
             self._remember(root, known)
             there = resources(self._state(root))
             known = {address: id for address, id in known.items() if address not in there}
+        for id in (id for address, id in known.items() if kind_of(address) == "aws_db_instance"):
+            wait_for_address(self._account, id, PATIENCE_S)
         write_imports(self._imports(root), known)
 
     def _remember(self, root: str, ids: Mapping[str, str]) -> None:

@@ -5,6 +5,7 @@ Terraform saves its state every 20 seconds and at its end, no oftener, and a kil
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -75,6 +76,16 @@ BY_NAME = {
     "aws_subnet": _tagged("DescribeSubnets", "Subnets", "SubnetId"),
 }
 
+RULES = {"aws_vpc_security_group_egress_rule": True, "aws_vpc_security_group_ingress_rule": False}
+RULE_SAYS = {
+    "cidr_ipv4": "CidrIpv4",
+    "description": "Description",
+    "from_port": "FromPort",
+    "prefix_list_id": "PrefixListId",
+    "security_group_id": "GroupId",
+    "to_port": "ToPort",
+}
+
 
 class Death:
     """What a Terraform had done and was doing when it died without a last word.
@@ -140,6 +151,8 @@ def exists(account: Account, service: str, operation: str, **arguments: Any) -> 
 
 def find(account: Account, kind: str, planned: Planned) -> str | None:
     """Find the id of a thing that was being made, by its planned name; None where it is not there."""
+    if kind in RULES:
+        return _find_rule(account, kind, planned)
     how = BY_NAME.get(kind)
     if how is None:
         return None
@@ -151,3 +164,29 @@ def find(account: Account, kind: str, planned: Planned) -> str | None:
     listed = (found or {}).get(how.listed) or []
     first = listed if isinstance(listed, dict) else next(iter(listed), {})
     return first.get(how.id)
+
+
+def _find_rule(account: Account, kind: str, planned: Planned) -> str | None:
+    """Find a security group's rule, which has no name, by all that was planned of it; None where that fits several."""
+    wanted = {told: planned[name] for name, told in RULE_SAYS.items() if planned.get(name) is not None}
+    env = planned["tags_all"]["rmu:env"]
+    found = [
+        rule["SecurityGroupRuleId"]
+        for rule in account.pages("ec2", "DescribeSecurityGroupRules", "SecurityGroupRules")
+        if rule["IsEgress"] == RULES[kind] and all(rule.get(told) == value for told, value in wanted.items())
+        if {t["Key"]: t["Value"] for t in rule.get("Tags", ())}.get("rmu:env", env) == env
+    ]
+    return found[0] if len(found) == 1 else None
+
+
+def wait_for_address(account: Account, identifier: str, seconds: float) -> None:
+    """Wait until a database that is still being made has its address.
+
+    An import reads what is there at that moment, and a place whose value is empty is none.
+    """
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        found = exists(account, "rds", "DescribeDBInstances", DBInstanceIdentifier=identifier)
+        if found is None or found["DBInstances"][0].get("Endpoint", {}).get("Address"):
+            return
+        time.sleep(1)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
-from ratemyunit_ops.outside.terraform_adopt import Death, kind_of
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.outside.terraform_adopt import Death, find, kind_of, wait_for_address
 
 NETWORK = "module.network"
 
@@ -83,3 +85,58 @@ def test_what_may_be_made_twice_is_not_imported(log: Path) -> None:
 )
 def test_the_kind_of_a_resource_is_read_from_its_address(address: str, kind: str) -> None:
     assert kind_of(address) == kind
+
+
+class StillMaking:
+    """An account whose database gets its address at the third look."""
+
+    def __init__(self) -> None:
+        self.looks = 0
+
+    def ask(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
+        self.looks += 1
+        endpoint = {"Endpoint": {"Address": "db.example"}} if self.looks == 3 else {}
+        return {"DBInstances": [{"DBInstanceStatus": "creating", **endpoint}]}
+
+
+def test_a_database_that_is_still_being_made_is_imported_once_it_has_its_address(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # a second between two looks
+    account = StillMaking()
+
+    wait_for_address(cast("Account", account), "rmu-twin-db-1", 60)
+
+    assert account.looks == 3
+
+
+class Rules:
+    """An account with the same rule in two environments, and another one."""
+
+    def pages(self, service: str, operation: str, key: str, **arguments: Any) -> list[dict[str, Any]]:
+        def rule(id: str, env: str, **more: Any) -> dict[str, Any]:
+            tags = [{"Key": "rmu:env", "Value": env}]
+            return {
+                "SecurityGroupRuleId": id,
+                "IsEgress": False,
+                "Description": "from hosts",
+                "FromPort": 5432,
+                "Tags": tags,
+                **more,
+            }
+
+        return [
+            rule("sgr-1", "staging"),
+            rule("sgr-2", "twin"),
+            rule("sgr-3", "twin", FromPort=80),
+            rule("sgr-4", "twin", FromPort=81),
+            rule("sgr-5", "twin", FromPort=81),
+            rule("sgr-6", "twin", IsEgress=True),
+        ]
+
+
+@pytest.mark.parametrize(("port", "found"), [(5432, "sgr-2"), (80, "sgr-3"), (81, None), (443, None)])
+def test_a_rule_that_was_being_made_is_found_by_what_was_planned_of_it(port: int, found: str | None) -> None:
+    planned = {"description": "from hosts", "from_port": port, "cidr_ipv4": None, "tags_all": {"rmu:env": "twin"}}
+
+    assert find(cast("Account", Rules()), "aws_vpc_security_group_ingress_rule", planned) == found

@@ -49,6 +49,7 @@ def applied(cloud: Cloud, terraform: Terraform, killed: TerraformFailed) -> Terr
     holder = terraform.lock_holder("stack")
     assert holder is not None
     terraform.unlock("stack", holder.id)
+    cloud.database_is_there("rmu-twin-db-1")  # it came up meanwhile; one that is still being made is waited for
     terraform.apply("stack", TWIN, lambda *event: cloud.database_is_there("rmu-twin-db-1"))
     return terraform
 

@@ -112,7 +112,7 @@ def test_f34_a_plan_that_would_replace_the_database_is_refused_by_terraform_itse
 
 
 def test_a_destruction_that_was_agreed_to_takes_the_database_too(cloud: Cloud, terraform: Terraform) -> None:
-    terraform.destroy("stack", AFTER, nobody_listens)
+    terraform.destroy("stack", AFTER, lambda *event: cloud.call("/twin/seen", {"left": [NEW]}))
 
     assert terraform.held("stack", DATABASE) == ""
     assert terraform.output("stack") == {}
