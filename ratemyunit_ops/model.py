@@ -218,6 +218,11 @@ class Instance(Frozen):
     id: str
     state: str
 
+    @property
+    def leaving(self) -> bool:
+        """Tell whether it is on its way out for good: it will serve nobody any more."""
+        return self.state.startswith(("Terminat", "Detach"))
+
 
 class DrillHost(Frozen):
     """A host in the corner: it serves nobody, and belongs to the run that made it."""

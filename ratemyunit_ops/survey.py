@@ -81,11 +81,12 @@ def point_before(o: Outside, run: str) -> tuple[RestorePoint, str | None] | None
 
 
 def facts(o: Outside, names: Iterable[str]) -> Facts:
-    """Read named facts now, for a plan's `expects` and `holds`: live, database, hosts, serving."""
+    """Read named facts now, for a plan's `expects` and `holds`: live, database, hosts, members, serving."""
     readers: dict[str, Callable[[], Any]] = {
         "live": lambda: read_pointer(o.ledger).release,
         "database": lambda: _database_name(o),
         "hosts": lambda: sorted(i.id for i in o.fleet.instances() if i.state == "InService"),
+        "members": lambda: sorted(i.id for i in o.fleet.instances() if not i.leaving),
         "serving": lambda: o.traffic.look().version,
     }
     return {name: readers[name]() for name in names}

@@ -114,9 +114,8 @@ def unwind(c: Carrier, because: str) -> None:
 
 
 def _must_go_on(c: Carrier, because: str) -> None:
-    """Refuse to give a run up whose fence is a flip that is not finished: who is served by whom must be settled."""
-    steps = enumerate(c.journal.plan.steps)
-    if not any(s.serves() and c.journal.last(n) in {"started", "failed"} for n, s in steps if isinstance(s, Change)):
+    """Refuse to give a run up past its fence whose flip is still to come: who is served by whom must be settled."""
+    if not _flip_to_come(c.journal):
         return
     c.lease.let_go()
     run = c.journal.plan.run
@@ -125,6 +124,11 @@ def _must_go_on(c: Carrier, because: str) -> None:
         state=f"Run {run} is past the point of no return and in the middle of moving traffic: it can only go on.",
         next=f"rmu resume {run}",
     )
+
+
+def _flip_to_come(journal: Journal) -> bool:
+    steps = enumerate(journal.plan.steps)
+    return any(s.serves() and journal.last(n) not in {"done", "found"} for n, s in steps if isinstance(s, Change))
 
 
 def _leave_as_it_is(c: Carrier, because: str) -> NoReturn:
@@ -152,14 +156,14 @@ def _forward(c: Carrier) -> None:
         if isinstance(step, Check):
             _check(c, n, step)
         elif isinstance(step, Change):
-            _still_holds(c, step)
+            _still_holds(c, n, step)
             _change(c, n, step)
 
 
 def _may_go_on(c: Carrier, n: int) -> None:
     """See between two steps whether anyone cancelled, interrupted, or took the lease."""
     title = c.journal.plan.steps[n].title()
-    if c.interrupted() or not c.agree(title):
+    if not _goes_on_at_once(c.journal.plan, n) and (c.interrupted() or not c.agree(title)):
         c.journal.write("interrupted", facts={"before": title})
         raise Interrupted(
             f"interrupted before: {title}",
@@ -174,6 +178,12 @@ def _may_go_on(c: Carrier, n: int) -> None:
             next=f"rmu resume {c.journal.plan.run}",
         )
     c.lease.beat(title)
+
+
+def _goes_on_at_once(plan: Plan, n: int) -> bool:
+    """Tell whether a step follows one that nobody may stop after: requests would wait, or be refused, meanwhile."""
+    before = plan.steps[n - 1] if n else None
+    return isinstance(before, Change) and before.unbroken
 
 
 def _end_if_cancelled(c: Carrier) -> None:
@@ -191,7 +201,8 @@ def _frontier_is_settled(c: Carrier, n: int) -> bool:
         _same_world(c, c.journal.plan.holds, "changed while the run was dead")
     step = c.journal.plan.steps[n]
     started = c.journal.ever(n, "started")
-    if not (isinstance(step, Change) and started and step.serves()):
+    moving = isinstance(step, Change) and started and step.serves()
+    if not moving and not (_past_the_fence(c.journal) and _flip_to_come(c.journal)):
         _same_world(c, _serving_by_the_journal(c.journal), "is not what this run left")
     if not isinstance(step, Change) or not _look(c, lambda: step.done(c.o)):
         return False
@@ -250,14 +261,15 @@ def _difference(expected: Facts, seen: Facts) -> tuple[str, Any, Any] | None:
     return next(((k, v, seen.get(k)) for k, v in expected.items() if seen.get(k) != v), None)
 
 
-def _still_holds(c: Carrier, step: Change) -> None:
-    """Look at the held facts before traffic is moved or a record written.
+def _still_holds(c: Carrier, n: int, step: Change) -> None:
+    """Look at the held facts before requests are held, traffic is moved or a record written.
 
     A host born since the plan has booted what the pointer named then: the last moment to notice it is before the
     pointer changes, after that nobody would.
     """
     holds = c.journal.plan.holds
-    if not holds or _past_the_fence(c.journal) or not (step.serves() or _has_entries(step)):
+    matters = step.serves() or _has_entries(step) or (step.unbroken and not _goes_on_at_once(c.journal.plan, n))
+    if not holds or not matters or _past_the_fence(c.journal):
         return
     different = _difference(holds, c.look_at(c.o, tuple(holds)))
     if different is not None:
@@ -319,12 +331,17 @@ def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) 
         raise Refused(why.what, next=why.next) from why
     if _past_the_fence(c.journal):
         c.lease.let_go()
-        raise HalfWay(
-            why.what,
-            state=f"Run {c.journal.plan.run} is past the point of no return and was not unwound.",
-            next=why.next,
-        ) from why
+        raise _stopped_past_the_fence(c.journal, why) from why
     _unwind(c, why, outcome="rolled_back", bug=bug)
+
+
+def _stopped_past_the_fence(journal: Journal, why: RmuError) -> HalfWay:
+    """Say that there is only forward, what helps the step that failed, and what is so meanwhile."""
+    run = journal.plan.run
+    refused = " Requests are refused until it goes on." if _flip_to_come(journal) else ""
+    hint = "" if why.next.startswith("rmu resume") else f"({why.next}) "
+    state = f"Run {run} is past the point of no return and was not unwound.{refused}"
+    return HalfWay(why.what, state=state, next=f"{hint}rmu resume {run}")
 
 
 def _current(journal: Journal) -> int | None:
@@ -336,8 +353,8 @@ def _any_change_started(journal: Journal) -> bool:
 
 
 def _past_the_fence(journal: Journal) -> bool:
-    steps = enumerate(journal.plan.steps)
-    return any(isinstance(s, Change) and s.fence and journal.ever(n, "started") for n, s in steps)
+    fences = ((n, s) for n, s in enumerate(journal.plan.steps) if isinstance(s, Change) and s.fence)
+    return any(journal.ever(n, "done" if s.by_entries else "started") for n, s in fences)
 
 
 def _is_unwinding(journal: Journal) -> bool:

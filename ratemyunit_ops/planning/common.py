@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeVar
 
-from ratemyunit_ops.errors import Unreachable
+from ratemyunit_ops.errors import Refused, Unreachable
 from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World
 
 T = TypeVar("T")
@@ -55,6 +55,24 @@ def in_service(world: World) -> list[str]:
     if not ids:
         raise Unreachable("no host is in service", next="rmu host list")
     return ids
+
+
+def members(world: World) -> list[str]:
+    """Name every host that serves or will: one that is still booting may have read the pointer already.
+
+    Raises:
+        Refused: one stands by, and would come back with what it holds now.
+        Unreachable: there is none, or the list could not be read.
+    """
+    in_service(world)
+    staying = [i for i in need(world.instances, "the list of hosts") if not i.leaving]
+    apart = [i for i in staying if i.state != "InService" and not i.state.startswith("Pending")]
+    if apart:
+        raise Refused(
+            f"{apart[0].id} is {apart[0].state}: it would come back with the database it holds now",
+            next="rmu host list   (put it back into service, or rmu host replace)",
+        )
+    return sorted(i.id for i in staying)
 
 
 def schemas_of(world: World, database: str) -> list[SchemaNote]:

@@ -21,11 +21,12 @@ from ratemyunit_ops.model import (
     SchemaNote,
     World,
 )
-from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schemas_of
+from ratemyunit_ops.planning.common import database_of, live_release, members, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, MoveSequences, WarmDatabase
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker, StopRelease
+from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
     PointTo,
@@ -36,7 +37,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
-from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
+from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
 
 SHIPPED_EVERY = timedelta(minutes=5)
 """How often logs reach the backups: nothing newer than the last can be restored."""
@@ -44,6 +45,8 @@ TAKES = timedelta(minutes=45)
 """What a restore is assumed to take: credentials that end earlier would leave it half-way."""
 MIGRATES = timedelta(minutes=20)
 """A migration is noted once it has ended: one that was noted so soon after a moment may have been under way in it."""
+PROVEN_WITHIN = timedelta(minutes=2)
+"""A host that has just come into service is behind the front door a little later."""
 HELD_AT_MOST = timedelta(seconds=30)
 AGO = re.compile(r"(\d+)\s*([smhd]) ago")
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
@@ -141,7 +144,7 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
     _image_is_there(world, goal.release)
     _credentials_last(world, request)
     left = need(world.data, "the database that serves")
-    hosts, source = in_service(world), database_of(world)
+    hosts, source = members(world), database_of(world)
     return Plan(
         run=request.run,
         verb="db restore",
@@ -149,8 +152,8 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
         request={"version": request.words, "told": told(world, request, goal, left)},
         rmu_version=request.rmu_version,
         created=world.at,
-        expects={"live": live.version, "hosts": hosts, "database": source.identifier},
-        holds={"hosts": hosts},
+        expects={"live": live.version, "members": hosts, "database": source.identifier},
+        holds={"members": hosts},
         steps=tuple(_steps(world, request, goal, live)),
     )
 
@@ -161,7 +164,7 @@ def told(world: World, request: RestoreRequest, goal: Aim, left: DataView) -> di
         "restore_point": goal.point.model_dump(mode="json"),
         "left_behind": {name: t.written for name, t in sorted(left.tables.items()) if t.written},
         "instance": restored_name(world.environment, request.run),
-        "superseded": database_of(world).identifier,
+        "superseded": None,
     }
 
 
@@ -191,6 +194,7 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
         SameSettings(identifier=name, like=like),
         RenewPasswords(database=restored),
         WarmDatabase(database=restored, run=run),
+        HostsInService(),
         Prepare(release=goal.release, database=restored),
         StartRelease(release=ref, schema_head=head, worker_before=old, deadline=request.ready_deadline),
         Ready(release=ref, schema_head=head, deadline=request.ready_deadline),
@@ -202,10 +206,12 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
             was=pointer,
             run=run,
             restored_from=goal.point,
+            fence=True,
         ),
         Serve(release=ref, instead_of=old, let_go=True, fence=True),
         LetRequestsGo(),
-        Proven(release=ref),
+        BringAlong(release=goal.release, database=restored, ready=request.ready_deadline),
+        Proven(release=ref, every_host=True, deadline=PROVEN_WITHIN),
         RecordRestore(
             release=goal.release.version,
             left=live.version if live.version != goal.release.version else None,

@@ -23,7 +23,7 @@ class RunDocument(Loose):
     """`deploy`, `rollback`, `resume`, `abandon`."""
 
     run: str | None
-    outcome: str = Field(pattern="^(done|refused|busy|rolled_back|half_way|interrupted|bug)$")
+    outcome: str = Field(pattern="^(done|dry_run|refused|busy|rolled_back|half_way|interrupted|bug)$")
     release: str | None = None
     seconds: float | None = None
     phases: dict[str, float] | None = None
@@ -41,9 +41,11 @@ class RestoreDocument(RunDocument):
     """`db restore`."""
 
     restore_point: RestorePoint
-    left_behind: dict[str, int]
+    left_behind: dict[str, int] | None = Field(
+        description="rows written since, by table, deletes not counted; null: the database dates no rows"
+    )
     instance: str
-    superseded: str
+    superseded: str | None = Field(description="null: the pointer was not moved")
 
 
 class SalvageDocument(RunDocument):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, ClassVar
 
 from pydantic import Field, SerializeAsAny
 
@@ -33,6 +33,10 @@ class Change(Step):
     """Changes the world. A `fence` is a change after whose start failure means: stop and call a person."""
 
     fence: bool = False
+    unbroken: ClassVar[bool] = False
+    """Whether nobody may stop, or be asked, before the next step: meanwhile requests wait or are refused."""
+    by_entries: ClassVar[bool] = False
+    """Whether all it does are its ledger items: then it has not acted before its `done`."""
 
     def done(self, o: Outside) -> bool:
         """Ask the world, not our memory, whether this is true already. Has no effect."""

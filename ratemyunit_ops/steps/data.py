@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
 from ratemyunit_ops.model import Database, Facts, SalvageNote
 from ratemyunit_ops.ports import Entry, Outside
@@ -59,6 +59,7 @@ class FenceDatabase(Change):
     """
 
     kind: Literal["fence_database"] = "fence_database"
+    unbroken: ClassVar[bool] = True
     database: Database
     hold: timedelta | None = None
 
@@ -100,6 +101,7 @@ class MoveSequences(Change):
     """Move every sequence past the old database's: a key that a client was told is never given again."""
 
     kind: Literal["move_sequences"] = "move_sequences"
+    unbroken: ClassVar[bool] = True
     old: Database
     new: Database
 

@@ -201,17 +201,20 @@ class HostsInService(Check):
 
     def look(self, o: Outside) -> Facts:
         until = o.clock.monotonic() + self.deadline.total_seconds()
-        states = {i.id: i.state for i in o.fleet.instances()}
+        states = self._states(o)
         while not states or set(states.values()) != {"InService"}:
             if o.clock.monotonic() > until:
                 raise Failed(
                     f"not every host came into service: {states or 'no host at all'}",
-                    state="Terraform's changes stand.",
+                    state="What was done until then stands.",
                     next="rmu host list",
                 )
             o.clock.sleep(2)
-            states = {i.id: i.state for i in o.fleet.instances()}
+            states = self._states(o)
         return {"hosts": states}
+
+    def _states(self, o: Outside) -> dict[str, str]:
+        return {i.id: i.state for i in o.fleet.instances() if not i.leaving}
 
 
 class MakeRoles(Change):

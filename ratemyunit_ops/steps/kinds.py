@@ -54,7 +54,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
-from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
+from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
 
 
 class ChangeInCorner(Change):
@@ -109,6 +109,7 @@ AnyStep = Annotated[
     | ApplySalvage
     | Ask
     | Bake
+    | BringAlong
     | ChangeInCorner
     | CheckInCorner
     | CompareData

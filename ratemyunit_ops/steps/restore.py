@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
 from ratemyunit_ops.model import (
@@ -254,9 +254,14 @@ class RenewPasswords(Change):
 
 
 class PointTo(Change):
-    """Let new hosts boot from another database, and note it: all in the transaction of this step's `done`."""
+    """Let new hosts boot from another database, and note it: all in the transaction of this step's `done`.
+
+    A host that is born from then on takes writes there, so a restore has no way back any more: it is the fence.
+    """
 
     kind: Literal["point_to"] = "point_to"
+    unbroken: ClassVar[bool] = True
+    by_entries: ClassVar[bool] = True
     pointer: Pointer
     was: Pointer
     run: str
@@ -282,6 +287,7 @@ class PointTo(Change):
             "at": at.isoformat(),
             "pointer": pointer.model_dump(mode="json"),
             "notes": [n.model_dump(mode="json") for n in (left, here) if n],
+            "told": {"superseded": left.identifier if left else None},
             # For `rmu db restore --before` this very run: what the other database held when it was left.
             **({"restore_point": point.model_dump(mode="json")} if point else {}),
         }

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import Literal
+from typing import ClassVar, Literal
 
-from ratemyunit_ops.model import Facts, HostView, ReleaseRef
+from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.named import placed
 
 
 class Serve(Change):
@@ -30,7 +32,7 @@ class Serve(Change):
         return f"serve {self.release.version if self.release else 'nothing'}{back}"
 
     def done(self, o: Outside) -> bool:
-        return all(self._served_by(h) for h in o.fleet.survey())
+        return all(_served_by(h, self.release) for h in o.fleet.survey())
 
     def do(self, o: Outside) -> Facts:
         backup = self.instead_of if self.stand_by else None
@@ -42,16 +44,58 @@ class Serve(Change):
     def serves(self) -> dict[str, str | None]:
         return {"serving": self.release.version if self.release else None}
 
-    def _served_by(self, host: HostView) -> bool:
-        if self.release is None or host.live_slot is None:
-            return (self.release, host.live_slot) == (None, None)
-        return host.slots[host.live_slot].holds(self.release)
+
+class BringAlong(Change):
+    """Let hosts that came into service meanwhile serve what the others serve.
+
+    One that had read the pointer before it was changed boots what that named then, and nobody else would notice.
+    """
+
+    kind: Literal["bring_along"] = "bring_along"
+    release: Release
+    database: Database
+    ready: timedelta = timedelta(minutes=2)
+    deadline: timedelta = timedelta(minutes=20)
+
+    def title(self) -> str:
+        return f"every host serves {self.release.version}, newborn ones too"
+
+    def done(self, o: Outside) -> bool:
+        return not self._booting(o) and not self._strays(o)
+
+    def do(self, o: Outside) -> Facts:
+        until = o.clock.monotonic() + self.deadline.total_seconds()
+        while booting := self._booting(o):
+            if o.clock.monotonic() > until:
+                what = f"{', '.join(booting)} did not come into service in {self.deadline.total_seconds() / 60:.0f} min"
+                raise Failed(what, state="The other hosts serve.", next="rmu host list")
+            o.clock.sleep(2)
+        strays = self._strays(o)
+        if not strays:
+            return {"brought": []}
+        o.fleet.prepare(self.release, placed(o, self.database))
+        o.fleet.start(self._ref, schema_head=self.release.schema_head, deadline=self.ready)
+        return {"brought": strays, **o.fleet.serve(self._ref, backup=None, probe=False, let_go=True)}
+
+    def undo(self) -> None:
+        return None
+
+    @property
+    def _ref(self) -> ReleaseRef:
+        return self.release.on(self.database.identifier)
+
+    def _booting(self, o: Outside) -> list[str]:
+        return sorted(i.id for i in o.fleet.instances() if i.state != "InService" and not i.leaving)
+
+    def _strays(self, o: Outside) -> list[str]:
+        return sorted(h.id for h in o.fleet.survey() if not _served_by(h, self._ref))
 
 
 class HoldRequests(Change):
     """Let requests wait at the proxy of every host. A hold ends by itself, whatever becomes of this run."""
 
     kind: Literal["hold_requests"] = "hold_requests"
+    unbroken: ClassVar[bool] = True
     at_most: timedelta
 
     def title(self) -> str:
@@ -83,3 +127,9 @@ class LetRequestsGo(Change):
 
     def undo(self) -> None:
         return None
+
+
+def _served_by(host: HostView, release: ReleaseRef | None) -> bool:
+    if release is None or host.live_slot is None:
+        return (release, host.live_slot) == (None, None)
+    return host.slots[host.live_slot].holds(release)

@@ -227,7 +227,7 @@ class FakeGroup:
         self._line = line
 
     def states(self) -> Mapping[str, str]:
-        return self._line.call("group.states", lambda: {h.id: h.state for h in self._world.hosts})
+        return self._line.call("group.states", lambda: {i.id: i.state for i in self._world.instances()})
 
     def booted(self, host: str) -> float | None:
         return self._line.call("group.booted", lambda: self._world.host(host).booted)

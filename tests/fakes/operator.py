@@ -134,9 +134,16 @@ class Operator:
         return self._type(lambda w: machines.replace_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
 
     def restore(
-        self, *, to: str | None = None, before: str | None = None, latest: bool = False, yes: bool = True
+        self,
+        *,
+        to: str | None = None,
+        before: str | None = None,
+        latest: bool = False,
+        yes: bool = True,
+        dry_run: bool = False,
+        step: bool = False,
     ) -> Ended:
-        asked = Asked(because="a test", dry_run=False, yes=yes)
+        asked = Asked(because="a test", dry_run=dry_run, yes=yes, step=step)
         moment = restoring.Moment(to=to, before=before, latest=latest)
         return self._type(lambda w: restoring.restore_it(w, moment, asked))
 

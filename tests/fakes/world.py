@@ -104,10 +104,14 @@ class FakeWorld:
     probe_sees_nothing: bool = False
     front_door_takes: float = 0.0
     front_door_down: bool = False
+    front_door_skips: set[str] = field(default_factory=set)
+    """Hosts in service that the balancer sends nothing to."""
     requests: int = 0
     lost: list[str] = field(default_factory=list)
     asked: int = 0
     born: int = 0
+    booting: set[str] = field(default_factory=set)
+    """Members of the group that are not in service yet."""
     drill_hosts: dict[str, tuple[Host, float]] = field(default_factory=dict)
     """Run -> its host in the corner, and when it was born."""
     drill_host_boots_in: float = 60.0
@@ -265,7 +269,8 @@ class FakeWorld:
     # -- what is seen --------------------------------------------------------------------------------------------
 
     def instances(self) -> tuple[Instance, ...]:
-        return tuple(Instance(id=h.id, state=h.state) for h in self.hosts)
+        pending = (Instance(id=name, state="Pending:Wait") for name in sorted(self.booting))
+        return (*(Instance(id=h.id, state=h.state) for h in self.hosts), *pending)
 
     def in_service(self) -> list[Host]:
         return [h for h in self.hosts if h.state == "InService"]
@@ -284,15 +289,25 @@ class FakeWorld:
         self.clock.later(20, lambda: setattr(host, "booted", self.clock.now().timestamp()))
 
     def replace_host(self, name: str) -> None:
-        """End a host; another one reads the pointer a few seconds later, and serves what it named within a minute."""
+        """End a host; another one is born in its place."""
         self.hosts.remove(self.host(name))
+        self.bear_host()
+
+    def bear_host(self, *, reads_after: float = 5, boots_in: float = 60) -> None:
+        """Let the group make a host: it reads the pointer seconds later, and serves what it named within a minute."""
         self.born += 1
+        name = f"i-{2 + self.born}"
+        self.booting.add(name)
 
         def boot() -> None:
-            successor = self._boot(f"i-{2 + self.born}")
-            self.clock.later(55, lambda: self.hosts.append(successor))
+            newborn = self._boot(name)
+            self.clock.later(boots_in - reads_after, lambda: serve(newborn))
 
-        self.clock.later(5, boot)
+        def serve(newborn: Host) -> None:
+            self.booting.remove(name)
+            self.hosts.append(newborn)
+
+        self.clock.later(reads_after, boot)
 
     def _boot(self, name: str) -> Host:
         host, live = Host(name, f"10.0.1.{self.born}", booted=self.clock.now().timestamp()), self.pointer()
@@ -409,7 +424,8 @@ class FakeWorld:
         if not self.in_service():
             raise Unreachable("the front door answered 503: no host", next="rmu host list")
         self.asked += 1
-        host = self.in_service()[self.asked % len(self.in_service())]
+        behind = [h for h in self.in_service() if h.id not in self.front_door_skips]
+        host = behind[self.asked % len(behind)]
         slot = host.answers_requests(self.healthy)
         if slot is None:
             return FrontDoor(version=None, digest=None, host=None)

@@ -27,7 +27,7 @@ from ratemyunit_ops.model import (
     SalvageView,
 )
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import database_entry, salvage_entry
+from ratemyunit_ops.records import database_entry, pointer_entry, salvage_entry
 from ratemyunit_ops.steps.base import Change, Check, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.data import (
@@ -75,7 +75,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
-from ratemyunit_ops.steps.traffic import HoldRequests, LetRequestsGo, Serve
+from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
 from tests.fakes.hosts import Slot
@@ -214,6 +214,18 @@ def shut() -> FakeWorld:
     return world
 
 
+def strayed() -> FakeWorld:
+    """Make a world after a cut-over, but for one host that still serves on the database of before."""
+    world = copied()
+    world.put(pointer_entry(Pointer(release="v41", database=COPY)))
+    moved, stray = world.hosts
+    moved.slots["green"], moved.live = Slot(world.record("v41"), COPY, running=True), "green"
+    moved.worker_running = stray.worker_running = False
+    for role in ("rmu_app", "rmu_migrate"):
+        world.stores[DATABASE.identifier].commit(world.clock.now(), "login", role, False)
+    return world
+
+
 CORNER = SETTINGS.model_copy(update={"security_groups": ("sg-drill",)})
 
 
@@ -276,6 +288,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         ),
     ),
     "bake": lambda: (w := flipped(backed=True), Bake(release=w.record("v42").ref, length=LONG, probe=True)),
+    "bring_along": lambda: (w := strayed(), BringAlong(release=w.record("v41"), database=PLANNED)),
     "destroy_infra": lambda: (built(), DestroyInfra(root="stack", variables={}, fence=True)),
     "ensure_secrets": lambda: (fresh(), EnsureSecrets(names=("app/secret_key", "db/app_password"))),
     "host_back": lambda: (fresh(), HostBack(host="i-1", booted=10.0)),
@@ -542,6 +555,7 @@ def test_a_title_reads_after_a_number(kind: str) -> None:
 
 
 LEAVES_TRACES_THAT_HARM_NOTHING = {
+    "bring_along",  # after the fence
     "apply_salvage",  # a fence: rows that were given back stay
     "compute_salvage",  # files in the bucket, which expire
     "change_in_corner",  # goes with the drill's host and database

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ratemyunit_ops.engine.journal import read_events
+from ratemyunit_ops.engine.journal import event_key, read_events
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
 from ratemyunit_ops.model import RestorePoint
 from ratemyunit_ops.planning.restore import read_time
@@ -540,6 +540,133 @@ def test_a_restore_past_its_flip_that_is_given_up_is_closed_as_it_is(world: Fake
     noted = read_database(world.outside().ledger, OLD)
     assert noted is not None
     assert (noted.state, noted.superseded_by) == ("superseded", RESTORE)
+
+
+def test_a_host_born_after_the_pointer_moved_takes_writes_so_the_restore_can_only_go_on(
+    world: FakeWorld, ann: Operator
+) -> None:
+    number = events_of_a_restore().index("done point_to")
+    world.kill_after_event(number)
+    assert ann.restore(before=DEPLOY).code == KILLED
+    world.bear_host()
+    world.clock.sleep(120)
+    written = len(world.stores[NEW].commits)
+    world.clock.sleep(60)
+
+    ended = Operator(world, "bob@ci").abandon(RESTORE)
+
+    assert len(world.stores[NEW].commits) > written
+    assert (ended.code, ended.failure.next) == (6, f"rmu resume {RESTORE}")
+    assert not world.stores[OLD].open
+    assert Operator(world, "bob@ci").resume(RESTORE).code == 0
+    assert (world.serving(), world.databases_served(), world.broken) == ({"v41"}, {NEW}, [])
+
+
+def test_a_pointer_that_could_not_be_moved_is_no_fence_yet(world: FakeWorld, ann: Operator) -> None:
+    """What a pointer does is in the transaction of its `done`: before that, the old database is opened again."""
+    number = events_of_a_restore().index("started point_to")
+    world.kill_after_event(number)
+    assert ann.restore(before=DEPLOY).code == KILLED
+
+    assert Operator(world, "bob@ci").abandon(RESTORE).code == 0
+
+    assert world.stores[OLD].open
+    assert (world.serving(), world.live_database(), world.broken) == ({"v42"}, OLD, [])
+
+
+def test_a_failure_past_the_fence_says_that_requests_are_refused_and_what_goes_on(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.fail("fleet.serve", Failed("the proxy does not answer", next="rmu logs --role proxy"))
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, ended.why) == (6, "the proxy does not answer")
+    assert ended.failure.state.endswith("was not unwound. Requests are refused until it goes on.")
+    assert ended.failure.next == f"(rmu logs --role proxy) rmu resume {RESTORE}"
+
+
+@pytest.mark.parametrize("step", ["hold_requests", "fence_database", "move_sequences", "point_to"])
+def test_nobody_stops_a_restore_between_its_hold_and_its_flip(world: FakeWorld, step: str) -> None:
+    pressed: list[bool] = []
+    number = events_of_a_restore().index(f"started {step}")
+    world.on_event(event_key(number), lambda: pressed.append(True))
+
+    ended = Operator(world, interrupted=lambda: bool(pressed)).restore(before=DEPLOY)
+
+    assert ended.code == 130
+    assert "done serve" in story(world, RESTORE)
+    assert (world.databases_served(), world.clients.refused) == ({NEW}, [])
+
+
+def test_nobody_is_asked_between_the_hold_and_the_flip(world: FakeWorld) -> None:
+    questions: list[str] = []
+
+    def answer(question: str) -> bool:
+        questions.append(question.split(":")[0])
+        return True
+
+    assert Operator(world, answer=answer).restore(before=DEPLOY, step=True).code == 0
+
+    asked = [q for q in questions if q.startswith(("hold", "fence", "move", "point", "serve", "let"))]
+    assert asked == ["hold requests, 30 s at most", "let requests go"]
+
+
+# -- hosts that come while it runs -----------------------------------------------------------------------------------
+
+
+def test_a_host_that_is_still_booting_is_waited_for_before_anything_is_prepared(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.bear_host(boots_in=600)
+
+    assert ann.restore(before=DEPLOY).code == 0
+
+    assert len(world.in_service()) == 3
+    assert (world.serving(), world.databases_served(), world.clients.refused) == ({"v41"}, {NEW}, [])
+
+
+def test_a_host_that_is_born_while_a_restore_prepares_ends_it_before_anybody_is_held(
+    world: FakeWorld, ann: Operator
+) -> None:
+    number = events_of_a_restore().index("done ready")
+    world.on_event(event_key(number), world.bear_host)
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, "started hold_requests" in story(world, RESTORE)) == (5, False)
+    assert ended.why.startswith("members changed in the middle of the run")
+    assert (world.serving(), world.clients.refused) == ({"v42"}, [])
+
+
+def test_a_host_that_read_the_pointer_just_before_it_moved_is_brought_along(world: FakeWorld, ann: Operator) -> None:
+    number = events_of_a_restore().index("started point_to")
+    world.on_event(event_key(number), lambda: world.bear_host(reads_after=0))
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 0, ended
+    assert len(world.in_service()) == 3
+    assert (world.serving(), world.workers(), world.databases_served()) == ({"v41"}, {"v41"}, {NEW})
+    assert world.broken == []
+
+
+def test_a_host_that_stands_by_is_no_host_to_restore_behind(world: FakeWorld, ann: Operator) -> None:
+    world.hosts[1].state = "Standby"
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 3
+    assert "i-2 is Standby: it would come back with the database it holds now" in ended.why
+
+
+def test_a_restore_is_proven_once_every_host_has_answered(world: FakeWorld, ann: Operator) -> None:
+    world.front_door_skips.add("i-2")
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 6
+    assert ended.why == "the front door did not answer as v41 (last: nothing from i-2)"
 
 
 # -- afterwards ------------------------------------------------------------------------------------------------------
