@@ -50,6 +50,8 @@ class Life:
     """What moto does not know of an instance."""
 
     born: float = field(default_factory=time.time)
+    there: bool = False
+    """Whether it has been more than `creating`: it never goes back to that."""
     origin: dict[str, Any] | None = None
     """What it is restored from: `resource` and `time`, or `snapshot`."""
     leaving: dict[str, Any] | None = None
@@ -245,8 +247,10 @@ def _status(database: DBInstance) -> str:
     seen, life = SEEN.databases.get(database.db_instance_identifier, "creating"), life_of(database)
     if life.leaving:
         return "deleting"
-    if seen in ("backing-up", "available") and time.time() - life.born < KNOBS.creating_seconds:
-        return "creating"
+    if seen in ("backing-up", "available") and not life.there:
+        life.there = time.time() - life.born >= KNOBS.creating_seconds
+        if not life.there:
+            return "creating"
     if seen == "available":
         _apply_due(database, life)
     if seen == "available" and SEEN.obeyed.get(database.db_instance_identifier, 0) < life.wish:
