@@ -11,7 +11,6 @@ from ratemyunit_ops.model import (
     LiveNote,
     Pointer,
     Release,
-    RestorePoint,
     RunHeader,
     SalvageNote,
     SchemaNote,
@@ -66,17 +65,6 @@ def schema_entry(note: SchemaNote) -> Entry:
     """Make the item of the schema a database has from a moment on."""
     sk = f"{note.database}#{note.at.isoformat()}#{note.run}"
     return Entry(pk="schema", sk=sk, attributes={"body": note.model_dump_json()})
-
-
-def read_point(ledger: Ledger, run: str) -> RestorePoint | None:
-    """Read the restore point that a run noted before it changed the schema; None where it noted none."""
-    item = ledger.get("point", run)
-    return RestorePoint.model_validate_json(str(item["body"])) if item else None
-
-
-def point_entry(run: str, point: RestorePoint) -> Entry:
-    """Make the item of a run's restore point."""
-    return Entry(pk="point", sk=run, attributes={"body": point.model_dump_json()})
 
 
 def read_database(ledger: Ledger, identifier: str) -> DatabaseNote | None:

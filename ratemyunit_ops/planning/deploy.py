@@ -7,11 +7,11 @@ from datetime import timedelta
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, ImageView, Release, ReleaseRef, World
+from ratemyunit_ops.model import Frozen, ImageView, Release, ReleaseRef, SchemaNote, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
-from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint
+from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint, note_before
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
@@ -116,6 +116,16 @@ def schema_fits(world: World, release: Release, image: ImageView, live: Release 
         )
 
 
+def schema_before(world: World, request: DeployRequest, *, contract: bool) -> SchemaNote | None:
+    """Make the note of the schema for while a version's revisions run; None for an empty database."""
+    now, image = schema_of(world, database_of(world)), fit_image(world, request)
+    if now is None:
+        return None
+    todo = [r for r in image.revisions if r.revision > now.head and (contract or r.revision <= image.schema_head)]
+    expanded = image.schema_admits if image.schema_head > now.head else ""
+    return note_before(now, admits=max([expanded, *(r.oldest_code for r in todo)]), run=request.run)
+
+
 def release_of(world: World, request: DeployRequest, image: ImageView) -> Release:
     """Tie an image, the config it is pinned to, and this run together."""
     return Release(
@@ -134,11 +144,12 @@ def release_of(world: World, request: DeployRequest, image: ImageView) -> Releas
 
 def _steps(world: World, request: DeployRequest, release: Release, live: Release | None) -> list[Step]:
     database, ref, old = database_of(world), release.ref, live.ref if live else None
+    before = schema_before(world, request, contract=False)
     return [
         ImageFit(release=ref, base=live.version if live else None, allow_critical=request.allow_critical),
         *_left_behind(world, request),
         Prepare(release=release, database=database),
-        NoteRestorePoint(release=release, database=database.identifier),
+        NoteRestorePoint(release=release, database=database.identifier, schema_before=before),
         Migrate(release=ref, head=release.schema_head, old=old, database=database.identifier, run=request.run),
         *([StillWorks(release=old, head=release.schema_head, run=request.run)] if old else []),
         StartRelease(release=ref, schema_head=release.schema_head, worker_before=old, deadline=request.ready_deadline),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Database, ImageView, PendingMigration, Release, RestorePoint, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
-from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, release_of, schema_fits
+from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, release_of, schema_before, schema_fits
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import ImageFit, StillWorks
 from ratemyunit_ops.steps.database import (
@@ -35,7 +35,7 @@ def plan_expand(world: World, request: DeployRequest) -> Plan:
     old = live.ref if live else None
     steps: list[Step] = [
         *_in_a_slot(request, release, live, database),
-        NotePoint(database=database.identifier, run=request.run),
+        _point(world, request, contract=False),
         Migrate(release=release.ref, head=release.schema_head, old=old, database=database.identifier, run=request.run),
         *([StillWorks(release=old, head=release.schema_head, run=request.run)] if old else []),
     ]
@@ -62,7 +62,7 @@ def plan_contract(world: World, request: DeployRequest) -> Plan:
     steps: list[Step] = [
         *_in_a_slot(request, release, live, database),
         Unneeded(admits=admits, tip=tip),
-        NotePoint(database=database.identifier, run=request.run),
+        _point(world, request, contract=True),
         Contract(
             release=release.ref, tip=tip, live=live.ref, database=database.identifier, run=request.run, fence=True
         ),
@@ -131,6 +131,11 @@ def _plan(world: World, request: DeployRequest, verb: str, steps: list[Step]) ->
         holds={"hosts": hosts, "database": database_of(world).identifier},
         steps=tuple(steps),
     )
+
+
+def _point(world: World, request: DeployRequest, *, contract: bool) -> NotePoint:
+    before = schema_before(world, request, contract=contract)
+    return NotePoint(database=database_of(world).identifier, run=request.run, schema_before=before)
 
 
 def _in_a_slot(request: DeployRequest, release: Release, live: Release | None, database: Database) -> list[Step]:

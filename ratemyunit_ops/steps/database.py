@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef, RestorePoint, SchemaNote
 from ratemyunit_ops.ports import Entry, Guest, Outside
 from ratemyunit_ops.records import (
-    point_entry,
-    read_point,
     read_pointer,
     read_release,
     read_releases,
+    read_schema_notes,
     release_entry,
     schema_entry,
 )
@@ -28,6 +27,7 @@ class NoteRestorePoint(Change):
     kind: Literal["note_restore_point"] = "note_restore_point"
     release: Release
     database: str
+    schema_before: SchemaNote | None = None
 
     def title(self) -> str:
         return "note restore point"
@@ -47,34 +47,58 @@ class NoteRestorePoint(Change):
         }
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
-        return (release_entry(Release.model_validate(facts["release"])),)
+        release = release_entry(Release.model_validate(facts["release"]))
+        return (release, *_noted_before(self.schema_before, facts))
 
     def undo(self) -> None:
         return None
 
 
 class NotePoint(Change):
-    """Write down the moment before a run that changes the schema alone, so that a restore can name it."""
+    """Write down the moment before a run that changes the schema alone, so that a restore can name it.
+
+    `schema_before` is what is noted of the schema meanwhile, as `note_before` makes it.
+    """
 
     kind: Literal["note_point"] = "note_point"
     database: str
     run: str
+    schema_before: SchemaNote | None = None
 
     def title(self) -> str:
         return "note restore point"
 
     def done(self, o: Outside) -> bool:
-        return read_point(o.ledger, self.run) is not None
+        return any(n.run == self.run for n in read_schema_notes(o.ledger))
 
     def do(self, o: Outside) -> Facts:
-        point = read_point(o.ledger, self.run) or point_of(o, self.database)
-        return {"restore_point": point.model_dump(mode="json")}
+        return {"restore_point": point_of(o, self.database).model_dump(mode="json")}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
-        return (point_entry(self.run, RestorePoint.model_validate(facts["restore_point"])),)
+        return _noted_before(self.schema_before, facts)
 
     def undo(self) -> None:
         return None
+
+
+def note_before(now: SchemaNote, *, admits: str, run: str) -> SchemaNote:
+    """Make the note of a schema that a run is about to change: the head it has, the code it may need from now on.
+
+    Revisions commit one by one. Of a run that dies between two of them nothing else tells how far it came, and old
+    code must not be led onto a schema that has shut it out.
+    """
+    return now.model_copy(update={"admits": max(now.admits, admits), "run": run})
+
+
+def _noted_before(note: SchemaNote | None, facts: Facts) -> tuple[Entry, ...]:
+    if note is None:
+        return ()  # an empty database: nobody needs an old shape
+    # Just after the point: whoever restores to it finds the schema of before.
+    at = RestorePoint.model_validate(facts["restore_point"]).at + JUST_AFTER
+    return (schema_entry(note.model_copy(update={"at": at})),)
+
+
+JUST_AFTER = timedelta(microseconds=1)
 
 
 def point_of(o: Outside, database: str) -> RestorePoint:
@@ -105,7 +129,7 @@ class Migrate(Change):
 
     def do(self, o: Outside) -> Facts:
         facts = o.oneoff.migrate(self.release, old=self.old)
-        return {**facts, "at": o.clock.now().isoformat(), "admits": _proven(facts)}
+        return {**facts, "at": _newest(o, self.database).isoformat(), "admits": _proven(facts)}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
         return _noted(self.database, self.run, facts)
@@ -186,7 +210,7 @@ class Contract(Change):
 
     def do(self, o: Outside) -> Facts:
         facts = o.oneoff.migrate(self.release, old=self.live, phase="contract")
-        return {**facts, "at": o.clock.now().isoformat(), "admits": _proven(facts)}
+        return {**facts, "at": _newest(o, self.database).isoformat(), "admits": _proven(facts)}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
         return _noted(self.database, self.run, facts)
@@ -236,6 +260,12 @@ def _proven(facts: Facts) -> str:
     """
     failed = (facts.get("old_works") or {}).get("ok") is False
     return str(facts["head"] if failed else facts.get("admits", ""))
+
+
+def _newest(o: Outside, database: str) -> datetime:
+    """Tell a moment later than every note of a database: this clock may run behind the one that told them."""
+    noted = [n.at + JUST_AFTER for n in read_schema_notes(o.ledger) if n.database == database]
+    return max([o.clock.now(), *noted])
 
 
 def _noted(database: str, run: str, facts: Facts) -> tuple[Entry, ...]:

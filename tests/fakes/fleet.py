@@ -351,6 +351,12 @@ class FakeOneOff:
             todo = [r for r in todo if r.revision <= release.schema_head]
         if phase == "expand" and store.head and any(r.phase == "contract" for r in todo):
             raise refused("contract_first", f"{release.version} has a contract revision before its head")
+        stop = self._world.migration_stops_after
+        if stop:
+            done = [r for r in todo if r.revision <= stop]
+            admits = max([store.admits, *(r.oldest_code for r in done)])
+            store.commit(self._world.clock.now(), "schema", stop, admits)
+            raise Failed("a later revision waited too long", state="Traffic was not moved.", next="rmu logs")
         head = max([store.head, release.schema_head, *(r.revision for r in todo)])
         admits = max([store.admits, release.schema_admits, *(r.oldest_code for r in todo)])
         if head > store.head:

@@ -94,6 +94,8 @@ class FakeWorld:
     smoke_fails: set[str] = field(default_factory=set)
     keep_fails: set[str] = field(default_factory=set)
     migration_fails: set[str] = field(default_factory=set)
+    migration_stops_after: str = ""
+    """Revision after which a migration fails: those before it are committed."""
     migration_takes: float = 0.4
     cannot_tell: set[str] = field(default_factory=set)
     """Versions whose image has no role `check`."""

@@ -25,6 +25,7 @@ from ratemyunit_ops.model import (
     RestorePoint,
     SalvageNote,
     SalvageView,
+    SchemaNote,
 )
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import database_entry, pointer_entry, salvage_entry
@@ -155,6 +156,7 @@ def replaced() -> FakeWorld:
 
 
 RESTORE = "r-restore"
+BEFORE = SchemaNote(at=BEGIN, database=DATABASE.identifier, head="0001", run="r-001")
 PLANNED = Database(identifier="rmu-test-db-restore")
 COPY = Database(identifier="rmu-test-db-restore", address="rmu-test-db-restore.example")
 POINT = RestorePoint(resource_id="db-RESOURCE1", at=BEGIN)
@@ -322,7 +324,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         Rehearse(release=w.release("v43"), live=w.record("v41").ref, database=PLANNED),
     ),
     "unneeded": lambda: (contractible(), Unneeded(admits="0001", tip="0002")),
-    "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001")),
+    "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001", schema_before=BEFORE)),
     "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),
     "note_restore_point": lambda: (
         w := fresh(),

@@ -63,7 +63,7 @@ def test_f33_a_deploy_expands_and_leaves_the_contract_for_later(world: FakeWorld
     assert ann.deploy("v43").code == 0
 
     assert schema(world) == ("0003", "0002")
-    (note,) = read_schema_notes(world.outside().ledger)
+    note = read_schema_notes(world.outside().ledger)[-1]
     assert (note.database, note.head, note.admits, note.run) == (DATABASE.identifier, "0003", "0002", "r-001")
 
 
@@ -137,7 +137,7 @@ def test_after_a_bad_migration_a_rollback_is_refused_and_names_the_restore(world
     ended = ann.rollback()
 
     assert (ended.code, ended.failure.next) == (3, "rmu db restore --before r-001")
-    (note,) = read_schema_notes(world.outside().ledger)
+    note = read_schema_notes(world.outside().ledger)[-1]
     assert note.admits == "0003"  # whatever the migration says of itself: an older release was seen to fail
 
 
@@ -250,7 +250,50 @@ def test_a_contract_that_breaks_what_serves_stops_past_its_fence_and_names_the_r
 
     assert ended.code == 6
     assert "v44 does not work on schema 0004" in ended.why
-    assert ended.failure.next == "rmu db restore --before r-003"
+    assert ended.failure.next == "(rmu db restore --before r-003) rmu resume r-003"
+
+
+def test_a_contract_that_fails_half_way_has_shut_old_code_out_by_the_notes_too(world: FakeWorld, ann: Operator) -> None:
+    push(world, "v44", "0003", FIRST, SECOND, THIRD, DROPS, ("0005", "contract", "0003"))
+    assert (ann.deploy("v43").code, ann.deploy("v44").code) == (0, 0)
+    world.migration_stops_after = "0004"
+    assert ann.migrate_up(contract=True).code == 6
+    assert ann.abandon("r-003").code == 6
+
+    ended = ann.rollback("v41")
+
+    assert schema(world) == ("0004", "0003")
+    assert (ended.code, ended.failure.next) == (3, "rmu db restore --before r-003")
+    world.migration_stops_after = ""
+    assert ann.migrate_up(contract=True).code == 0, "what is left of it is still to do"
+
+
+def test_a_deploy_whose_second_revision_fails_has_noted_what_the_first_may_need(
+    world: FakeWorld, ann: Operator
+) -> None:
+    push(world, "v40", "0001", FIRST)
+    world.record_of("v40", verdict="good", age=9)
+    push(world, "v43", "0004", FIRST, SECOND, THIRD, ("0004", "expand", "0002"))
+    world.migration_stops_after = "0003"
+    assert ann.deploy("v43").code == 5
+
+    ended = ann.rollback("v40")
+
+    assert schema(world) == ("0003", "0002")
+    assert (ended.code, ended.failure.next) == (3, "rmu db restore --before r-001")
+
+
+def test_the_note_of_what_is_about_to_change_is_later_than_its_restore_point(world: FakeWorld, ann: Operator) -> None:
+    """A restore to that point has to find the schema of before, whichever clock runs ahead."""
+    view = world.databases[DATABASE.identifier]
+    ahead = world.clock.now() + timedelta(minutes=3)
+    world.databases[DATABASE.identifier] = view.model_copy(update={"asked": ahead})
+
+    assert ann.migrate_up("v43").code == 0
+
+    before, after = read_schema_notes(world.outside().ledger)
+    assert ahead < before.at < after.at
+    assert (before.head, after.head) == ("0002", "0003")
 
 
 def two_releases_later(world: FakeWorld, ann: Operator) -> None:

@@ -218,7 +218,7 @@ def test_a_moment_between_two_deploys_says_which_release_will_run(world: FakeWor
 def test_a_moment_after_the_migration_and_before_the_flip_runs_old_code_on_the_new_schema(
     world: FakeWorld, ann: Operator
 ) -> None:
-    migrated = next(n.at for n in read_schema_notes(world.outside().ledger) if n.run == DEPLOY)
+    migrated = max(n.at for n in read_schema_notes(world.outside().ledger) if n.run == DEPLOY)
 
     ended = ann.restore(to=f"{migrated + timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC")
 
