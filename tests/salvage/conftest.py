@@ -73,8 +73,22 @@ class Sides:
         both = {"old": self.database(self.old), "new": self.database(self.new)}
         return self.ask("data_salvage", **{"since": 0.0, **both, **body})
 
-    def apply(self) -> dict[str, Any]:
-        return self.ask("data_apply", new=self.database(self.new))
+    @property
+    def third(self) -> str:
+        """Name a third database: restored from the old one, and superseded in its turn."""
+        return f"{self.old}_first"
+
+    def first(self) -> None:
+        """Restore the old one as it is now into the third, as a restore before the one that serves."""
+        self.cluster.create(self.third, self.old)
+        self.ask("data_warm", database=self.database(self.third))
+
+    def salvage_of(self, name: str, **body: Any) -> dict[str, Any]:
+        """Compute what one of several superseded databases has."""
+        return self.ask_salvage(old=self.database(name), **body)
+
+    def apply(self, mark: str = "r-1") -> dict[str, Any]:
+        return self.ask("data_apply", new=self.database(self.new), mark=mark)
 
     def rows(self, query: str, side: str = "new") -> list[str]:
         return self.cluster.sql(query, getattr(self, side)).splitlines()
@@ -95,7 +109,7 @@ def sides(cluster: Cluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     # Sessions that stay open start psql by themselves, past the machine's own door.
     n = next(_numbers)
     old, new = f"old{n}", f"new{n}"
-    names = {old: old, new: new}
+    names = {name: name for name in (old, new, f"{old}_first")}
     monkeypatch.setattr(data_psql, "TLS", {"PGSSLMODE": "disable"})
     start = data_psql.Session.__init__
     monkeypatch.setattr(data_psql.Session, "__init__", lambda self, argv, env: start(self, plain(argv, names), env))

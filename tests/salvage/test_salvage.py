@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from rmu_host.answers import No
 from rmu_host.salvage import Files
@@ -558,3 +561,145 @@ def test_what_comes_in_after_the_salvage_was_computed_keeps_its_place(sides: Sid
 
     assert [(r["op"], r["why"]) for r in applied["left_rows"]] == [("insert", "23505 universities_pkey")]
     assert sides.rows("select name from universities where name like '%side' or name like 'Sent%'") == ["Sent again"]
+
+
+TWICE = """create table t (id int primary key, v text);
+    insert into t select i, 'base' from generate_series(1, 5) i;"""
+
+
+def twice(sides: Sides) -> None:
+    """Restore the old one to a moment, then to an earlier one as the new one, which serves."""
+    sides.setup(TWICE)
+    sides.cluster.create(sides.new, sides.old)  # as it was at the earlier moment, which the second restore goes to
+    sides.setup(
+        "insert into t select i, 'between' from generate_series(8, 12) i; update t set v = 'between' where id = 1"
+    )
+    sides.first()
+    sides.ask("data_warm", database=sides.database(sides.new), mark="r-2")
+
+
+def test_two_restores_from_one_base_lose_no_acknowledged_update_and_no_delete(sides: Sides) -> None:
+    twice(sides)
+    sides.on_old("update t set v = 'late' where id = 8; delete from t where id = 9; insert into t values (20, 'late')")
+    sides.cluster.sql("insert into t values (30, 'since')", sides.third)
+
+    newer = sides.salvage_of(sides.third, mark="r-2", folder="r-2")
+    sides.apply(mark="r-2")
+    older = sides.salvage_of(sides.old, mark="r-2", folder="r-1")
+    sides.apply(mark="r-1")
+
+    assert newer["tables"]["t"] == {"inserted": 6, "updated": 1, "deleted": 0}
+    assert older["tables"]["t"] == {"inserted": 1, "updated": 0, "deleted": 0}
+    assert {(c["key"], c["why"]) for c in sides.conflicts()} == {
+        ('{"id": "8"}', "changed_on_both_sides"), ('{"id": "9"}', "deleted_and_changed"),
+    }  # fmt: skip
+    assert sides.rows("select string_agg(id::text, ',' order by id) from t") == ["1,2,3,4,5,8,9,10,11,12,20,30"]
+
+
+def test_what_the_first_restored_database_deleted_is_not_put_back_from_the_one_it_came_from(sides: Sides) -> None:
+    twice(sides)
+    sides.cluster.sql("delete from t where id in (4, 10)", sides.third)
+
+    sides.salvage_of(sides.third, mark="r-2", folder="r-2")
+    sides.apply(mark="r-2")
+    sides.salvage_of(sides.old, mark="r-2", folder="r-1")
+    sides.apply(mark="r-1")
+
+    assert [(c["key"], c["why"]) for c in sides.conflicts()] == [('{"id": "10"}', "changed_and_deleted")]
+    assert sides.rows("select string_agg(id::text, ',' order by id) from t") == ["1,2,3,5,8,9,11,12"]
+
+
+MIGRATED = """create table alembic_version (version_num text primary key); insert into alembic_version values ('0001');
+    create table t (id int primary key, v text, stars int); create table calm (id int primary key, v text);
+    insert into t select i, 'fine', 1 from generate_series(1, 9) i; insert into calm values (1, 'fine');"""
+
+
+def test_a_row_that_a_client_wrote_after_a_migration_did_is_a_persons(sides: Sides) -> None:
+    sides.setup(MIGRATED)
+    sides.restore()
+    sides.setup("""begin; update t set v = 'DAMAGED'; insert into t values (50, 'SEED', 1);
+        update alembic_version set version_num = '0002'; commit;""")
+    sides.on_old("update t set stars = 5 where id = 7; insert into t values (60, 'new', 2); update calm set v = 'new'")
+
+    found = sides.salvage()
+    sides.apply()
+
+    by = {c["key"]: c for c in sides.conflicts()}
+    assert by['{"id": "7"}']["why"] == "written_after_migration"
+    assert (by['{"id": "7"}']["old"]["v"], by['{"id": "7"}']["new"]["v"]) == ("DAMAGED", "fine")
+    assert {c["why"] for key, c in by.items() if key != '{"id": "7"}'} == {"written_by_migration"}
+    assert found["tables"] == {
+        "t": {"inserted": 1, "updated": 0, "deleted": 0}, "calm": {"inserted": 0, "updated": 1, "deleted": 0},
+    }  # fmt: skip
+    assert sides.rows("select distinct v from t order by 1") == ["fine", "new"]
+
+
+def test_what_a_migration_wrote_in_a_block_of_its_own_is_told_as_the_migrations(sides: Sides) -> None:
+    sides.setup(MIGRATED)
+    sides.restore()
+    sides.setup("""begin; savepoint inner_block; update t set v = 'DAMAGED' where id < 3; release inner_block;
+        do $$ begin insert into t values (50, 'SEED', 1); exception when unique_violation then null; end $$;
+        update alembic_version set version_num = '0002'; commit;""")
+
+    found = sides.salvage()
+
+    assert found["tables"] == {}
+    assert {(c["key"], c["why"]) for c in sides.conflicts()} == {
+        (f'{{"id": "{i}"}}', "written_by_migration") for i in (1, 2, 50)
+    }
+
+
+def test_a_migration_that_only_changed_the_schema_leaves_clients_rows_alone(sides: Sides) -> None:
+    sides.setup(MIGRATED)
+    sides.restore()
+    sides.setup("""begin; alter table t add mood text; update t set mood = 'none';
+        update alembic_version set version_num = '0002'; commit; alter table calm add extra int not null default 1;""")
+    sides.on_old("update t set stars = 5 where id = 7; update calm set v = 'new'; insert into t values (60, 'new', 2)")
+
+    found = sides.salvage()
+    sides.apply()
+
+    assert found["tables"]["t"] == {"inserted": 1, "updated": 1, "deleted": 0}
+    assert found["tables"]["calm"] == {"inserted": 0, "updated": 1, "deleted": 0}
+    assert sides.rows("select stars from t where id = 7") == ["5"]
+
+
+def test_a_delete_waits_for_a_child_that_is_being_committed_and_leaves_its_parent(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("delete from ratings where unit_id = 1; delete from units where id = 1")
+    sides.salvage()
+    with sides.cluster.session(sides.new) as client, ThreadPoolExecutor() as pool:
+        client.execute("begin; insert into ratings (id, unit_id, stars) overriding system value values (1006, 1, 3)")
+        applying = pool.submit(sides.apply)
+        while sides.rows("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == ["0"]:
+            time.sleep(0.02)
+        client.execute("commit")
+        applied = applying.result()
+
+    assert [(r["op"], r["table"]) for r in applied["left_rows"]] == [("delete", "public.units")]
+    assert sides.rows("select id from ratings where unit_id = 1") == ["1006"]
+
+
+def test_values_that_the_restored_schema_does_not_take_fail_alone(sides: Sides) -> None:
+    sides.setup("""create type mood as enum ('ok'); create domain small as int check (value < 10);
+        create table moods (mood mood primary key, at int); create table posts (id int primary key, mood mood
+            references moods, n small unique, code varchar(3) unique);
+        insert into moods values ('ok', 1); insert into posts values (1, 'ok', 1, 'abc');""")
+    sides.restore()
+    sides.setup("""alter type mood add value 'glad'; alter domain small drop constraint small_check;
+        alter table posts alter code type varchar(9);""")
+    sides.on_old("""insert into moods values ('glad', 2); update moods set at = 7 where mood = 'ok';
+        insert into posts values (2, 'glad', 2, 'x'), (3, 'ok', 3, 'abcdef'), (4, 'ok', 99, 'y'), (5, 'ok', 5, 'z');""")
+
+    found = sides.salvage()
+    applied = sides.apply()
+
+    assert found["tables"] == {
+        "moods": {"inserted": 1, "updated": 1, "deleted": 0}, "posts": {"inserted": 4, "updated": 0, "deleted": 0},
+    }  # fmt: skip
+    assert {(r["table"], r["key"], r["why"][:5]) for r in applied["left_rows"]} == {
+        ("public.moods", '{"mood": "glad"}', "22P02"), ("public.posts", '{"id": "2"}', "22P02"),
+        ("public.posts", '{"id": "3"}', "22001"), ("public.posts", '{"id": "4"}', "23514"),
+    }  # fmt: skip
+    assert sides.rows("select id from posts order by 1") == ["1", "5"] and sides.rows("select at from moods") == ["7"]

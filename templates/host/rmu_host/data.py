@@ -191,6 +191,12 @@ def noted_by(psql: Psql, mark: str) -> bool:
     return there and psql.run(f"select count(*) from {NOTES}.mark where run = {literal(mark)}").strip() == "1"
 
 
+def restores(psql: Psql) -> list[str]:
+    """List the restores that noted keys in a database, or in one that it is a copy of; the latest is the last."""
+    there = psql.run(f"select to_regclass('{NOTES}.mark') is not null").strip() == "t"
+    return psql.run(f"select run from {NOTES}.mark order by at").splitlines() if there else []
+
+
 BASES = f"""
 select to_regclass('{NOTES}.mark') is not null as there \\gset
 \\if :there

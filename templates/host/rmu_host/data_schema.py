@@ -15,7 +15,7 @@ OF_MIGRATIONS = ("alembic_version", "schema_line")
 
 APPLIED = f"""create schema if not exists {NOTES};
 create table if not exists {NOTES}.applied (base text, tbl text, key text, op text, run text, outcome text, why text,
-    at timestamptz default clock_timestamp(), primary key (base, tbl, key, op));"""
+    at timestamptz default clock_timestamp(), primary key (base, tbl, key, op, run));"""
 
 OURS_NOT = f"""n.nspname !~ '^pg_' and n.nspname not in ('information_schema', '{NOTES}')
     and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid
@@ -31,11 +31,13 @@ select json_build_object(
     'name', c.relname, 'schema', n.nspname, 'sql', format('%I.%I', n.nspname, c.relname), 'kind', c.relkind,
     'columns', (select coalesce(json_agg(json_build_object(
             'name', a.attname, 'sql', quote_ident(a.attname), 'type', format_type(a.atttypid, a.atttypmod),
+            'bare', format_type(a.atttypid, -1), 'plain', y.typnamespace = 'pg_catalog'::regnamespace,
             'filled', not a.attnotnull or a.atthasdef or a.attidentity <> '', 'identity', a.attidentity,
             'null', not a.attnotnull, 'generated', a.attgenerated <> '',
             'standard', case when pg_get_expr(d.adbin, d.adrelid) !~ '[(]' then pg_get_expr(d.adbin, d.adrelid) end)
             order by a.attnum), '[]')
-        from pg_attribute a left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+        from pg_attribute a join pg_type y on y.oid = a.atttypid
+        left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
         where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped),
     'uniques', (select coalesce(json_agg({_NAMES.format(keys="i.indkey[0:i.indnkeyatts - 1]", table="c.oid")}
             order by i.indisprimary desc, i.indnkeyatts, i.indexrelid), '[]')
@@ -61,11 +63,16 @@ select json_build_object(
 
 @dataclass(frozen=True)
 class Column:
-    """One column. `filled`: a row may be inserted without it; `standard`: its default, where that is a constant."""
+    """One column. `filled`: a row may be inserted without it; `standard`: its default, where that is a constant.
+
+    `bare` is its type without a length, which a cast would cut to; `plain`: a type that every database has alike.
+    """
 
     name: str
     sql: str
     type: str
+    bare: str
+    plain: bool
     filled: bool
     null: bool
     identity: str

@@ -21,7 +21,7 @@ from . import data_fence
 from . import salvage_sql as sql
 from .answers import Answer, failed, refused
 from .cloud import Cloud
-from .data import bases
+from .data import bases, restores
 from .data_bucket import Bucket
 from .data_psql import LOCK_S, PINNED, Psql, passwords
 from .data_schema import APPLIED, NOTES, Table, in_order, tables
@@ -87,6 +87,7 @@ class Work:
 
     def __post_init__(self) -> None:
         self.writing = Writing(self.mark, self.run, f"$r{secrets.token_hex(6)}$")
+        self.dated = self.old.run("show track_commit_timestamp").strip() == "on"
 
     @property
     def pairs(self) -> list[Pair]:
@@ -113,16 +114,26 @@ class Work:
                 return noted, psql
         raise refused("no_base", f"the keys that {self.mark} noted are in neither database, or did not outlive a crash")
 
+    def own(self) -> dict[str, dict[str, Any]] | None:
+        """Find what was noted when the old database was itself restored, if that was later than the base.
+
+        Empty where it was not; None where a crash emptied the note.
+        """
+        known = {self.mark, *restores(self.new)}
+        own = [run for run in restores(self.old) if run not in known]
+        return bases(self.old, own[-1]) if own else {}
+
     def match(self, theirs: dict[str, Table], noted: dict[str, dict[str, Any]]) -> None:
         """Pair the tables of both sides; what cannot be compared is told, never left out."""
-        dated = self.old.run("show track_commit_timestamp").strip() == "on"
-        late = f"pg_xact_commit_timestamp(xmin) > to_timestamp({self.since!r})" if dated else "true"
+        own = self.own()
+        late = f"{sql.WHEN.format(row='')} > to_timestamp({self.since!r})" if self.dated else "true"
         for n, old in enumerate(t for t in theirs.values() if not t.of_migrations):
             ours, base = self.ours.get(old.sql), noted.get(old.sql)
             if ours is None:
                 self.told.append((old, "table_missing", late if base else "true"))
                 continue
-            pair = Pair(n, old, ours, base["noted"] if base else None, self.mark)
+            born = own if own is None else own.get(old.sql, {})
+            pair = Pair(n, old, ours, base["noted"] if base else None, self.mark, self.run, born)
             if pair.keyed() and (base is None or set(base["keys"]) == set(ours.key)):
                 self.keyed.append(pair)
             elif not ours.key and ours.alike(old) and (base is None or base["columns"] == _columns(ours)):
@@ -137,9 +148,9 @@ class Work:
     def on_old(self, theirs: dict[str, Table], noted: dict[str, dict[str, Any]]) -> str:
         """Spell what is asked of the old database, in one snapshot."""
         lines = ["\\set FETCH_COUNT 1000", "begin isolation level repeatable read;"]
-        lines.append(sql.writers(t for t in theirs.values() if t.of_migrations))
+        lines.append(sql.writers((t for t in theirs.values() if t.of_migrations), dated=self.dated))
         keys = {p.n: noted[p.new.sql]["keys"] if p.base else p.new.key for p in self.keyed}
-        lines += [sql.changed(pair, keys[pair.n], str(self.place)) for pair in self.keyed]
+        lines += [sql.changed(pair, keys[pair.n], str(self.place), dated=self.dated) for pair in self.keyed]
         lines += [sql.alike(pair, str(self.place)) for pair in self.alike]
         lines += [f"\\o {self.place}/told", *(sql.untold(*told) for told in self.told)]
         lines += [
@@ -171,6 +182,7 @@ class Work:
             yield f"link_{p.n}", sql.links(p, w)
             yield f"update_{p.n}", sql.updates(p, w)
             yield f"delete_{p.n}", sql.deletes(p, self.ours, w)
+            yield f"remember_{p.n}", sql.gone(p, w)
         for p in self.alike:
             put, out = sql.write_alike(p, w)
             yield f"insert_{p.n}", put
@@ -251,7 +263,7 @@ class Files:
 
     def add(self, op: str, group: list[Pair]) -> None:
         """Write what one group of tables asks for, in as many files as it takes."""
-        ops = ("insert", "link") if op == "insert" else (op,)
+        ops = {"insert": ("insert", "link"), "delete": ("delete", "remember")}.get(op, (op,))
         places = [self.work.place / f"{o}_{p.n}" for o in ops for p in group]
         late = any(f.late for p in group for f in p.new.links if f.to in {q.new.sql for q in group})
         for statements in self._parts(place for place in places if place.exists()):

@@ -69,7 +69,7 @@ def fetched(bucket: Bucket, file: dict[str, Any]) -> str:
 
 def progress(new: Psql, run: str) -> dict[str, Any]:
     """Tell how many rows of this salvage were put, and of what rows were left: operation and table."""
-    op = "case op when 'link' then 'insert' else op end"
+    op = "case when op in ('link', 'inherit') then 'insert' when op = 'gone' then 'delete' else op end"
     found: dict[str, Any] = json.loads(
         new.run(
             f"select json_build_object('done', count(*) filter (where outcome = 'done'), 'left', coalesce("

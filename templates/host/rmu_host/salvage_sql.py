@@ -11,23 +11,30 @@ the restored one with the writer of its base is as it was restored.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
 from .data_psql import literal
 from .data_schema import APPLIED, NOTES, Column, Link, Table
 
-OPS = ("insert", "link", "update", "delete")
+OPS = ("insert", "link", "update", "delete", "gone")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """One table on both sides, with what the restore `mark` noted of it; `n` names its temporary tables."""
+    """One table on both sides, with what the restore `mark` noted of it; `n` names its temporary tables.
+
+    `run` is whose salvage this is. `own` is what was noted of the table when the old database was itself restored,
+    later than the base: another superseded database may have written to the same rows. Empty: nothing; None: lost.
+    """
 
     n: int
     old: Table
     new: Table
     base: str | None
     mark: str = ""
+    run: str = ""
+    own: dict[str, Any] | None = field(default_factory=dict)
 
     @property
     def shared(self) -> list[tuple[Column, Column]]:
@@ -59,7 +66,40 @@ class Pair:
         """Tell whether both sides name their rows by the same key, of the same types."""
         theirs = {name: self.old.column(name) for name in self.new.key}
         same = all(c and c.type == getattr(self.new.column(name), "type", "") for name, c in theirs.items())
-        return bool(self.new.key) and same and set(self.old.key) == set(self.new.key)
+        there = all(self.at(name) for name in self.new.key)
+        return bool(self.new.key) and there and same and set(self.old.key) == set(self.new.key)
+
+    def plain(self, i: int) -> bool:
+        """Tell whether every value of a column fits its type on both sides: a label, a domain, a length may not."""
+        old, new = self.shared[i - 1]
+        return new.plain and old.type == new.type
+
+    def kind(self, c: Column) -> str:
+        """Return the type that a column of the key is compared by: its own, or text."""
+        return c.bare if self.plain(self.at(c.name) or 0) else "text"
+
+    @property
+    def born(self) -> str:
+        """Spell a query of the keys that the old database was itself restored with; empty where there are none."""
+        if not self.own or set(self.own["keys"]) != set(self.new.key):
+            return ""
+        places = zip(key_order(self, self.own["keys"]), map(self.kind, self.keys), strict=True)
+        columns = ", ".join(f"k{k}::{kind} as k{i}" for i, (k, kind) in enumerate(places, 1))
+        return f"select {columns} from {NOTES}.{self.own['noted']}"
+
+    def named(self, row: str, keys: str) -> str:
+        """Spell that a row has the key k1, k2, ... of another one."""
+        return " and ".join(f"{self.cast(row, c)} = {keys}.k{i}" for i, c in enumerate(self.keys, 1))
+
+    def cast(self, row: str, c: Column) -> str:
+        """Spell a column of the key of a row as it is compared."""
+        return f"{row}.{c.sql}{'::text' if self.kind(c) == 'text' else ''}"
+
+    def meets(self, row: str, c: Column, i: int, mine: str = "o") -> str:
+        """Spell that a column of a row of the restored database has the value that travels at place i."""
+        if self.plain(i):
+            return f"{row}.{c.sql} = {mine}.c{i}::{self.shared[i - 1][1].bare}"
+        return f"{row}.{c.sql}::text = {mine}.c{i}"
 
 
 def key_order(pair: Pair, noted: Sequence[str]) -> list[int]:
@@ -69,35 +109,56 @@ def key_order(pair: Pair, noted: Sequence[str]) -> list[int]:
 
 # ---- on the old database: what changed since the base
 
-OF_MIGRATION = "create temp table writers (x xid);\n"
+OF_MIGRATION = "create temp table writers (x xid, at timestamptz);"
+WHEN = "pg_xact_commit_timestamp({row}xmin)"
+UNDATED = "null::timestamptz"
 
 
-def writers(tables: Iterable[Table]) -> str:
+def writers(tables: Iterable[Table], *, dated: bool) -> str:
     """Collect the transactions that wrote which migrations ran: what else they wrote is the migration's."""
-    lines = [f"insert into writers select xmin from {t.sql};" for t in tables]
+    when = WHEN.format(row="") if dated else UNDATED
+    lines = [f"insert into writers select xmin, {when} from {t.sql};" for t in tables]
     return "\n".join([OF_MIGRATION, *lines])
 
 
-def changed(pair: Pair, noted: Sequence[str], place: str) -> str:
+def changed(pair: Pair, noted: Sequence[str], place: str, *, dated: bool) -> str:
     """Spell how to find the rows that differ from the base, and the keys that are gone, into two files."""
     keys = pair.keys
     ks = [f"k{k}" for k in key_order(pair, noted)]
-    columns = ", ".join(f"{k} {c.type}" for k, c in sorted(zip(ks, keys, strict=True), key=lambda kc: int(kc[0][1:])))
-    same = " and ".join(f"b.{k} = t.{c.sql}" for k, c in zip(ks, keys, strict=True))
+    kinds = sorted(zip(ks, map(pair.kind, keys), strict=True), key=lambda kc: int(kc[0][1:]))
+    columns = ", ".join(f"{k} {kind}" for k, kind in kinds)
+    same = " and ".join(f"b.{k} = {pair.cast('t', c)}" for k, c in zip(ks, keys, strict=True))
+    # A subtransaction has a number of its own, and the commit time of the whole.
+    when = WHEN.format(row="t.") if dated else UNDATED
+    migrated = (
+        f"t.xmin in (select x from writers) or coalesce({when} in (select at from writers where at is not null), false)"
+    )
+    born = f"exists (select from ({pair.born}) x where {pair.named('t', 'x')})" if pair.born else str(pair.own is None)
     values = ", ".join(f"t.{o.sql}::text" for o, _ in pair.shared)
     load = f"\\copy base from '{place}/base_{pair.n}'" if pair.base else ""
     return f"""
 create temp table base ({columns}, was xid);
 {load}
 analyze base;
-copy (select b.was, t.xmin in (select x from writers), {values}, {_extra(pair)}
+copy (select b.was, {migrated}, {born}, {values}, {_extra(pair)}
     from {pair.old.rows} t left join base b on {same} where b.was is null or b.was <> t.xmin
     order by age(t.xmin) desc, t.ctid) to stdout \\g {place}/changed_{pair.n}
-copy (select {", ".join(f"b.{k}" for k in ks)}, b.was from base b
-    where not exists (select from {pair.old.rows} t where {same})
-    order by age(b.was)) to stdout \\g {place}/gone_{pair.n}
+copy (select * from (select {", ".join(f"b.{k} as k{i}" for i, k in enumerate(ks, 1))}, b.was from base b
+    where not exists (select from {pair.old.rows} t where {same}){_lost(pair, ks)}) g
+    order by age(g.was) nulls last) to stdout \\g {place}/gone_{pair.n}
 drop table base;
 """
+
+
+def _lost(pair: Pair, ks: Sequence[str]) -> str:
+    """Spell the keys that came after the base, with which the old database was itself restored, and that are gone."""
+    if not pair.born:
+        return ""
+    mine = ", ".join(f"x.k{i}" for i in range(1, len(ks) + 1))
+    known = " and ".join(f"b.{k} = x.k{i}" for i, k in enumerate(ks, 1))
+    return f"""
+    union all select {mine}, null from ({pair.born}) x where not exists (select from base b where {known})
+    and not exists (select from {pair.old.rows} t where {pair.named("t", "x")})"""
 
 
 def _extra(pair: Pair) -> str:
@@ -146,11 +207,11 @@ def load(pair: Pair, place: str) -> str:
     """Spell how the changed rows and gone keys come in."""
     columns = ", ".join(f"c{i}" for i in range(1, len(pair.shared) + 1))
     texts = ", ".join(f"c{i} text" for i in range(1, len(pair.shared) + 1))
-    keys = ", ".join(f"k{i} {c.type}" for i, c in enumerate(pair.keys, 1))
+    keys = ", ".join(f"k{i} {pair.kind(c)}" for i, c in enumerate(pair.keys, 1))
     return f"""
-create temp table changed_{pair.n} (was xid, migrated bool, {texts}, extra jsonb,
+create temp table changed_{pair.n} (was xid, migrated bool, born bool, {texts}, extra jsonb,
     ord bigint generated always as identity);
-\\copy changed_{pair.n} (was, migrated, {columns}, extra) from '{place}/changed_{pair.n}'
+\\copy changed_{pair.n} (was, migrated, born, {columns}, extra) from '{place}/changed_{pair.n}'
 create temp table gone_{pair.n} ({keys}, was xid, ord bigint generated always as identity);
 \\copy gone_{pair.n} ({", ".join(f"k{i}" for i in range(1, len(pair.keys) + 1))}, was) from '{place}/gone_{pair.n}'
 analyze changed_{pair.n};
@@ -160,9 +221,9 @@ analyze gone_{pair.n};
 
 def judge(pair: Pair) -> str:
     """Spell what each changed row and each gone key asks for: an insert, an update, a delete, nothing, or a person."""
-    typed = [f"c.c{pair.at(c.name)}::{c.type}" for c in pair.keys]
-    same = " and ".join(f"t.{c.sql} = {v}" for c, v in zip(pair.keys, typed, strict=True))
-    gone = " and ".join(f"t.{c.sql} = g.k{i}" for i, c in enumerate(pair.keys, 1))
+    typed = [f"c.c{pair.at(c.name)}::{pair.kind(c)}" for c in pair.keys]
+    same = " and ".join(f"{pair.cast('t', c)} = {v}" for c, v in zip(pair.keys, typed, strict=True))
+    gone = pair.named("t", "g")
     diff = ", ".join(f"case when t.{c.sql}::text is distinct from c.c{i} then {i} end" for i, (_, c) in each(pair))
     fixed = [i for i, (_, c) in each(pair) if c.identity == "a"]
     first = pair.keys[0].sql
@@ -172,10 +233,12 @@ def judge(pair: Pair) -> str:
     return f"""
 create temp table op_{pair.n} as
 select c.*, {as_text} as key, md5((t.*)::text) as now, d.diff, '{{}}'::int[] as bare{typed_columns}, case
-    when {_done(pair, as_text)} then 'same'
-    when t.{first} is null and c.was is not null then 'changed_and_deleted'
+    when {_done(pair, as_text, "=")} then 'same'
+    when t.{first} is null and (c.was is not null or {_done(pair, as_text, "<>")}) then 'changed_and_deleted'
+    when t.{first} is null and c.migrated then 'written_by_migration'
     when t.{first} is null then '{"column_required" if pair.unfillable else "insert"}'
     when d.diff = '{{}}' then 'same'
+    when {_done(pair, as_text, "<>")} then 'changed_on_both_sides'
     when c.was is null then 'inserted_on_both_sides'
     when t.xmin <> c.was then 'changed_on_both_sides'
     when c.migrated then 'written_by_migration'
@@ -183,10 +246,16 @@ select c.*, {as_text} as key, md5((t.*)::text) as now, d.diff, '{{}}'::int[] as 
     else 'update' end as verdict
 from changed_{pair.n} c left join {pair.new.rows} t on {same}
 cross join lateral (select array_remove(array[{diff}]::int[], null) as diff) d;
+update op_{pair.n} set verdict = 'written_after_migration' where verdict = 'update'
+    and exists (select from op_{pair.n} where migrated and (was is null or diff <> '{{}}'));
+insert into gone_{pair.n} ({_ks(pair)})
+select {", ".join(f"(a.key::jsonb ->> {literal(c.name)})::{pair.kind(c)}" for c in pair.keys)} from {NOTES}.applied a
+    where {_put(pair, "<>")} and a.op = 'inherit' and not exists (select from op_{pair.n} o where o.key = a.key);
 create temp table del_{pair.n} as
 select g.*, {gone_text} as key, md5((t.*)::text) as now, case
-    when t.{first} is null or {_done(pair, gone_text)} then 'same'
-    when t.xmin <> g.was then 'deleted_and_changed'
+    when {_done(pair, gone_text, "=")} then 'same'
+    when t.{first} is null then case when g.was is null then 'gone' else 'same' end
+    when g.was is null or t.xmin <> g.was then 'deleted_and_changed'
     else 'delete' end as verdict
 from gone_{pair.n} g left join {pair.new.rows} t on {gone};
 create index on op_{pair.n} ({_ks(pair)});
@@ -200,11 +269,14 @@ def _ks(pair: Pair) -> str:
     return ", ".join(f"k{i}" for i in range(1, len(pair.keys) + 1))
 
 
-def _done(pair: Pair, key: str) -> str:
-    return (
-        f"exists (select from {NOTES}.applied a where a.base = {literal(pair.mark)}"
-        f" and a.tbl = {literal(pair.new.sql)} and a.key = {key} and a.outcome = 'done')"
-    )
+def _done(pair: Pair, key: str, whose: str = "") -> str:
+    return f"exists (select from {NOTES}.applied a where {_put(pair, whose)} and a.key = {key})"
+
+
+def _put(pair: Pair, whose: str) -> str:
+    """Spell what was put into a table: by this salvage (=), by others from the same base (<>), by anyone."""
+    run = f" and a.run {whose} {literal(pair.run)}" if whose else ""
+    return f"a.base = {literal(pair.mark)} and a.tbl = {literal(pair.new.sql)} and a.outcome = 'done'{run}"
 
 
 def _object(fields: Iterable[tuple[str, str]]) -> str:
@@ -224,9 +296,8 @@ def taken(pair: Pair) -> str:
         if set(unique) == set(pair.new.key) or None in places:
             continue
         columns = [(pair.new.column(name), i) for name, i in zip(unique, places, strict=True)]
-        equal = " and ".join(f"t.{c.sql} = o.c{i}::{c.type}" for c, i in columns if c)
-        mine = " and ".join(f"t.{c.sql} = o.k{i}" for i, c in enumerate(pair.keys, 1))
-        leaves = " and ".join(f"t.{c.sql} = x.k{i}" for i, c in enumerate(pair.keys, 1))
+        equal = " and ".join(pair.meets("t", c, i) for c, i in columns if c and i)
+        mine, leaves = pair.named("t", "o"), pair.named("t", "x")
         lines.append(f"""
 update op_{pair.n} o set verdict = 'unique_taken'
 where (verdict = 'insert' or verdict = 'update' and diff && array{places}) and exists (
@@ -248,7 +319,7 @@ def _orphan(pair: Pair, link: Link, pairs: dict[str, Pair], tables: dict[str, Ta
     if parent is None or None in places:
         return ""
     named = [parent.column(name) for name in link.named]
-    equal = " and ".join(f"p.{c.sql} = o.c{i}::{c.type}" for c, i in zip(named, places, strict=True) if c)
+    equal = " and ".join(pair.meets("p", c, i) for c, i in zip(named, places, strict=True) if c and i)
     whole = " and ".join(f"o.c{i} is not null" for i in places)
     comes = _comes(link, places, pairs.get(link.to))
     return f"""update op_{pair.n} o set verdict = 'parent_gone'
@@ -280,11 +351,11 @@ def referring(table: Table, tables: dict[str, Table]) -> list[tuple[Table, Link]
 
 
 def _needed(pair: Pair, child: Table, link: Link, known: Pair | None) -> str:
-    mine = " and ".join(f"t.{c.sql} = d.k{i}" for i, c in enumerate(pair.keys, 1))
+    mine = pair.named("t", "d")
     refers = _refers(pair.new, child, link)
     leaves = ""
     if known:
-        keys = " and ".join(f"x.k{i} = r.{c.sql}" for i, c in enumerate(known.keys, 1))
+        keys = known.named("r", "x")
         leaves = f"""and not exists (select from del_{known.n} x where {keys} and x.verdict = 'delete')
         and not exists (select from op_{known.n} x where {keys} and x.verdict = 'update')"""
     return f"""update del_{pair.n} d set verdict = 'children_added' where verdict = 'delete' and exists (
@@ -355,12 +426,12 @@ class Writing:
     run: str
     tag: str
 
-    def put(self, op: str, table: str, key: str, statement: str) -> str:
+    def put(self, op: str, table: str, statement: str) -> str:
         """Spell a query that spells one call for each row: the statement, and what it is known by."""
-        head = literal(f"call {NOTES}.put({literal(self.base)}, {literal(self.run)}, '{op}', {literal(table)}, ")
-        return (
-            f"{head} || quote_literal({key}) || ', {self.tag}' || chr(10) || {statement} || chr(10) || '{self.tag});'"
-        )
+        head = literal(f"call {NOTES}.put({literal(self.base)}, {literal(self.run)}, ")
+        of = literal(f", {literal(table)}, ")
+        known = f"quote_literal({op}) || {of} || quote_literal(o.key)"
+        return f"{head} || {known} || ', {self.tag}' || chr(10) || {statement} || chr(10) || '{self.tag});'"
 
 
 def inserts(pair: Pair, w: Writing) -> str:
@@ -372,7 +443,8 @@ def inserts(pair: Pair, w: Writing) -> str:
         else f"quote_nullable(o.c{i})"
         for i, _ in each(pair)
     ]
-    put = w.put("insert", pair.new.sql, "o.key", _insert(pair, values))
+    op = "case when o.born then 'inherit' else 'insert' end"
+    put = w.put(op, pair.new.sql, _insert(pair, values))
     return f"select {put} from op_{pair.n} o where o.verdict = 'insert' order by o.ord;\n"
 
 
@@ -393,7 +465,7 @@ def links(pair: Pair, w: Writing) -> str:
     empty = f"(select string_agg('t.' || n || ' is null', ' and ') from unnest({_named(pair)}) with ordinality x(n, i)"
     empty += " where i = any(o.bare))"
     statement = f"{literal(f'update {pair.new.rows} t set ')} || {sets} || ' where ' || {_by_key(pair)} || ' and '"
-    put = w.put("link", pair.new.sql, "o.key", f"{statement} || {empty}")
+    put = w.put("'link'", pair.new.sql, f"{statement} || {empty}")
     return f"select {put} from op_{pair.n} o where o.verdict = 'insert' and o.bare <> '{{}}' order by o.ord;\n"
 
 
@@ -422,25 +494,38 @@ def updates(pair: Pair, w: Writing) -> str:
     statement = (
         f"{literal(f'update {pair.new.rows} t set ')} || {_sets(pair, 'o.diff')} || ' where ' || {_by_key(pair)}"
     )
-    put = w.put("update", pair.new.sql, "o.key", f"{statement} || {AS_IT_WAS}")
+    put = w.put("'update'", pair.new.sql, f"{statement} || {AS_IT_WAS}")
     return f"select {put} from op_{pair.n} o where o.verdict = 'update' order by o.ord;\n"
 
 
 def deletes(pair: Pair, tables: dict[str, Table], w: Writing) -> str:
-    """Spell the deletes of a table. A row that would take others with it stays, and is told."""
+    """Spell the deletes of a table. A row that would take others with it stays, and is told.
+
+    Such a row is locked first, which waits for a child being committed; the delete after it then sees that child.
+    """
     guards = "".join(
         f" and not exists (select from {child.rows} r where {_refers(pair.new, child, link)})"
         for child, link in referring(pair.new, tables)
         if link.changes
     )
-    head = literal(f"delete from {pair.new.rows} t where ")
-    put = w.put("delete", pair.new.sql, "o.key", f"{head} || {_by_key(pair)} || {AS_IT_WAS} || {literal(guards)}")
+    head = f"{literal(f'delete from {pair.new.rows} t where ')} || {_by_key(pair)}"
+    if guards:
+        lock = literal(f"select from {pair.new.rows} t where ")
+        head = f"{lock} || {_by_key(pair)} || ' for update;' || chr(10) || {head}"
+    put = w.put("'delete'", pair.new.sql, f"{head} || {AS_IT_WAS} || {literal(guards)}")
     return f"select {put} from del_{pair.n} o where o.verdict = 'delete' order by o.ord;\n"
+
+
+def gone(pair: Pair, w: Writing) -> str:
+    """Spell what is only to be remembered: a row gone from here that the salvage of another database might bring."""
+    statement = f"{literal(f'select where not exists (select from {pair.new.rows} t where ')} || {_by_key(pair)} || ')'"
+    put = w.put("'gone'", pair.new.sql, statement)
+    return f"select {put} from del_{pair.n} o where o.verdict = 'gone' order by o.ord;\n"
 
 
 def conflicts(pair: Pair) -> str:
     """Spell what only a person can decide, a line of JSON for each row, with the values of both sides."""
-    mine = " and ".join(f"t.{c.sql} = o.k{i}" for i, c in enumerate(pair.keys, 1))
+    mine = pair.named("t", "o")
     now = f"(select to_jsonb(t) from {pair.new.rows} t where {mine})"
     values = ", ".join(f"({literal(c.name)}, o.c{i})" for i, (_, c) in each(pair))
     old = f"(select jsonb_object_agg(e.k, e.v) from (values {values}) e(k, v))"
@@ -451,18 +536,19 @@ from op_{pair.n} o where o.verdict not in ('same', 'insert', 'update') order by 
 select json_build_object('table', {label}, 'key', o.key, 'why', 'column_missing', 'old', o.extra)
 from op_{pair.n} o where o.extra is not null and not o.migrated order by o.ord;
 select json_build_object('table', {label}, 'key', o.key, 'why', o.verdict, 'new', {now})
-from del_{pair.n} o where o.verdict not in ('same', 'delete') order by o.ord;
+from del_{pair.n} o where o.verdict not in ('same', 'delete', 'gone') order by o.ord;
 """
 
 
 def counts(pair: Pair, *, keyed: bool) -> str:
     """Spell how many rows each kind of statement has, how many a migration wrote, and how many conflicts there are."""
-    parts = ", ".join(f"'{op}', count(*) filter (where verdict = '{op}')" for op in ("insert", "update", "delete"))
+    told = [op for op in OPS if op != "link"]
+    parts = ", ".join(f"'{op}', count(*) filter (where verdict = '{op}')" for op in told)
     extra = "extra is not null and not migrated" if keyed else "false"
     return f"""
 select json_build_object('n', {pair.n}, {parts}, 'link', count(*) filter (where linked),
     'migrated', count(*) filter (where migrated), 'conflicts', count(*) filter (where verdict not in
-    ('same', 'insert', 'update', 'delete')) + count(*) filter (where more)) from (
+    ('same', {", ".join(map(literal, told))})) + count(*) filter (where more)) from (
     select verdict, verdict = 'insert' and bare <> '{{}}' as linked, migrated, {extra} as more from op_{pair.n}
     union all select verdict, false, false, false from del_{pair.n}) o;
 """
@@ -494,11 +580,11 @@ left join (select md5((t.*)::text) as k1, count(*) as n from {pair.new.rows} t g
 
 def write_alike(pair: Pair, w: Writing) -> tuple[str, str]:
     """Spell the inserts and the deletes of contents."""
-    put = w.put("insert", pair.new.sql, "o.key", _insert(pair, [f"quote_nullable(o.c{i})" for i, _ in each(pair)]))
+    put = w.put("'insert'", pair.new.sql, _insert(pair, [f"quote_nullable(o.c{i})" for i, _ in each(pair)]))
     one = f"{literal(f'delete from {pair.new.rows} t where (t.tableoid, t.ctid) = ')}"
     one += f" || {literal(f'(select s.tableoid, s.ctid from {pair.new.rows} s where md5((s.*)::text) = ')}"
     one += " || quote_literal(o.k1) || ' limit 1)'"
-    out = w.put("delete", pair.new.sql, "o.key", one)
+    out = w.put("'delete'", pair.new.sql, one)
     return (
         f"select {put} from op_{pair.n} o where o.verdict = 'insert' order by o.ord, o.key;\n",
         f"select {out} from del_{pair.n} o where o.verdict = 'delete' order by o.ord, o.key;\n",
@@ -523,7 +609,7 @@ declare
 begin
     -- Once: a row that was put is not put again, whatever became of it since.
     if exists (select from {NOTES}.applied a where a.base = _base and a.tbl = _tbl and a.key = _key
-        and a.op = _op and a.outcome = 'done') then
+        and a.op = _op and a.run = _run and a.outcome = 'done') then
         return;
     end if;
     begin
@@ -537,7 +623,7 @@ begin
     end;
     insert into {NOTES}.applied values (_base, _tbl, _key, _op, _run, case n when 1 then 'done' else 'left' end,
         case n when 1 then '' else why end)
-    on conflict (base, tbl, key, op) do update
-        set run = excluded.run, outcome = excluded.outcome, why = excluded.why, at = clock_timestamp();
+    on conflict (base, tbl, key, op, run) do update
+        set outcome = excluded.outcome, why = excluded.why, at = clock_timestamp() where applied.outcome <> 'done';
 end $put$;
 """
