@@ -334,7 +334,9 @@ class DataView(Frozen):
     logins: dict[str, bool] = Field(default_factory=dict)
     blockers: tuple[Blocker, ...] = ()
     size: int = 0
-    connections: int = 0
+    dated: bool = Field(
+        default=True, description="whether rows tell when they were written; else `written` tells nothing"
+    )
     newest: datetime | None = Field(default=None, description="the newest commit seen")
 
 
@@ -437,6 +439,8 @@ class World(Frozen):
     data: Known[DataView] | Unknown = Unknown(why="not asked")
     last_run: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
     last_drill: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
+    fenced: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
+    in_terraform: Known[str] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:
         """List the fields that were asked for and could not be read, with why."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Facts, Known, LeaseView, RestorePoint, RunHeader, Unknown, World
+from ratemyunit_ops.model import Database, Facts, Known, LeaseView, RestorePoint, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
     held,
@@ -27,7 +27,7 @@ DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "datab
 ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run", "schema_notes"})
 STATUS = frozenset(
     {"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database", "database_notes"}
-    | {"last_drill"}
+    | {"last_drill", "fenced", "in_terraform"}
 )
 RESTORE = frozenset(
     {"pointer", "releases", "lease", "instances", "database", "windows", "settings"}
@@ -49,6 +49,8 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "image": lambda: o.registry.image(version or ""),
         "last_run": lambda: last_run(o),
         "last_drill": lambda: last_drill(o),
+        "fenced": lambda: fenced_databases(o),
+        "in_terraform": lambda: o.places.all().get("database", ""),
         "live_notes": lambda: read_live_notes(o.ledger),
         "schema_notes": lambda: read_schema_notes(o.ledger),
         "database_notes": lambda: read_databases(o.ledger),
@@ -109,10 +111,20 @@ def lease_age(o: Outside, world: World) -> float | None:
 
 
 def last_run(o: Outside) -> RunHeader | None:
-    """Read the newest run that moved traffic or tried to."""
-    return next(
-        (r for r in reversed(read_headers(o.ledger)) if r.verb in {"deploy", "rollback"} and r.outcome == "done"), None
-    )
+    """Read the newest run that moved traffic."""
+    moving = {"deploy", "rollback", "db restore"}
+    return next((r for r in reversed(read_headers(o.ledger)) if r.verb in moving and r.outcome == "done"), None)
+
+
+def fenced_databases(o: Outside) -> tuple[str, ...]:
+    """Name the databases that traffic is sent to and that take no writes. Only a run that is open leaves one so."""
+    if holder(o) is None:
+        return ()
+    slots = [h.slots[h.live_slot] for h in o.fleet.survey() if h.live_slot]
+    served = sorted({s.database for s in slots if s.database})
+    views = [o.databases.view(name) for name in served]
+    named = [Database(identifier=v.identifier, address=v.address, port=v.port) for v in views]
+    return tuple(database.identifier for database in named if o.data.fenced(database))
 
 
 def last_drill(o: Outside) -> RunHeader | None:

@@ -16,9 +16,11 @@ import typer
 
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
-from ratemyunit_ops.engine.journal import Event
+from ratemyunit_ops.engine.journal import Event, read_events
 from ratemyunit_ops.errors import Interrupted, Mistyped, Refused, RmuError, RolledBack
-from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.planning.common import credentials_last, still_restores
+from ratemyunit_ops.records import read_pointer
+from ratemyunit_ops.reports.runs import kind_of, report_run
 from ratemyunit_ops.show.screen import in_words
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.kinds import parse_plan
@@ -47,7 +49,8 @@ def carry_out(w: Wired, plan: Plan, asked: Asked, *, typed: str = "", then: Call
     """
     w.screen.plan(plan)
     if asked.dry_run:
-        w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
+        told = plan.request.get("told", {})
+        w.screen.result({"run": plan.run, "outcome": "dry_run", "seconds": None, **told, "steps": plan.titles()})
         return
     if typed and not asked.yes:
         _has_typed(w, typed)
@@ -82,13 +85,49 @@ def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bo
     w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}.", *_lines(report.told)])
 
 
+def resume_it(w: Wired, run: str, asked: Asked) -> None:
+    """Finish a run that stopped, and say what its own command would have said at its end."""
+    go_on(w, run, session_of(w, agreed(w, asked, f"resume {run}?")))
+    plan = read_events(w.outside.ledger, run)[0].facts["plan"]
+    if plan["verb"] == "db salvage":
+        restore = str(plan["request"]["version"]).split()[0]
+        w.screen.note(f"its files are got by: rmu db salvage {restore} --dir salvage")
+    if plan["verb"] == "db restore":
+        say_adoption(w)
+
+
+def say_adoption(w: Wired) -> None:
+    """Say so when Terraform holds another database than the one that serves."""
+    serves, held = read_pointer(w.outside.ledger).database, w.places.get("database", "")
+    if serves is not None and held not in ("", serves.identifier):
+        w.screen.note(f"Terraform still holds {held}, not {serves.identifier}: rmu infra adopt")
+
+
+def go_on(w: Wired, run: str, session: runs.Session) -> None:
+    """Resume a run and show how it ended; refuse where credentials end before a restore of it would."""
+
+    def act() -> None:
+        events = read_events(w.outside.ledger, run)
+        kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
+        if still_restores(kinds, events):
+            credentials_last(w.outside.identity.expires(), w.outside.clock.now())
+        runs.resume(w.outside, run, session)
+
+    finish(w, run, act)
+
+
 MOVES = frozenset({"deploy", "rollback", "db restore"})
 """Verbs after which a release is named as serving."""
 
 
+SHOWN_BEFORE = frozenset({"version", "lines"})
+"""What the checklist has shown as a table already."""
+
+
 def _lines(told: dict[str, Any]) -> list[str]:
     """Say what a run told beyond the common, a line each."""
-    return [f"  {name.replace('_', ' ')}: {_plain(value)}" for name, value in told.items() if value]
+    shown = {name: value for name, value in told.items() if value and name not in SHOWN_BEFORE}
+    return [f"  {name.replace('_', ' ')}: {_plain(value)}" for name, value in shown.items()]
 
 
 def _plain(value: Any) -> str:

@@ -74,11 +74,13 @@ def run_rehearse(w: Wired, version: str, asked: Asked) -> None:
     if resumed_own_dead_run(w, "migrate rehearse", version, asked):
         return
     world, request = _look(w, version, more=frozenset({"windows", "settings"}))
-    carry_out(w, plan_rehearse(world, request), asked)
+    carry_out(w, plan_rehearse(world, request, expires=w.outside.identity.expires()), asked)
     seen = newest_rehearsal(w.outside.ledger, version)
     if seen is not None and seen.run == request.run:
         took = f"{seen.took_s:.1f} s" if seen.took_s is not None else "not measured"
         w.screen.note(f"migrations of {version} on the copy: {took}; the release that serves works on the result")
+        if seen.contract_s is not None:
+            w.screen.note(f"its contract revisions after them: {seen.contract_s:.1f} s; {version} works on the result")
 
 
 def run_checklist(w: Wired, version: str, asked: Asked) -> None:
@@ -91,15 +93,16 @@ def run_checklist(w: Wired, version: str, asked: Asked) -> None:
     world, request = _look(w, version)
     lines = _lines(w, world, request)
     _print(w, version, lines)
+    told = [line.model_dump() for line in lines]
     failing = next((line for line in lines if line.verdict == "fails"), None)
     if failing is not None:
         why = Refused(f"{failing.line}: {failing.seen}", next=failing.mend)
-        w.screen.failure(why, {"version": version, "lines": [line.model_dump() for line in lines]})
+        w.screen.failure(why, {"version": version, "lines": told})
         raise typer.Exit(why.exit_code)
     questions = tuple(f"{line.line} ({line.seen})?" for line in lines if line.verdict == "ask")
     vouched = replace(w, outside=replace(w.outside, people=Operator(w.screen, w.who, vouches=asked.yes)))
     seen = {line.line: line.seen for line in lines if line.verdict == "ok"}
-    carry_out(vouched, plan_questions(world, request, seen, questions), asked)
+    carry_out(vouched, plan_questions(world, request, seen, questions, told), asked)
 
 
 def _look(w: Wired, version: str | None, more: frozenset[str] = frozenset()) -> tuple[World, DeployRequest]:

@@ -6,7 +6,7 @@ import re
 from datetime import timedelta
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, go_on, new_run_id, session_of
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
@@ -112,7 +112,7 @@ def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked)
     if asked.dry_run:
         return True
     session = session_of(w, agreed(w, asked, f"resume {seen.run}?"), step=asked.step)
-    finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
+    go_on(w, seen.run, session)
     return True
 
 

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
+from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, say_adoption
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.journal import read_events
@@ -22,7 +22,7 @@ from ratemyunit_ops.planning.restore import (
     possible_from,
     read_time,
 )
-from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_forget, plan_salvage
+from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_forget, plan_salvage, words_of
 from ratemyunit_ops.records import read_salvage
 from ratemyunit_ops.show.screen import on_both_clocks
 from ratemyunit_ops.steps.base import Plan
@@ -51,6 +51,7 @@ def restore_it(w: Wired, moment: Moment, asked: Asked) -> None:
             "a restore wants one moment", next="rmu db restore --to '12m ago'   (or --before RUN, or --latest)"
         )
     if resumed_own_dead_run(w, "db restore", moment.words, asked):
+        say_adoption(w)
         return
     with w.screen.working("looking at ledger, hosts and database"):
         world = survey(w.outside, w.settings.environment, RESTORE)
@@ -60,17 +61,18 @@ def restore_it(w: Wired, moment: Moment, asked: Asked) -> None:
     plan = plan_restore(world, request, goal)
     _tell(w, world, goal, plan)
     carry_out(w, plan, asked, typed=w.settings.environment)
+    say_adoption(w)
 
 
 def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -> None:
     """Find what a restore left behind, write it into a folder, and with `apply` give it back."""
-    if resumed_own_dead_run(w, "db salvage", run, asked):
+    folder.mkdir(parents=True, exist_ok=True)
+    if resumed_own_dead_run(w, "db salvage", words_of(run, apply=apply), asked):
         _write(w, run, folder)
         return
     world = survey(w.outside, w.settings.environment, SALVAGE)
     request = SalvageRequest(run=new_run_id(), rmu_version=__version__, restore=_plan_of(w, run), apply=apply)
     plan = plan_salvage(world, request)
-    folder.mkdir(parents=True, exist_ok=True)
     carry_out(w, plan, asked, then=lambda: _write(w, run, folder))
 
 
@@ -116,11 +118,18 @@ def _tell(w: Wired, world: World, goal: Aim, plan: Plan) -> None:
     when = possible_from(window, at, world.at)
     if when is not None:
         w.screen.note(f"possible from {when:%H:%M} UTC, in {_minutes(world.at, when)} min")
-    left = ", ".join(f"{table} {rows}" for table, rows in told["left_behind"].items())
-    w.screen.note(
-        f"left behind, rows written since: {left}; they can be given back: rmu db salvage {plan.run}"
-        if left
-        else "left behind: nothing was written since"
+    w.screen.note(_left(told["left_behind"], plan.run))
+
+
+def _left(behind: dict[str, int] | None, run: str) -> str:
+    """Say what stays behind, and what is not counted in it."""
+    if behind is None:
+        return f"left behind: unknown, the database does not date its rows; rmu db salvage {run} will find them"
+    if not behind:
+        return "left behind: no row was written since (deletes are not counted)"
+    rows = ", ".join(f"{table} {number}" for table, number in behind.items())
+    return (
+        f"left behind, rows written since (deletes not counted): {rows}; they can be given back: rmu db salvage {run}"
     )
 
 

@@ -31,14 +31,11 @@ def resume(
 
     Example: rmu resume r-261124-031500-ab12
     """
-    from ratemyunit_ops.cli.carrying import Asked, agreed, finish, session_of
+    from ratemyunit_ops.cli.carrying import Asked, resume_it
     from ratemyunit_ops.cli.wire import wire
-    from ratemyunit_ops.engine import run as runs
 
     w = wire(env, as_json=as_json, may_ask=not no_input)
-    name = run or w.open_run()
-    session = session_of(w, agreed(w, Asked(because, False, yes), f"resume {name}?"))
-    finish(w, name, lambda: runs.resume(w.outside, name, session))
+    resume_it(w, run or w.open_run(), Asked(because, False, yes))
 
 
 def abandon(

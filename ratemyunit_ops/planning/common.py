@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import Refused, Unreachable
 from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World
 
 T = TypeVar("T")
+TAKES = timedelta(minutes=45)
+"""What a restore is assumed to take: credentials that end earlier would leave it half-way."""
+TAKES_LONG = frozenset({"restorable", "restore_database", "database_available", "same_settings", "warm_database"})
+"""Kinds of steps that wait for a restored database; what comes after them is a matter of minutes."""
 
 
 def need(field: Known[T] | Unknown, what: str) -> T:
@@ -47,6 +53,24 @@ def schema_of(world: World, database: Database) -> SchemaNote | None:
         admits=live.schema_admits,
         run=live.run,
     )
+
+
+def credentials_last(expires: datetime | None, now: datetime) -> None:
+    """See that credentials outlast a restore. Raises Refused."""
+    if expires is not None and expires - now < TAKES:
+        minutes = max(0, int((expires - now).total_seconds()) // 60)
+        raise Refused(
+            f"these credentials end in {minutes} min, and a restore may take {TAKES.total_seconds() / 60:.0f}",
+            next="log in anew, for a longer session; then the same command",
+        )
+
+
+def still_restores(kinds: Sequence[str], events: Sequence[Any]) -> bool:
+    """Tell whether a run has yet to wait for a restored database; one that is on its way back has not."""
+    if any(e.kind in {"failed", "cancelled", "abandoned", "undo-started"} for e in events):
+        return False
+    settled = {e.step for e in events if e.kind in {"done", "found"}}
+    return any(kind in TAKES_LONG and n not in settled for n, kind in enumerate(kinds))
 
 
 def in_service(world: World) -> list[str]:

@@ -27,8 +27,8 @@ from ratemyunit_ops.model import (
     RestoreWindow,
     World,
 )
-from ratemyunit_ops.planning.common import need
-from ratemyunit_ops.planning.restore import TAKES, possible_from
+from ratemyunit_ops.planning.common import TAKES, need
+from ratemyunit_ops.planning.restore import possible_from
 from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.drill import (

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from typing import Any
+
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Database, ImageView, PendingMigration, Release, RestorePoint, World
-from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
+from ratemyunit_ops.planning.common import credentials_last, database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, release_of, schema_before, schema_fits
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import ImageFit, StillWorks
@@ -14,6 +17,7 @@ from ratemyunit_ops.steps.database import (
     Migrate,
     NotePoint,
     Rehearse,
+    RehearseContract,
     Unneeded,
     in_the_way,
 )
@@ -71,38 +75,54 @@ def plan_contract(world: World, request: DeployRequest) -> Plan:
     return _plan(world, request, "migrate up --contract", steps)
 
 
-def plan_rehearse(world: World, request: DeployRequest) -> Plan:
+def plan_rehearse(world: World, request: DeployRequest, *, expires: datetime | None = None) -> Plan:
     """Plan to restore a copy of the live database beside it, migrate the copy, and throw it away.
 
     Raises:
-        Refused: no such image, nothing is live, or its database cannot be restored.
+        Refused: no such image, nothing is live, its database cannot be restored, or credentials end too early.
         Unreachable: something this relies on could not be read.
     """
     live, image, source = live_release(world), fit_image(world, request), database_of(world)
     if live is None:
         raise Refused("nothing is live, so there is no data to rehearse on", next=f"rmu deploy {request.version}")
+    credentials_last(expires, world.at)
     release, point = release_of(world, request, image), _newest(world, source)
     name = f"rmu-{world.environment}-db-{request.run.removeprefix('r-')}"
     # A copy for minutes: nothing protects it, and nothing of it is backed up.
     like = need(world.settings, "the database's settings").model_copy(
         update={"deletion_protection": False, "multi_az": False}
     )
-    copy = Database(identifier=name)
+    copy, tip = Database(identifier=name), image.revisions[-1].revision if image.revisions else ""
     steps: list[Step] = [
         ImageFit(release=release.ref, base=live.version, allow_critical=request.allow_critical),
         RestoreDatabase(identifier=name, point=point, like=like, run=request.run),
         DatabaseAvailable(identifier=name, point=point),
         RenewPasswords(database=copy),
         Rehearse(release=release, live=live.ref, database=copy),
+        *(
+            [RehearseContract(release=release, live=live.ref, database=copy, tip=tip)]
+            if tip > release.schema_head
+            else []
+        ),
         DropDatabase(identifier=name, run=request.run),
     ]
     return _plan(world, request, "migrate rehearse", steps)
 
 
-def plan_questions(world: World, request: DeployRequest, seen: dict[str, str], questions: tuple[str, ...]) -> Plan:
-    """Plan to ask what only a person can answer before a migration; the journal keeps what was `seen` besides."""
+def plan_questions(
+    world: World,
+    request: DeployRequest,
+    seen: dict[str, str],
+    questions: tuple[str, ...],
+    lines: list[dict[str, Any]],
+) -> Plan:
+    """Plan to ask what only a person can answer before a migration.
+
+    The journal keeps what was `seen` besides; programs are told all `lines` at the end.
+    """
     plan = _plan(world, request, "migrate checklist", [Ask(question=q) for q in questions])
-    return plan.model_copy(update={"request": {**plan.request, "seen": seen}})
+    told = {"version": request.version, "lines": lines}
+    return plan.model_copy(update={"request": {**plan.request, "seen": seen, "told": told}})
 
 
 def nothing_pending(world: World, request: DeployRequest, *, contract: bool) -> bool:

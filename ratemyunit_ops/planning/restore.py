@@ -21,7 +21,7 @@ from ratemyunit_ops.model import (
     SchemaNote,
     World,
 )
-from ratemyunit_ops.planning.common import database_of, live_release, members, need, schemas_of
+from ratemyunit_ops.planning.common import credentials_last, database_of, live_release, members, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, MoveSequences, WarmDatabase
@@ -41,8 +41,6 @@ from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo
 
 SHIPPED_EVERY = timedelta(minutes=5)
 """How often logs reach the backups: nothing newer than the last can be restored."""
-TAKES = timedelta(minutes=45)
-"""What a restore is assumed to take: credentials that end earlier would leave it half-way."""
 MIGRATES = timedelta(minutes=20)
 """A migration is noted once it has ended: one that was noted so soon after a moment may have been under way in it."""
 PROVEN_WITHIN = timedelta(minutes=2)
@@ -142,7 +140,7 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
         raise Refused("nothing is live, so there is nothing to restore beside", next="rmu status")
     _possible(world, goal)
     _image_is_there(world, goal.release)
-    _credentials_last(world, request)
+    credentials_last(request.expires, world.at)
     left = need(world.data, "the database that serves")
     hosts, source = members(world), database_of(world)
     return Plan(
@@ -162,7 +160,7 @@ def told(world: World, request: RestoreRequest, goal: Aim, left: DataView) -> di
     """Make what programs are told of a restore, beyond what they are told of any run."""
     return {
         "restore_point": goal.point.model_dump(mode="json"),
-        "left_behind": {name: t.written for name, t in sorted(left.tables.items()) if t.written},
+        "left_behind": {n: t.written for n, t in sorted(left.tables.items()) if t.written} if left.dated else None,
         "instance": restored_name(world.environment, request.run),
         "superseded": None,
     }
@@ -326,13 +324,4 @@ def _image_is_there(world: World, release: Release) -> None:
         raise Refused(
             f"{release.version} would run on the restored database, but the registry has no such image any more",
             next=f"rmu image push {release.version}",
-        )
-
-
-def _credentials_last(world: World, request: RestoreRequest) -> None:
-    if request.expires is not None and request.expires - world.at < TAKES:
-        minutes = max(0, int((request.expires - world.at).total_seconds()) // 60)
-        raise Refused(
-            f"these credentials end in {minutes} min, and a restore may take {TAKES.total_seconds() / 60:.0f}",
-            next="log in anew, for a longer session; then the same command",
         )

@@ -68,13 +68,18 @@ def plan_salvage(world: World, request: SalvageRequest) -> Plan:
         run=request.run,
         verb="db salvage",
         environment=world.environment,
-        request={"version": request.restore.run},
+        request={"version": words_of(request.restore.run, apply=request.apply)},
         rmu_version=request.rmu_version,
         created=world.at,
         expects={"database": new.identifier},
         holds={"database": new.identifier},
         steps=tuple(steps),
     )
+
+
+def words_of(restore: str, *, apply: bool) -> str:
+    """Spell what was asked for: the same words again go on with a dead run, and nothing else does."""
+    return f"{restore} --apply" if apply else restore
 
 
 def plan_forget(world: World, request: ForgetRequest) -> Plan:

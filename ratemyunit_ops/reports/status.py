@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from pydantic import Field
+
 from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
 
 QUARTER_DAYS = 91
@@ -25,6 +27,10 @@ class Status(Frozen):
     lease: dict[str, Any] | None
     database: dict[str, Any]
     last_drill: dict[str, Any] | None = None
+    holding: tuple[str, ...] = Field(default=(), description="hosts at whose proxy requests wait")
+    fenced: tuple[str, ...] | None = Field(
+        default=(), description="databases that traffic is sent to and that take no writes; null: unknown"
+    )
 
 
 def report_status(world: World, front_door: str, lease_age: float | None) -> Status:
@@ -52,8 +58,11 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
             "identifier": database.identifier if database else None,
             "latest_restorable_time": _iso(database.latest_restorable) if database else None,
             "superseded": _superseded(world),
+            "in_terraform": world.in_terraform.value if isinstance(world.in_terraform, Known) else None,
         },
         last_drill=_last_drill(world),
+        holding=tuple(h.id for h in hosts if h.holding_requests),
+        fenced=world.fenced.value if isinstance(world.fenced, Known) else None,
     )
 
 
@@ -133,10 +142,23 @@ def status_lines(s: Status) -> list[str]:
     if not any(u["what"] == "last_drill" for u in s.unknown):
         lines.append(f"  drill      {_drilled(s.last_drill)}")
     lines += [f"  left       {d['identifier']}: rmu db salvage {d['run']}" for d in s.database.get("superseded", ())]
+    lines += _adoption(s)
+    if s.holding:
+        lines.append(f"  held       requests wait at the proxy of {', '.join(s.holding)}")
+    if s.fenced:
+        mend = f": rmu resume {s.lease['run']}" if s.lease else ""
+        lines.append(f"  fenced     {', '.join(s.fenced)} takes no writes, requests are refused{mend}")
     if s.lease:
         lines.append(f"  run        {s.lease['run']} of {s.lease['owner']}: {s.lease['step']}")
     lines += [f"  unknown    {u['what']}: {u['why']}" for u in s.unknown]
     return lines
+
+
+def _adoption(s: Status) -> list[str]:
+    """Say so when Terraform holds another database than the one that serves."""
+    held, serves = s.database.get("in_terraform"), s.database["identifier"]
+    due = held and serves and held != serves
+    return [f"  terraform  holds {held}, not what serves: rmu infra adopt"] if due else []
 
 
 def _drilled(drill: dict[str, Any] | None) -> str:

@@ -19,7 +19,15 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint, Rehearse, Unneeded
+from ratemyunit_ops.steps.database import (
+    Contract,
+    Migrate,
+    NotePoint,
+    NoteRestorePoint,
+    Rehearse,
+    RehearseContract,
+    Unneeded,
+)
 from ratemyunit_ops.steps.drill import (
     AdmitHosts,
     AppAnswers,
@@ -147,6 +155,7 @@ AnyStep = Annotated[
     | Rejoin
     | RenewPasswords
     | Rehearse
+    | RehearseContract
     | ReplaceHost
     | Restorable
     | RestoreDatabase

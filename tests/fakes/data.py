@@ -43,11 +43,12 @@ class FakeData:
 
     def look(self, database: Database, *, since: datetime | None) -> DataView:
         def look() -> DataView:
-            store = self._store(database)
+            store, dated = self._store(database), database.identifier not in self._world.undated
             return DataView(
+                dated=dated,
                 schema_head=store.head,
                 admits=store.admits,
-                tables={t: self._table(store, t, since) for t in sorted(store.tables())},
+                tables={t: self._table(store, t, since if dated else None) for t in sorted(store.tables())},
                 logins=dict(store.logins),
                 size=len(store.rows) * 100,
                 newest=max((at for _, at in store.rows.values()), default=None),

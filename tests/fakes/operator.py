@@ -182,11 +182,8 @@ class Operator:
         return self._type(lambda w: migrating.run_checklist(w, version, asked))
 
     def resume(self, run: str | None = None) -> Ended:
-        def act(w: Wired) -> None:
-            name = run or w.open_run()
-            carrying.finish(w, name, lambda: runs.resume(w.outside, name, carrying.session_of(w, "a test")))
-
-        return self._type(act)
+        asked = Asked(because="a test", dry_run=False, yes=True)
+        return self._type(lambda w: carrying.resume_it(w, run or w.open_run(), asked))
 
     def abandon(self, run: str | None = None) -> Ended:
         def act(w: Wired) -> None:

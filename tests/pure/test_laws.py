@@ -40,7 +40,15 @@ from ratemyunit_ops.steps.data import (
     UnfenceDatabase,
     WarmDatabase,
 )
-from ratemyunit_ops.steps.database import Contract, Migrate, NotePoint, NoteRestorePoint, Rehearse, Unneeded
+from ratemyunit_ops.steps.database import (
+    Contract,
+    Migrate,
+    NotePoint,
+    NoteRestorePoint,
+    Rehearse,
+    RehearseContract,
+    Unneeded,
+)
 from ratemyunit_ops.steps.drill import (
     AdmitHosts,
     AppAnswers,
@@ -323,6 +331,10 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         w := to_rehearse(),
         Rehearse(release=w.release("v43"), live=w.record("v41").ref, database=PLANNED),
     ),
+    "rehearse_contract": lambda: (
+        w := to_rehearse(),
+        RehearseContract(release=w.release("v43"), live=w.record("v41").ref, database=PLANNED, tip="0002"),
+    ),
     "unneeded": lambda: (contractible(), Unneeded(admits="0001", tip="0002")),
     "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001", schema_before=BEFORE)),
     "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),
@@ -575,6 +587,7 @@ LEAVES_TRACES_THAT_HARM_NOTHING = {
     "adopt_database",  # Terraform has no way back: a fence
     "apply_infra",  # the same
     "contract",  # a fence: only a restore leads back
+    "rehearse_contract",  # as rehearse
     "rehearse",  # on a copy that the undo of its restore drops
     "note_point",  # a moment that nobody needs to go back to
     "destroy_infra",  # the same

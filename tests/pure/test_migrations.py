@@ -337,6 +337,33 @@ def test_a_rehearsal_migrates_a_copy_tries_both_releases_and_drops_it(world: Fak
     assert any("migrations of v43 on the copy: 0.4 s" in line for line in ended.screen.said)
 
 
+def test_f33_a_rehearsal_runs_the_contract_after_the_expand_and_times_it_apart(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.rehearse("v43")
+
+    seen = newest_rehearsal(world.outside().ledger, "v43")
+    assert seen is not None and (seen.took_s, seen.contract_s) == (0.4, 0.4)
+    assert any("its contract revisions after them: 0.4 s; v43 works on the result" in s for s in ended.screen.said)
+    assert schema(world)[0] == "0002"
+
+
+def test_f33_a_contract_on_which_its_own_release_fails_is_found_in_the_rehearsal(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.fails_on.add(("v43", "0004"))
+
+    ended = ann.rehearse("v43")
+
+    assert ended.code == 5
+    assert "v43 does not work on the rehearsed schema 0004" in ended.why
+    assert set(world.databases) == {DATABASE.identifier}
+
+
+def test_credentials_that_end_before_a_rehearsal_would_are_refused_at_its_begin(world: FakeWorld) -> None:
+    ended = Operator(world, credentials_end=world.clock.now() + timedelta(minutes=20)).rehearse("v43")
+
+    assert (ended.code, ended.why) == (3, "these credentials end in 20 min, and a restore may take 45")
+
+
 def test_f32_a_rehearsal_on_which_the_old_release_fails_says_so_and_leaves_no_copy(
     world: FakeWorld, ann: Operator
 ) -> None:
@@ -388,7 +415,20 @@ def test_a_checklist_whose_lines_hold_asks_a_person_and_keeps_who_answered(world
     said = [e.facts for e in journal(world, "r-002") if e.kind == "done"]
     assert [(f["who"], f["how"]) for f in said] == [("ann@laptop", "typed")] * 2
     seen = journal(world, "r-002")[0].facts["plan"]["request"]["seen"]
-    assert seen["runs in under 30 s"] == "0.4 s on the copy of run r-001"
+    assert seen["runs in under 30 s"] == "0.4 s and, its contract, 0.4 s on the copy of run r-001"
+    assert ended.screen.document is not None
+    assert [line["verdict"] for line in ended.screen.document["lines"]].count("ok") == 6
+
+
+@pytest.mark.usefixtures("linted")
+def test_with_nothing_to_run_no_time_is_asked_for(world: FakeWorld, ann: Operator) -> None:
+    push(world, "v42", "0002", FIRST, SECOND)
+    ready(world, ann, "v42")
+
+    ended = ann.checklist("v42")
+
+    assert ended.code == 0, ended.why
+    assert journal(world, "r-002")[0].facts["plan"]["request"]["seen"]["runs in under 30 s"] == "nothing to run"
 
 
 @pytest.mark.usefixtures("linted")
@@ -422,7 +462,7 @@ def test_a_migration_that_took_more_than_thirty_seconds_in_its_rehearsal_fails_t
     ended = ann.checklist("v43")
 
     assert (ended.code, ended.failure.next) == (3, "split it into smaller migrations, then rehearse again")
-    assert "runs in under 30 s: 31.0 s on the copy" in ended.why
+    assert "runs in under 30 s: 31.0 s and, its contract, 31.0 s on the copy" in ended.why
 
 
 @pytest.mark.usefixtures("linted")
@@ -446,11 +486,11 @@ def test_a_quarter_without_a_drill_and_backups_that_lag_are_lines_that_fail(worl
     assert "way back documented (docs/migrations.md) and tested" in ann.checklist("v43").why
 
 
-def ready(world: FakeWorld, ann: Operator) -> None:
-    """Rehearse v43 and let a drill have been done lately."""
+def ready(world: FakeWorld, ann: Operator, version: str = "v43") -> None:
+    """Rehearse a version and let a drill have been done lately."""
     drill = RunHeader(run="r-000-drill", verb="dr drill", who="ann@laptop", started=world.clock.now(), outcome="done")
     world.put(header_entry(drill))
-    assert ann.rehearse("v43").code == 0
+    assert ann.rehearse(version).code == 0
 
 
 def test_without_labels_of_its_revisions_an_image_is_contracted_by_nobody(world: FakeWorld, ann: Operator) -> None:

@@ -13,6 +13,7 @@ from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
 from ratemyunit_ops.model import RestorePoint
 from ratemyunit_ops.planning.restore import read_time
 from ratemyunit_ops.records import read_database, read_databases, read_live_notes, read_salvage, read_schema_notes
+from ratemyunit_ops.reports.schemas import RestoreDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
 from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
 from ratemyunit_ops.survey import STATUS, survey
@@ -138,6 +139,55 @@ def test_programs_are_told_what_a_restore_was(world: FakeWorld, ann: Operator) -
     assert (document["instance"], document["superseded"]) == (NEW, OLD)
     assert document["restore_point"]["resource_id"] == "db-RESOURCE1"
     assert document["seconds"] > 0
+
+
+def test_a_dry_run_tells_programs_the_same_keys_and_that_nothing_was_superseded(
+    world: FakeWorld, ann: Operator
+) -> None:
+    document = ann.restore(before=DEPLOY, dry_run=True).screen.document
+
+    assert document is not None
+    assert (document["run"], document["outcome"], document["instance"]) == (RESTORE, "dry_run", NEW)
+    assert (document["superseded"], document["seconds"]) == (None, None)
+    assert document["left_behind"] and document["restore_point"]["resource_id"] == "db-RESOURCE1"
+    assert RestoreDocument.model_validate(document)
+    assert set(world.databases) == {OLD}
+
+
+def test_a_restore_that_was_taken_back_superseded_nothing(world: FakeWorld, ann: Operator) -> None:
+    world.sequences_stuck = True
+
+    document = ann.restore(before=DEPLOY).screen.document
+
+    assert document is not None
+    assert (document["outcome"], document["superseded"]) == ("rolled_back", None)
+
+
+def test_what_a_database_that_does_not_date_its_rows_leaves_behind_is_unknown(world: FakeWorld, ann: Operator) -> None:
+    world.undated.add(OLD)
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.screen.document is not None
+    assert ended.screen.document["left_behind"] is None
+    assert any("unknown, the database does not date its rows" in line for line in ended.screen.said)
+
+
+def test_what_is_left_behind_is_said_to_count_no_deletes(ann: Operator) -> None:
+    said = ann.restore(before=DEPLOY, dry_run=True).screen.said
+
+    assert any(line.startswith("left behind, rows written since (deletes not counted): ") for line in said)
+
+
+def test_a_restore_says_that_terraform_still_holds_the_old_one(world: FakeWorld, ann: Operator) -> None:
+    ended = ann.restore(before=DEPLOY)
+    seen = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+
+    assert f"Terraform still holds {OLD}, not {NEW}: rmu infra adopt" in ended.screen.said
+    assert f"  terraform  holds {OLD}, not what serves: rmu infra adopt" in status_lines(seen)
+    world.places["database"] = NEW
+    adopted = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+    assert not any("infra adopt" in line for line in status_lines(adopted))
 
 
 def test_status_names_the_new_database_and_what_a_restore_left(world: FakeWorld, ann: Operator) -> None:
@@ -334,6 +384,26 @@ def test_credentials_that_end_before_a_restore_would_are_refused_at_its_begin(wo
     assert ended.code == 3
     assert ended.why == "these credentials end in 20 min, and a restore may take 45"
     assert set(world.databases) == {OLD}
+
+
+def test_credentials_that_end_too_early_do_not_resume_a_restore_that_has_yet_to_wait(world: FakeWorld) -> None:
+    world.kill_after_event(events_of_a_restore().index("done restore_database"))
+    assert Operator(world).restore(before=DEPLOY).code == KILLED
+    bob = Operator(world, "bob@ci", credentials_end=world.clock.now() + timedelta(minutes=20))
+
+    ended, again = bob.resume(RESTORE), bob.restore(before=DEPLOY)
+
+    assert (ended.code, again.code, outcome(world, RESTORE)) == (3, 3, None)
+    assert ended.why == "these credentials end in 20 min, and a restore may take 45"
+
+
+def test_credentials_that_end_soon_are_good_enough_for_what_is_left_of_a_cut_over(world: FakeWorld) -> None:
+    world.kill_after_event(events_of_a_restore().index("done fence_database"))
+    assert Operator(world).restore(before=DEPLOY).code == KILLED
+
+    ended = Operator(world, "bob@ci", credentials_end=world.clock.now() + timedelta(minutes=5)).resume(RESTORE)
+
+    assert (ended.code, world.databases_served()) == (0, {NEW})
 
 
 def test_a_live_database_that_does_not_answer_is_no_database_to_fence(world: FakeWorld, ann: Operator) -> None:
@@ -669,6 +739,23 @@ def test_a_restore_is_proven_once_every_host_has_answered(world: FakeWorld, ann:
     assert ended.why == "the front door did not answer as v41 (last: nothing from i-2)"
 
 
+def test_status_says_who_holds_requests_and_that_what_serves_takes_no_writes(world: FakeWorld, ann: Operator) -> None:
+    world.kill_after_event(events_of_a_restore().index("done fence_database"))
+    assert ann.restore(before=DEPLOY).code == KILLED
+
+    held = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+    world.clock.sleep(60)
+    refused = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+
+    assert (held.holding, held.fenced) == (("i-1", "i-2"), (OLD,))
+    assert "  held       requests wait at the proxy of i-1, i-2" in status_lines(held)
+    assert (refused.holding, refused.fenced) == ((), (OLD,))
+    assert f"  fenced     {OLD} takes no writes, requests are refused: rmu resume {RESTORE}" in status_lines(refused)
+    assert Operator(world, "bob@ci").resume(RESTORE).code == 0
+    after = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
+    assert (after.holding, after.fenced) == ((), ())
+
+
 # -- afterwards ------------------------------------------------------------------------------------------------------
 
 
@@ -707,6 +794,47 @@ def test_going_forward_again_after_a_restore_migrates_the_new_database(world: Fa
 
     assert (world.schema_head, world.databases_served()) == ("0002", {NEW})
     assert world.broken == []
+
+
+def test_a_dead_salvage_without_apply_is_not_what_apply_goes_on_with(
+    world: FakeWorld, ann: Operator, tmp_path: Path
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.kill_after_event(1)
+    assert ann.salvage(RESTORE, tmp_path, apply=False).code == KILLED
+    world.clock.sleep(60)
+
+    applied = Operator(world, "bob@ci").salvage(RESTORE, tmp_path, apply=True)
+    again = Operator(world, "bob@ci").salvage(RESTORE, tmp_path / "new", apply=False)
+
+    assert (applied.code, again.code) == (4, 0)
+    assert list((tmp_path / "new").iterdir()), "the folder is made for a resumed one too"
+
+
+def test_a_resumed_salvage_says_where_its_files_are_got(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.kill_after_event(1)
+    assert ann.salvage(RESTORE, apply=True).code == KILLED
+
+    ended = Operator(world, "bob@ci").resume(NEXT)
+
+    assert ended.code == 0
+    assert f"its files are got by: rmu db salvage {RESTORE} --dir salvage" in ended.screen.said
+
+
+def test_a_plain_rollback_after_a_rollback_and_a_restore_is_none_straight_after_one(
+    world: FakeWorld, ann: Operator
+) -> None:
+    world.push("v40")
+    world.record_of("v40", verdict="good", age=9)
+    assert ann.rollback().code == 0
+    world.clock.sleep(600)
+    assert ann.restore(latest=True).code == 0
+
+    ended = ann.rollback()
+
+    assert ended.code == 0, ended
+    assert world.serving() == {"v40"}
 
 
 def test_a_salvage_applied_twice_is_applied_once(world: FakeWorld, ann: Operator) -> None:
