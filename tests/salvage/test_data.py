@@ -256,3 +256,98 @@ def test_a_database_that_does_not_answer_is_a_failure_that_says_so(sides: Sides)
 
     assert (answer["outcome"], answer["why"]) == ("failed", "unreachable")
     assert "onnection refused" in str(answer["detail"])
+
+
+def test_a_fence_that_is_half_shut_is_no_open_one_and_is_opened(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    sides.cluster.sql("alter role rmu_app nologin", "postgres")
+
+    opened = fence(sides, on=False)
+
+    assert opened["outcome"] == "changed"
+    psycopg.connect(url(sides)).close()
+
+
+def test_a_fence_that_cannot_shut_one_door_shuts_none(sides: Sides) -> None:
+    sides.cluster.sql("revoke rmu_migrate from rmu_ops; alter role rmu_migrate superuser", "postgres")
+    try:
+        with pytest.raises(No):
+            fence(sides)
+        rolcanlogin = sides.rows("select rolcanlogin from pg_roles where rolname = 'rmu_app'", "old")
+    finally:
+        sides.cluster.sql(
+            "alter role rmu_migrate nosuperuser login; alter role rmu_app login;"
+            "grant rmu_migrate to rmu_ops with admin option",
+            "postgres",
+        )
+
+    assert rolcanlogin == ["t"]
+
+
+def test_a_login_that_fails_for_another_reason_proves_no_fence(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    sides.cluster.sql("alter role rmu_app password 'renewed'", "postgres")
+    try:
+        with pytest.raises(No, match="password authentication failed") as no:
+            fence(sides)
+    finally:
+        sides.cluster.sql("alter role rmu_app password 'app'", "postgres")
+
+    assert no.value.answer["why"] == "fence_unproven"
+    assert fence(sides, look=True)["shut"] is False
+
+
+def test_a_shut_database_where_something_may_still_commit_is_not_fenced(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    with psycopg.connect(url(sides), autocommit=True) as client:
+        client.execute("begin; insert into t values (1); prepare transaction 'still-there'")
+    sides.cluster.sql("alter role rmu_app nologin; alter role rmu_migrate nologin", "postgres")
+
+    told = fence(sides, look=True)["fenced"]
+
+    with sides.cluster.session(sides.old) as master:
+        master.execute("rollback prepared 'still-there'")
+    assert (told, fence(sides, look=True)["fenced"]) == (False, True)
+
+
+def test_a_session_that_does_not_end_is_given_up_long_before_a_hold_is_over(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(data_fence, "END", "select json_build_array(1, 1, '[]'::json);")
+    monkeypatch.setattr(sides.ask.m, "sleep", lambda seconds: later.append(seconds))
+    later: list[float] = []
+    monkeypatch.setattr(sides.ask.m, "now", lambda: sum(later))
+
+    with pytest.raises(No, match="did not end"):
+        fence(sides)
+
+    assert sum(later) < 12
+    assert fence(sides, look=True)["shut"] is False
+
+
+def test_a_note_that_a_crash_emptied_is_made_anew_before_the_cut_over_and_missed_after_it(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key); insert into t values (1), (2); create table u (id int)")
+    sides.restore()
+    warm = {"database": sides.database(sides.new)}
+    emptied = "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where name = 'public.t' \\gexec"
+    sides.cluster.sql(emptied, sides.new)
+
+    told = sides.ask("data_warm", **warm, look=True)["warmed"]
+    with pytest.raises(No) as no:
+        sides.ask("data_warm", **warm, durable=True)
+    anew = sides.ask("data_warm", **warm)["outcome"]
+
+    assert (told, no.value.answer["why"], anew) == (False, "no_base", "changed")
+    assert sides.ask("data_warm", **warm, durable=True)["warmed"] is True
+    sides.on_old("delete from t where id = 1")
+    assert sides.salvage()["tables"] == {"t": {"inserted": 0, "updated": 0, "deleted": 1}}
+
+
+def test_a_look_shows_what_a_blocker_does_without_its_values(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key, v text)")
+    with psycopg.connect(url(sides)) as blocker:
+        blocker.execute("insert into t values (4711, 'secret of ''a'' user')")
+        sides.cluster.sql("select pg_sleep(5.2)", "postgres")
+        seen = sides.ask("data_look", database=sides.database(sides.old), since=None)
+
+    assert [b["query"] for b in seen["blockers"]] == ["insert into t values (?, ???)"]

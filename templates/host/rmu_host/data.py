@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import Any
 
-from .answers import Answer
+from .answers import Answer, failed
 from .cloud import Cloud
 from .data_psql import SOON_S, Psql, connect, literal, passwords
 from .data_schema import APPLIED, NOTES, OF_MIGRATIONS, OURS_NOT, TABLES, Table, tables
@@ -20,13 +20,15 @@ SHOWN = 100
 _LABEL = "case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end"
 _ONLY = "case c.relkind when 'r' then 'only ' else '' end"
 
-LOOK = """
+# What a session does, without the values it does it with: this is shown, logged and kept.
+QUERY = r"left(regexp_replace(regexp_replace(query, '''[^'']*(''|$)', '?', 'g'), '\d+', '?', 'g'), 100)"
+LOOK = f"""
 select json_build_object('size', pg_database_size(current_database()),
     'connections', (select count(*) from pg_stat_activity where datname = current_database()),
     'logins', (select json_object_agg(rolname, rolcanlogin) from pg_roles
         where rolname in ('rmu_app', 'rmu_migrate', 'rmu_ops')),
     'blockers', (select coalesce(json_agg(b), '[]') from (select pid, coalesce(state, '') as state,
-            round(extract(epoch from clock_timestamp() - xact_start)::numeric, 1) as seconds, left(query, 100) as query
+            round(extract(epoch from clock_timestamp() - xact_start)::numeric, 1) as seconds, {QUERY} as query
         from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
             and backend_type = 'client backend' and xact_start < clock_timestamp() - interval '5 seconds'
         order by xact_start limit 10) b));
@@ -132,22 +134,34 @@ def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud
     """Read a restored database once and note the key and the writer of each row; with `look`, only tell whether.
 
     With `durable` what was noted is made to outlive a crash of the database: slower, so not while clients wait.
+    Without, and before anybody writes there, what a crash has emptied is noted anew.
     """
     psql = connect(m, request["database"], host, cloud)
     mark = str(request["mark"])
-    noted, durable = noted_by(psql, mark), bool(request.get("durable"))
+    noted, durable = bases(psql, mark) is not None, bool(request.get("durable"))
     weak = psql.run(WEAK).splitlines() if noted and durable else []
     if request.get("look"):
         return {"outcome": "ok", "warmed": noted and not weak}
     if noted:
         psql.run("".join(f"alter table {NOTES}.{name} set logged;\n" for name in weak))
         return {"outcome": "changed" if weak else "already", "warmed": True}
+    if durable:
+        raise failed("no_base", f"the keys that {mark} noted did not outlive a crash of this database")
     began = m.now()
     found = tables(psql)
-    psql.run(note(found, mark))
+    psql.run(forget(psql, mark) + note(found, mark))
     size = int(psql.run(READ))
     seconds = round(m.now() - began, 3)
     return {"outcome": "changed", "warmed": True, "tables": len(found), "bytes": size, "warm_s": seconds}
+
+
+def forget(psql: Psql, mark: str) -> str:
+    """Spell how the note of a restore goes that a crash has emptied; empty where there is none."""
+    if mark not in restores(psql):
+        return ""
+    of = f"from {NOTES}.base where mark = {literal(mark)}"
+    gone = psql.run(f"select format('drop table if exists {NOTES}.%I;', noted) {of};")
+    return f"{gone}delete {of};\ndelete from {NOTES}.mark where run = {literal(mark)};\n"
 
 
 def note(found: dict[str, Table], mark: str) -> str:
@@ -183,12 +197,6 @@ WHOLE = "md5((t.*)::text) as k1, count(*) as n"
 def key_columns(table: Table) -> list[Any]:
     """Return the columns of a table's key."""
     return [table.column(name) for name in table.key]
-
-
-def noted_by(psql: Psql, mark: str) -> bool:
-    """Tell whether a restore noted this database's keys."""
-    there = psql.run(f"select to_regclass('{NOTES}.mark') is not null").strip() == "t"
-    return there and psql.run(f"select count(*) from {NOTES}.mark where run = {literal(mark)}").strip() == "1"
 
 
 def restores(psql: Psql) -> list[str]:

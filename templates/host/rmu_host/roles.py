@@ -17,13 +17,14 @@ ROLES = ("ops", "migrate", "app")
 
 # Ops closes the others' doors (fence) and ends their sessions; what they own it inherits, to salvage by.
 # PostgreSQL 16 and later let a role alter another only where it holds ADMIN on it.
+# Where the master may not hand the server's own roles on, ops still ends the sessions of those it is a member of.
 # A restored database is warmed faster by pg_prewarm; where the master may not make it, it is warmed without.
 # A migration that waits for a lock names who holds it, and what that session does.
 SQL = """\
 grant rmu_migrate to current_user;
 grant rmu_app, rmu_migrate to rmu_ops with admin option;
-grant pg_signal_backend to rmu_ops;
-grant pg_monitor to rmu_migrate;
+do $$ begin grant pg_signal_backend to rmu_ops; exception when insufficient_privilege then null; end $$;
+do $$ begin grant pg_monitor to rmu_migrate; exception when insufficient_privilege then null; end $$;
 alter schema public owner to rmu_migrate;
 alter database {database} owner to rmu_migrate;
 revoke all on database {database} from public;
