@@ -167,7 +167,7 @@ MUTATIONS = (
              '    _same_world(c, c.journal.plan.holds, "changed while the run was dead")\n', "",
              "tests/pure/test_engine.py::test_a_resume_stops_when_a_held_fact_has_changed"),
     Mutation("F28", "look at the hosts again before the pointer is written", f"{ENGINE}/carry.py",
-             "            _still_holds(c, step)\n", "",
+             "            _still_holds(c, n, step)\n", "",
              "tests/pure/test_seams_alive.py::test_f28_a_host_that_is_replaced_at_any_event_ends_up_serving_what_the_others_serve"),
     Mutation("F29", "a new host asks the pointer", f"{HOST}/boot.py",
              '    pointer = cloud.item("pointer", "pointer") or {}', "    pointer: dict[str, Any] = {}",

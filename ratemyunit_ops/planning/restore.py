@@ -24,7 +24,7 @@ from ratemyunit_ops.model import (
 from ratemyunit_ops.planning.common import credentials_last, database_of, live_release, members, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
-from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, MoveSequences, WarmDatabase
+from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, KeysNoted, MoveSequences, WarmDatabase
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.restore import (
@@ -196,14 +196,16 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
         Prepare(release=goal.release, database=restored),
         StartRelease(release=ref, schema_head=head, worker_before=old, deadline=request.ready_deadline),
         Ready(release=ref, schema_head=head, deadline=request.ready_deadline),
+        KeysNoted(database=restored, run=run),
         HoldRequests(at_most=HELD_AT_MOST),
         FenceDatabase(database=source, hold=HELD_AT_MOST),
-        MoveSequences(old=source, new=restored),
+        MoveSequences(old=source, new=restored, hold=HELD_AT_MOST),
         PointTo(
             pointer=Pointer(release=goal.release.version, database=restored),
             was=pointer,
             run=run,
             restored_from=goal.point,
+            hold=HELD_AT_MOST,
             fence=True,
         ),
         Serve(release=ref, instead_of=old, let_go=True, fence=True),

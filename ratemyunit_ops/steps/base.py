@@ -36,7 +36,7 @@ class Change(Step):
     unbroken: ClassVar[bool] = False
     """Whether nobody may stop, or be asked, before the next step: meanwhile requests wait or are refused."""
     by_entries: ClassVar[bool] = False
-    """Whether all it does are its ledger items: then it has not acted before its `done`."""
+    """Whether all it does to stay are its ledger items: then it has not acted before its `done`."""
 
     def done(self, o: Outside) -> bool:
         """Ask the world, not our memory, whether this is true already. Has no effect."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
+from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Database, Facts, SalvageNote
 from ratemyunit_ops.ports import Entry, Outside
 from ratemyunit_ops.records import read_salvage, salvage_entry
-from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.base import Change, Check
 from ratemyunit_ops.steps.named import placed
 
 
@@ -30,6 +31,26 @@ class WarmDatabase(Change):
 
     def undo(self) -> None:
         return None
+
+
+class KeysNoted(Check):
+    """The noted keys are still there. A crash of the database empties them, and once somebody writes it is too late."""
+
+    kind: Literal["keys_noted"] = "keys_noted"
+    database: Database
+    run: str
+
+    def title(self) -> str:
+        return "the noted keys are still there"
+
+    def look(self, o: Outside) -> Facts:
+        if not o.data.warmed(placed(o, self.database), run=self.run):
+            raise Failed(
+                f"the keys that were noted in {self.database.identifier} are gone: it crashed since",
+                state="Traffic was not moved.",
+                next="rmu db restore   (the same command again)",
+            )
+        return {"noted": True}
 
 
 class KeepNotes(Change):
@@ -70,12 +91,17 @@ class FenceDatabase(Change):
         return o.data.fenced(self.database)
 
     def do(self, o: Outside) -> Facts:
-        if self.hold is not None and not o.fleet.holding():
-            o.fleet.hold(at_most=self.hold)  # a run that died after its hold is resumed when that has long ended
+        hold_still(o, self.hold)
         return o.data.fence(self.database)
 
     def undo(self) -> Change:
         return UnfenceDatabase(database=self.database)
+
+
+def hold_still(o: Outside, at_most: timedelta | None) -> None:
+    """Hold requests anew where they are no longer: a run that died after its hold is resumed when that has ended."""
+    if at_most is not None and not o.fleet.holding():
+        o.fleet.hold(at_most=at_most)
 
 
 class UnfenceDatabase(Change):
@@ -104,6 +130,7 @@ class MoveSequences(Change):
     unbroken: ClassVar[bool] = True
     old: Database
     new: Database
+    hold: timedelta | None = None
 
     def title(self) -> str:
         return f"move sequences past those of {self.old.identifier}"
@@ -112,6 +139,7 @@ class MoveSequences(Change):
         return o.data.sequences_moved(self.old, placed(o, self.new))
 
     def do(self, o: Outside) -> Facts:
+        hold_still(o, self.hold)
         return o.data.move_sequences(self.old, placed(o, self.new))
 
     def undo(self) -> None:

@@ -15,6 +15,7 @@ from ratemyunit_ops.steps.data import (
     ComputeSalvage,
     FenceDatabase,
     KeepNotes,
+    KeysNoted,
     MoveSequences,
     UnfenceDatabase,
     WarmDatabase,
@@ -135,6 +136,7 @@ AnyStep = Annotated[
     | HostsInService
     | ImageFit
     | KeepNotes
+    | KeysNoted
     | LaunchDrillHost
     | LetRequestsGo
     | MakeRoles

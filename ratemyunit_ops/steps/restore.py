@@ -33,6 +33,7 @@ from ratemyunit_ops.records import (
     schema_entry,
 )
 from ratemyunit_ops.steps.base import Change, Check
+from ratemyunit_ops.steps.data import hold_still
 from ratemyunit_ops.steps.named import placed, resource_of
 
 NOT_MOVED = "Traffic was not moved; the database that serves was not touched."
@@ -267,6 +268,7 @@ class PointTo(Change):
     run: str
     restored_from: RestorePoint | None = None
     record: Release | None = None
+    hold: timedelta | None = None
 
     def title(self) -> str:
         return f"point new hosts to {self._name}"
@@ -277,6 +279,7 @@ class PointTo(Change):
         return (now.release, named) == (self.pointer.release, self._name)
 
     def do(self, o: Outside) -> Facts:
+        hold_still(o, self.hold)
         pointer, at = self.pointer, o.clock.now()
         if pointer.database is not None:
             pointer = pointer.model_copy(update={"database": placed(o, pointer.database)})

@@ -36,6 +36,7 @@ from ratemyunit_ops.steps.data import (
     ComputeSalvage,
     FenceDatabase,
     KeepNotes,
+    KeysNoted,
     MoveSequences,
     UnfenceDatabase,
     WarmDatabase,
@@ -382,6 +383,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "fence_database": lambda: (held(), FenceDatabase(database=DATABASE, hold=timedelta(seconds=30))),
     "hold_requests": lambda: (fresh(), HoldRequests(at_most=timedelta(minutes=10))),
     "keep_notes": lambda: (copied(noted=True), KeepNotes(database=PLANNED, run=RESTORE)),
+    "keys_noted": lambda: (copied(noted=True), KeysNoted(database=PLANNED, run=RESTORE)),
     "let_requests_go": lambda: (held(), LetRequestsGo()),
     "move_sequences": lambda: (copied(), MoveSequences(old=DATABASE, new=PLANNED)),
     "point_to": lambda: (

@@ -682,6 +682,31 @@ def test_nobody_is_asked_between_the_hold_and_the_flip(world: FakeWorld) -> None
     assert asked == ["hold requests, 30 s at most", "let requests go"]
 
 
+@pytest.mark.parametrize("done", ["fence_database", "move_sequences"])
+def test_a_resume_holds_requests_anew_where_the_hold_has_ended(world: FakeWorld, ann: Operator, done: str) -> None:
+    world.kill_after_event(events_of_a_restore().index(f"done {done}"))
+    assert ann.restore(before=DEPLOY).code == KILLED
+    world.clock.sleep(60)
+    held: list[bool] = []
+    serve = events_of_a_restore().index("started serve") + 1  # behind `resumed`
+    world.on_event(event_key(serve), lambda: held.extend(h.held_until is not None for h in world.hosts))
+
+    assert Operator(world, "bob@ci").resume(RESTORE).code == 0
+
+    assert held == [True, True]
+
+
+def test_keys_that_a_crash_emptied_end_a_restore_before_anybody_is_held(world: FakeWorld, ann: Operator) -> None:
+    """Once somebody writes to the restored database, nobody can tell any more what was left behind."""
+    number = events_of_a_restore().index("done ready")
+    world.on_event(event_key(number), lambda: world.stores[NEW].noted.clear())
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, ended.why) == (5, f"the keys that were noted in {NEW} are gone: it crashed since")
+    assert "started hold_requests" not in story(world, RESTORE)
+
+
 # -- hosts that come while it runs -----------------------------------------------------------------------------------
 
 
