@@ -145,10 +145,20 @@ def test_a_fence_that_leaks_says_that_fencing_again_is_safe(data: SsmData, host:
     assert "is safe" in why.value.state
 
 
-def test_a_salvage_answers_counts_and_conflicts_and_leaves_the_rows_in_the_bucket(data: SsmData, host: Host) -> None:
+def in_the_bucket(account: Account, run: str, files: dict[str, bytes]) -> None:
+    account.act("s3", "CreateBucket", Bucket="rmu-test-ledger-123456789012")
+    for name, body in files.items():
+        account.act("s3", "PutObject", Bucket="rmu-test-ledger-123456789012", Key=f"salvage/{run}/{name}", Body=body)
+
+
+def test_a_salvage_answers_counts_and_leaves_rows_and_their_keys_in_the_bucket(
+    data: SsmData, host: Host, account: Account
+) -> None:
+    shown = [{"table": "units", "key": "7", "why": "changed_on_both_sides"}]
+    in_the_bucket(account, "r-salvage", {"manifest.json": json.dumps({"files": [], "conflicts": shown}).encode()})
     host.says = {
         "tables": {"units": {"inserted": 3, "updated": 1, "deleted": 0}},
-        "conflicts": [{"table": "units", "key": "7", "why": "changed on both sides"}],
+        "conflicts_by": [{"table": "units", "why": "changed_on_both_sides", "rows": 1}],
         "files": ["1-insert.sql"],
     }
 
@@ -159,15 +169,18 @@ def test_a_salvage_answers_counts_and_conflicts_and_leaves_the_rows_in_the_bucke
     assert host.asked["bucket"] == "rmu-test-ledger-123456789012"
 
 
-def test_the_files_of_a_salvage_are_those_that_its_manifest_names(data: SsmData, account: Account) -> None:
-    bucket, folder = "rmu-test-ledger-123456789012", f"salvage/{RUN}"
-    account.act("s3", "CreateBucket", Bucket=bucket)
+def test_the_files_of_a_salvage_are_those_that_its_manifest_names_and_what_was_left(
+    data: SsmData, account: Account
+) -> None:
     manifest = {"run": RUN, "files": [{"name": "1-insert.sql"}]}
-    left = {"1-insert.sql": b"insert", "2-of-an-earlier-try.sql": b"update", "conflicts.json": b"[]"}
-    for name, body in {**left, "manifest.json": json.dumps(manifest).encode()}.items():
-        account.act("s3", "PutObject", Bucket=bucket, Key=f"{folder}/{name}", Body=body)
+    named = {"1-insert.sql": b"insert", "conflicts.json": b"[]"}
+    there = {**named, "2-of-an-earlier-try.sql": b"update", "manifest.json": json.dumps(manifest).encode()}
+    in_the_bucket(account, RUN, there)
+    before = data.files(RUN)
+    account.act("s3", "PutObject", Bucket="rmu-test-ledger-123456789012", Key=f"salvage/{RUN}/left.json", Body=b"[7]")
 
-    assert data.files(RUN) == {"1-insert.sql": b"insert", "conflicts.json": b"[]"}
+    assert before == named
+    assert data.files(RUN) == {**named, "left.json": b"[7]"}
     assert data.files("r-never") == {}
 
 

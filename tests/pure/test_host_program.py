@@ -602,6 +602,34 @@ def test_a_bug_in_a_verb_is_an_answer_too(ask: Caller, m: FakeMachine, monkeypat
     assert ask("survey")["detail"] == "RuntimeError: unforeseen"
 
 
+def test_an_answer_that_ssm_would_cut_is_shortened_and_says_so(
+    ask: Caller, m: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = {
+        "files": ["ä" * 60] * 100,
+        "conflicts_by": [{"table": "é" * 60, "why": "w", "rows": 1}] * 90,
+        "tables": {"t": 1},
+    }
+    monkeypatch.setattr("rmu_host.survey.survey", lambda m: {"outcome": "ok", **long})
+
+    said = ask("survey")
+
+    assert len(json.dumps(said)) < 20_000
+    assert said["shortened"] == ["conflicts_by", "files"]
+    assert (said["files"][0], said["tables"], said["outcome"]) == ("ä" * 60, {"t": 1}, "ok")
+
+
+def test_what_other_sessions_ask_of_the_database_is_not_logged(
+    ask: Caller, m: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmu_host.survey.survey", lambda m: {"outcome": "ok", "blockers": [{"query": "a query"}]})
+
+    said = ask("survey")
+
+    assert said["blockers"] == [{"query": "a query"}]
+    assert "a query" not in m.read("/var/log/rmu/host.log")
+
+
 def test_the_fell_back_flag_is_what_the_backup_answered(ask: Caller, m: FakeMachine) -> None:
     ask.live("v1")
     ask.prepare("v2")
@@ -638,3 +666,10 @@ def test_the_database_is_told_a_verifier_and_never_a_password() -> None:
         "SCRAM-SHA-256$4096:W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY="
         ":wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU="
     )
+
+
+@pytest.mark.parametrize("role", ["pg_signal_backend", "pg_monitor"])
+def test_a_role_of_the_server_that_the_master_may_not_hand_on_stops_nothing_else(role: str) -> None:
+    grant = next(line for line in script(dict.fromkeys(("ops", "migrate", "app"), "x")).splitlines() if role in line)
+
+    assert grant.startswith("do $$ begin grant") and "exception when insufficient_privilege" in grant

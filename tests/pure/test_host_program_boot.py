@@ -49,6 +49,15 @@ def test_a_host_born_before_the_first_release_serves_nothing_and_is_healthy(m: F
     assert cloud.completed == ["i-1"]
 
 
+def test_rows_that_a_killed_salvage_left_are_gone_after_a_boot(m: FakeMachine, cloud: FakeCloud) -> None:
+    left = m.path("/var/tmp/rmu-salvage-r-0")
+    left.mkdir(parents=True)
+
+    boot(m, cloud)
+
+    assert not left.exists()
+
+
 def test_f29_a_new_host_serves_the_live_release_by_itself(m: FakeMachine, cloud: FakeCloud) -> None:
     point(cloud, "v1")
 

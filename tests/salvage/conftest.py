@@ -100,6 +100,11 @@ class Sides:
         found: list[dict[str, Any]] = json.loads(self.ask.cloud.objects["salvage/r-1/conflicts.json"])["conflicts"]
         return found
 
+    def left(self) -> list[dict[str, str]]:
+        """List the rows that the last salvage could not put."""
+        found: list[dict[str, str]] = json.loads(self.ask.cloud.objects["salvage/r-1/left.json"])
+        return found
+
     def files(self) -> dict[str, str]:
         return {k.removeprefix("salvage/r-1/"): v.decode() for k, v in self.ask.cloud.objects.items()}
 

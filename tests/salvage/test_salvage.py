@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -56,7 +57,7 @@ def test_inserted_updated_and_deleted_rows_come_back(sides: Sides) -> None:
         "units": {"inserted": 1, "updated": 1, "deleted": 0},
         "universities": {"inserted": 1, "updated": 0, "deleted": 1},
     }
-    assert (found["conflicts"], applied["outcome"], applied["applied"], applied["left"]) == ([], "changed", 7, 0)
+    assert (found["conflicts_by"], applied["outcome"], applied["applied"], applied["left"]) == ([], "changed", 7, 0)
     assert all(sides.same(q) for q in ALL)
 
 
@@ -107,7 +108,7 @@ def test_computed_anew_after_it_was_applied_it_finds_nothing_left(sides: Sides) 
 
     again = sides.salvage()
 
-    assert (again["tables"], again["conflicts"]) == ({}, [])
+    assert (again["tables"], again["conflicts_by"]) == ({}, [])
 
 
 def test_rows_that_both_sides_wrote_are_named_with_both_values(sides: Sides) -> None:
@@ -140,7 +141,7 @@ def test_the_same_write_on_both_sides_is_no_conflict(sides: Sides) -> None:
 
     found = sides.salvage()
 
-    assert (found["tables"], found["conflicts"]) == ({}, [])
+    assert (found["tables"], found["conflicts_by"]) == ({}, [])
 
 
 def test_a_child_whose_parent_was_deleted_since_is_named_and_so_are_its_own_children(sides: Sides) -> None:
@@ -178,9 +179,9 @@ def test_a_child_that_comes_after_the_salvage_was_computed_saves_its_parent_too(
     sides.salvage()
     sides.on_new("insert into ratings (id, unit_id, stars) overriding system value values (1006, 1, 3)")
 
-    applied = sides.apply()
+    sides.apply()
 
-    assert [(r["op"], r["why"]) for r in applied["left_rows"]] == [("delete", "not_as_it_was")]
+    assert [(r["op"], r["why"]) for r in sides.left()] == [("delete", "not_as_it_was")]
     assert sides.rows("select count(*) from ratings where unit_id = 1") == ["1"]
 
 
@@ -194,7 +195,7 @@ def test_a_row_that_changed_between_computing_and_applying_is_left_and_named(sid
     applied = sides.apply()
 
     assert applied["applied"] == 1
-    assert {(r["op"], r["key"]) for r in applied["left_rows"]} == {("update", '{"id": "2"}'), ("delete", '{"id": "3"}')}
+    assert {(r["op"], r["key"]) for r in sides.left()} == {("update", '{"id": "2"}'), ("delete", '{"id": "3"}')}
     assert sides.rows("select stars, comment from ratings where id = 2") == ["1|fine"]
 
 
@@ -269,9 +270,9 @@ def test_rows_in_circles_come_back_linked(sides: Sides) -> None:
     """)
 
     sides.salvage()
-    applied = sides.apply()
+    sides.apply()
 
-    assert (applied["left_rows"], sides.conflicts()) == ([], [])
+    assert (sides.left(), sides.conflicts()) == ([], [])
     assert all(sides.same(f"select * from {t} order by 1") for t in ("teams", "players", "friends", "ones", "others"))
 
 
@@ -287,7 +288,7 @@ def test_a_circle_that_cannot_be_closed_leaves_its_rows_named(sides: Sides) -> N
     applied = sides.apply()
 
     assert (applied["applied"], applied["left"]) == (0, 2)
-    assert {r["table"] for r in applied["left_rows"]} == {"public.ones", "public.others"}
+    assert {r["table"] for r in sides.left()} == {"public.ones", "public.others"}
 
 
 TYPES = """
@@ -338,9 +339,9 @@ def test_every_kind_of_value_and_table_comes_back_as_it_was(sides: Sides) -> Non
     sides.on_old(LATER)
 
     sides.salvage()
-    applied = sides.apply()
+    sides.apply()
 
-    assert (applied["left_rows"], sides.conflicts()) == ([], [])
+    assert (sides.left(), sides.conflicts()) == ([], [])
     for table in ("kinds", "big", "parted", "log", "only family", "kin"):
         assert sides.same(f"select (t.*)::text from {table} t order by 1"), table
     assert not sides.salvage()["tables"]
@@ -543,9 +544,9 @@ def test_values_that_two_rows_swapped_are_left_and_named(sides: Sides) -> None:
         sides.on_old(f"update t set place = {place} where id = {row}")
 
     sides.salvage()
-    applied = sides.apply()
+    sides.apply()
 
-    assert {(r["key"], r["why"]) for r in applied["left_rows"]} == {
+    assert {(r["key"], r["why"]) for r in sides.left()} == {
         ('{"id": "1"}', "23505 t_place_key"), ('{"id": "2"}', "23505 t_place_key"),
     }  # fmt: skip
 
@@ -557,9 +558,9 @@ def test_what_comes_in_after_the_salvage_was_computed_keeps_its_place(sides: Sid
     sides.salvage()
     sides.on_new("insert into universities values ('00000000-0000-0000-0000-00000000000a', 'Sent again')")
 
-    applied = sides.apply()
+    sides.apply()
 
-    assert [(r["op"], r["why"]) for r in applied["left_rows"]] == [("insert", "23505 universities_pkey")]
+    assert [(r["op"], r["why"]) for r in sides.left()] == [("insert", "23505 universities_pkey")]
     assert sides.rows("select name from universities where name like '%side' or name like 'Sent%'") == ["Sent again"]
 
 
@@ -675,9 +676,9 @@ def test_a_delete_waits_for_a_child_that_is_being_committed_and_leaves_its_paren
         while sides.rows("select count(*) from pg_stat_activity where wait_event_type = 'Lock'") == ["0"]:
             time.sleep(0.02)
         client.execute("commit")
-        applied = applying.result()
+        applying.result()
 
-    assert [(r["op"], r["table"]) for r in applied["left_rows"]] == [("delete", "public.units")]
+    assert [(r["op"], r["table"]) for r in sides.left()] == [("delete", "public.units")]
     assert sides.rows("select id from ratings where unit_id = 1") == ["1006"]
 
 
@@ -693,13 +694,66 @@ def test_values_that_the_restored_schema_does_not_take_fail_alone(sides: Sides) 
         insert into posts values (2, 'glad', 2, 'x'), (3, 'ok', 3, 'abcdef'), (4, 'ok', 99, 'y'), (5, 'ok', 5, 'z');""")
 
     found = sides.salvage()
-    applied = sides.apply()
+    sides.apply()
 
     assert found["tables"] == {
         "moods": {"inserted": 1, "updated": 1, "deleted": 0}, "posts": {"inserted": 4, "updated": 0, "deleted": 0},
     }  # fmt: skip
-    assert {(r["table"], r["key"], r["why"][:5]) for r in applied["left_rows"]} == {
+    assert {(r["table"], r["key"], r["why"][:5]) for r in sides.left()} == {
         ("public.moods", '{"mood": "glad"}', "22P02"), ("public.posts", '{"id": "2"}', "22P02"),
         ("public.posts", '{"id": "3"}', "22001"), ("public.posts", '{"id": "4"}', "23514"),
     }  # fmt: skip
     assert sides.rows("select id from posts order by 1") == ["1", "5"] and sides.rows("select at from moods") == ["7"]
+
+
+def test_no_key_of_a_row_is_in_any_answer(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    sides.on_old("update ratings set comment = 'old' where id in (1, 2); delete from ratings where id = 3")
+    sides.on_new("update ratings set comment = 'new' where id = 1")
+
+    found = sides.salvage()
+    sides.on_new("update ratings set comment = 'new' where id = 3")
+    applied = sides.apply()
+
+    assert '"id"' not in json.dumps([found, applied]).replace("\\", "")
+    assert found["conflicts_by"] == [{"table": "ratings", "why": "changed_on_both_sides", "rows": 1}]
+    assert applied["left_by"] == [{"table": "public.ratings", "op": "delete", "why": "not_as_it_was", "rows": 1}]
+    assert [r["key"] for r in sides.left()] == ['{"id": "3"}']
+
+
+LOCKED_TWICE = """create sequence tries;
+create function locked() returns trigger language plpgsql security definer as $$ begin
+    if nextval('tries') < 3 then raise lock_not_available; end if; return new; end $$;
+create trigger locked before insert on notes for each row execute function locked();"""
+
+
+def test_a_row_that_holds_the_words_of_a_late_check_comes_back_unchanged(
+    sides: Sides, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("rmu_host.salvage_apply.TRIES", 2)
+    sides.setup(
+        CIRCLES + "create table notes (id int primary key, up int references notes, what text);"
+        "insert into notes values (1, null, 'x')"
+    )
+    sides.restore()
+    sides.on_old("insert into notes values (2, 1, E'a\\nset constraints all deferred;\\nb')")
+    sides.salvage()
+    sides.cluster.sql(LOCKED_TWICE, sides.new)
+    with pytest.raises(No):
+        sides.apply()
+
+    sides.apply()
+
+    assert sides.same("select * from notes order by 1")
+
+
+def test_rows_that_a_killed_salvage_left_on_the_host_are_removed_by_the_next_one(sides: Sides) -> None:
+    sides.setup(THREE)
+    sides.restore()
+    left = sides.ask.m.path("/var/tmp/rmu-salvage-r-0")
+    left.mkdir(parents=True)
+
+    sides.salvage()
+
+    assert not left.exists()

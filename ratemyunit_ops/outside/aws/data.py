@@ -9,13 +9,14 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from ratemyunit_ops.model import Database, DataView, Facts, Fence, SalvageView
 from ratemyunit_ops.outside.aws.hosts import Answer, Hosts, Question, facts_of, fenced
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.ports import Places
 
-MANIFEST, CONFLICTS = "manifest.json", "conflicts.json"
+MANIFEST, CONFLICTS, LEFT = "manifest.json", "conflicts.json", "left.json"
 
 
 @dataclass(frozen=True)
@@ -78,21 +79,21 @@ class SsmData:
         }
         question = Question("data_salvage", body)
         answer = self.hosts.ask_one(question, fenced(question, self.bound))
-        return SalvageView.model_validate({k: v for k, v in answer.items() if k in SalvageView.model_fields})
+        # No key of a row travels by command: the first ones lie in the manifest.
+        found = {**answer, "conflicts": (self._manifest(run) or {}).get("conflicts", ())}
+        return SalvageView.model_validate({k: v for k, v in found.items() if k in SalvageView.model_fields})
 
     def files(self, run: str) -> Mapping[str, bytes]:
         """Fetch the files of a restore's salvage; empty where none was made.
 
-        The manifest, which is written last, says which they are: an earlier, longer try may have left others.
+        The manifest, which is written last, says which they are: an earlier, longer try may have left others. One more
+        names the rows that could not be put, once it was applied.
         """
-        folder = f"salvage/{run}/"
-        # Asked by prefix first: who may not list the whole bucket is told “forbidden” of a file that is not there.
-        asked = self.account.ask("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=folder + MANIFEST)
-        if not asked.get("Contents"):
+        manifest = self._manifest(run)
+        if manifest is None:
             return {}
-        manifest = json.loads(self._file(folder + MANIFEST))
-        names = [*(file["name"] for file in manifest["files"]), CONFLICTS]
-        return {name: self._file(folder + name) for name in names}
+        names = [*(file["name"] for file in manifest["files"]), CONFLICTS, *([LEFT] if self._there(run, LEFT) else [])]
+        return {name: self._file(run, name) for name in names}
 
     def apply(self, new: Database, *, run: str) -> Facts:
         """Run the SQL of a restore's salvage, a transaction for each file; safe to repeat."""
@@ -108,8 +109,18 @@ class SsmData:
     def _bucket(self) -> str:
         return self.places.all()["bucket"]
 
-    def _file(self, key: str) -> bytes:
-        content: bytes = self.account.ask("s3", "GetObject", Bucket=self._bucket, Key=key)["Body"].read()
+    def _manifest(self, run: str) -> dict[str, Any] | None:
+        found: dict[str, Any] | None = json.loads(self._file(run, MANIFEST)) if self._there(run, MANIFEST) else None
+        return found
+
+    def _there(self, run: str, name: str) -> bool:
+        # Asked by prefix first: who may not list the whole bucket is told “forbidden” of a file that is not there.
+        asked = self.account.ask("s3", "ListObjectsV2", Bucket=self._bucket, Prefix=f"salvage/{run}/{name}")
+        return bool(asked.get("Contents"))
+
+    def _file(self, run: str, name: str) -> bytes:
+        place = {"Bucket": self._bucket, "Key": f"salvage/{run}/{name}"}
+        content: bytes = self.account.ask("s3", "GetObject", **place)["Body"].read()
         return content
 
     def _change(self, verb: str, body: Answer) -> Facts:

@@ -16,6 +16,7 @@ from .state import (
     STATE,
     Live,
     adopt,
+    forget_salvages,
     locked,
     read_map,
     record,
@@ -58,6 +59,7 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     live = read_map(m)
     write_map(m, live)
     write_hold(m, 0)
+    forget_salvages(m)
     start_proxy(m, live)
     if live.slot and record(m, live.slot):
         again(m, live, log)

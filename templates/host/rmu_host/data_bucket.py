@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from .cloud import Cloud
 
@@ -16,7 +17,11 @@ class Bucket:
     def put(self, place: Path) -> None:
         """Send a file, under its own name."""
         with place.open("rb") as body:
-            self._cloud._client("s3").put_object(Bucket=self._bucket, Key=self._key(place.name), Body=body)
+            self.send(place.name, body)
+
+    def send(self, name: str, body: BinaryIO) -> None:
+        """Send what is to be a file."""
+        self._cloud._client("s3").put_object(Bucket=self._bucket, Key=self._key(name), Body=body)
 
     def get(self, name: str) -> bytes | None:
         """Fetch a file, None where there is none (or the role may not say so)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -26,6 +27,10 @@ from .machine import Machine
 from .state import STATE, adopt, fence, locked, settings
 
 KEPT_MARKERS = 200
+ROOM = 20_000
+"""SSM cuts an answer at 24,000 characters; nobody could read the rest."""
+LISTS = ("tables", "conflicts_by", "left_by", "notes", "files", "blockers", "moved", "missing", "in_circles")
+UNLOGGED = ("log", "probes", "blockers")
 Verb = Callable[[dict[str, Any]], Answer]
 
 
@@ -107,7 +112,8 @@ class Host:
         except Exception as why:  # noqa: BLE001  (a caller far away must learn what happened, whatever it was)
             said = {"outcome": "failed", "why": "broken", "detail": f"{type(why).__name__}: {why}"}
         said = {**said, "seconds": round(self.m.now() - began, 3), "instance": self.instance}
-        log(self.m, request=shown(request), answer={k: v for k, v in said.items() if k not in ("log", "probes")})
+        said = fitting(said)
+        log(self.m, request=shown(request), answer={k: v for k, v in said.items() if k not in UNLOGGED})
         return said
 
     def in_time(self, request: dict[str, Any]) -> None:
@@ -154,6 +160,21 @@ class Host:
         markers = sorted(self.m.path(f"{STATE}/done").glob("*.json"), key=lambda f: f.stat().st_mtime)
         for old in markers[:-KEPT_MARKERS]:
             old.unlink(missing_ok=True)
+
+
+def fitting(said: Answer) -> Answer:
+    """Shorten the lists of an answer until there is room for it, and name those that were; what was seen stays true."""
+    cut = set[str]()
+    while len(json.dumps(said)) >= ROOM:
+        lists = [k for k in LISTS if len(said.get(k) or ()) > 1]
+        if not lists:
+            break
+        longest = max(lists, key=lambda k: len(json.dumps(said[k])))
+        whole = said[longest]
+        half = [*whole.items()][: len(whole) // 2] if isinstance(whole, dict) else whole[: len(whole) // 2]
+        cut.add(longest)
+        said = {**said, longest: dict(half) if isinstance(whole, dict) else half, "shortened": sorted(cut)}
+    return said
 
 
 def shown(request: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import json
 import re
 import secrets
 import shutil
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -27,6 +28,7 @@ from .data_psql import LOCK_S, PINNED, Psql, passwords
 from .data_schema import APPLIED, NOTES, Table, in_order, tables
 from .machine import Machine
 from .salvage_sql import Pair, Writing
+from .state import SALVAGES, forget_salvages
 
 ROWS = 5_000
 BYTES = 4 << 20
@@ -38,7 +40,7 @@ Told = tuple[Table, str, str]
 
 
 def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
-    """Compare, write the files, put them into the bucket; answer counts, the first conflicts, the files' names."""
+    """Compare, write the files, put them into the bucket; answer counts and the files' names, no key of any row."""
     mark, run = str(request["mark"]), str(request.get("folder") or request["mark"])
     if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", run):
         raise refused("not_found", f"no run is called {run!r}")
@@ -46,8 +48,8 @@ def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cl
     old, new = (Psql(m, request[side], "ops", secret) for side in ("old", "new"))
     if not data_fence.closed(data_fence.seen(old)):
         raise refused("not_fenced", "the old database still takes writes: a salvage would miss those that come now")
-    place = m.path(f"/var/tmp/rmu-salvage-{run}")  # noqa: S108  (made here, for root alone)
-    shutil.rmtree(place, ignore_errors=True)
+    forget_salvages(m)
+    place = m.path(f"{SALVAGES}-{run}")  # made here, for root alone
     place.mkdir(parents=True, mode=0o700)
     try:
         work = Work(old, new, place, mark, run, float(request["since"]))
@@ -63,7 +65,7 @@ def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cl
     names = [file["name"] for file in made["files"]][: 2 * SHOWN]
     return {
         "outcome": "changed",
-        **{key: made[key] for key in ("tables", "conflicts", "conflicts_all")},
+        **{key: made[key] for key in ("tables", "conflicts_all", "conflicts_by")},
         "notes": made["notes"][:SHOWN],
         "files": [*names, "conflicts.json"],
     }
@@ -213,7 +215,8 @@ def write(work: Work, old: str, new: str) -> dict[str, Any]:
     for op, groups in (("insert", work.groups), ("update", work.groups), ("delete", [*reversed(work.groups)])):
         for group in groups:
             files.add(op, group)
-    shown, total = files.conflicts()
+    shown, by = files.conflicts()
+    total = sum(by.values())
     whole(work, expected, files.made, total)
     labels = {p.n: p.new.label for p in work.pairs}
     counted = {
@@ -234,6 +237,7 @@ def write(work: Work, old: str, new: str) -> dict[str, Any]:
         "tables": {name: each for name, each in counted.items() if any(each.values())},
         "conflicts": shown,
         "conflicts_all": total,
+        "conflicts_by": [{"table": table, "why": why, "rows": rows} for (table, why), rows in sorted(by.items())],
     }
     (out / "manifest.json").write_text(json.dumps(made, indent=1) + "\n")
     return made
@@ -303,22 +307,23 @@ class Files:
         )
         (self.out / name).write_text(text, newline="")
         sha = hashlib.sha256(text.encode()).hexdigest()
-        more = {"tables": [t.sql for t in of], "rows": rows, "bytes": len(text.encode()), "sha256": sha}
+        more: dict[str, Any] = {"tables": [t.sql for t in of], "rows": rows, "late": body.startswith(DEFER)}
+        more |= {"bytes": len(text.encode()), "sha256": sha}
         self.made.append({"name": name, "op": op, **more})
 
-    def conflicts(self) -> tuple[list[dict[str, str]], int]:
-        """Write every conflict with its values; return the first ones in short, and how many there are."""
-        shown, total = list[dict[str, str]](), 0
+    def conflicts(self) -> tuple[list[dict[str, str]], Counter[tuple[str, str]]]:
+        """Write every conflict with its values; return the first ones in short, and how many there are of each."""
+        shown, by = list[dict[str, str]](), Counter[tuple[str, str]]()
         with (self.out / "conflicts.json").open("w") as f:
             f.write(f'{{"run": {json.dumps(self.work.run)}, "notes": {json.dumps(self.work.notes)}, "conflicts": [')
             for line in self._lines():
-                f.write(("," if total else "") + "\n" + line.rstrip("\n"))
-                total += 1
-                if total <= SHOWN:
-                    one = json.loads(line)
+                f.write(("," if by else "") + "\n" + line.rstrip("\n"))
+                one = json.loads(line)
+                by[one["table"], one["why"]] += 1
+                if len(shown) < SHOWN:
                     shown.append({"table": one["table"], "key": one["key"][:120], "why": one["why"]})
             f.write("\n]}\n")
-        return shown, total
+        return shown, by
 
     def _lines(self) -> Iterator[str]:
         for name in ("told", "conflicts"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
@@ -40,12 +42,14 @@ def apply(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Clou
     seen, todo = before, files
     for _ in range(PASSES):
         for part in parts(todo):
-            put(m, new, [fetched(bucket, file) for file in part])
+            put(m, new, [(fetched(bucket, file), bool(file["late"])) for file in part])
         reached, seen = seen["done"], progress(new, run)
         todo = [f for f in files if set(seen["left"]) & {f"{f['op']} {name}" for name in f["tables"]}]
         if not todo or seen["done"] == reached:
             break
-    return summary(new, manifest, before["done"], seen["done"])
+    left = left_rows(new, run)
+    bucket.send("left.json", io.BytesIO(json.dumps(left, indent=1).encode()))
+    return summary(left, before["done"], seen["done"])
 
 
 def parts(files: list[File]) -> Iterator[list[File]]:
@@ -80,40 +84,49 @@ def progress(new: Psql, run: str) -> dict[str, Any]:
     return found
 
 
-def put(m: Machine, new: Psql, left: list[str]) -> None:
-    """Run files in order; one that meets a lock is tried again.
+def put(m: Machine, new: Psql, left: list[tuple[str, bool]]) -> None:
+    """Run files in order, those that check their circles late marked; one that meets a lock is tried again.
 
     Raises No when the lock stays, or a file fails as a whole.
     """
     attempt = 1
     while left:
         try:
-            new.run("".join(f"{text}\\echo {DONE}\n" for text in left))
+            new.run("".join(f"{text}\\echo {DONE}\n" for text, _ in left))
             return
         except SqlFailed as why:
             through = why.out.count(DONE)
             attempt, left = (1, left[through:]) if through else (attempt + 1, left)
             if why.code in BUSY and attempt < TRIES:
                 m.sleep(1)
-            elif DEFER in left[0]:
-                # A circle that cannot be closed: let each row say for itself what it lacks.
-                left[0] = left[0].replace(DEFER, DEFER.replace("deferred", "immediate"), 1)
+            elif left[0][1]:
+                # A circle that cannot be closed: let each row say for itself what it lacks. The line stands before all
+                # rows, one of which may hold the same words.
+                left = [(left[0][0].replace(DEFER, DEFER.replace("deferred", "immediate"), 1), False), *left[1:]]
             else:
                 code = "locked" if why.code in BUSY else "sql_failed"
-                said = f"{left[0].splitlines()[0][3:80]}: {why}; what was put before stays, again is safe"
+                said = f"{left[0][0].splitlines()[0][3:80]}: {why}; what was put before stays, again is safe"
                 raise failed(code, said) from why
 
 
-def summary(new: Psql, manifest: dict[str, Any], before: int, after: int) -> Answer:
-    """Say how many rows are put, and name those that are left."""
-    found = new.run(
-        f"select json_build_object('table', tbl, 'key', left(key, 120), 'op', op, 'why', why) from {NOTES}.applied"
-        f" where run = {literal(manifest['run'])} and outcome = 'left' order by at"
-    ).splitlines()
+def left_rows(new: Psql, run: str) -> list[dict[str, str]]:
+    """List the rows that could not be put."""
+    return [
+        json.loads(line)
+        for line in new.run(
+            f"select json_build_object('table', tbl, 'key', key, 'op', op, 'why', why) from {NOTES}.applied"
+            f" where run = {literal(run)} and outcome = 'left' order by at"
+        ).splitlines()
+    ]
+
+
+def summary(left: list[dict[str, str]], before: int, after: int) -> Answer:
+    """Say how many rows are put, and how many are left of which table and why: no key of any row."""
+    by = Counter((row["table"], row["op"], row["why"]) for row in left)
     return {
         "outcome": "changed" if after > before else "already",
         "applied": after - before,
         "put": after,
-        "left": len(found),
-        "left_rows": [json.loads(line) for line in found[:SHOWN]],
+        "left": len(left),
+        "left_by": [{"table": table, "op": op, "why": why, "rows": n} for (table, op, why), n in by.most_common(SHOWN)],
     }

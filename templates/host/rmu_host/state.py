@@ -7,6 +7,7 @@ new id they mean nothing, and `adopt` clears them before anything reads them.
 from __future__ import annotations
 
 import fcntl
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ STATE = "/var/lib/rmu"
 MAP = f"{STATE}/live.map"
 HOLD = f"{STATE}/hold.map"
 SETTINGS = "/etc/rmu/host.json"
+SALVAGES = "/var/tmp/rmu-salvage"  # noqa: S108  (folders for root alone, one for each run)
 UNITS = "/etc/containers/systemd"
 PORTS = {"blue": 3001, "green": 3002}
 SLOTS = tuple(PORTS)
@@ -29,6 +31,12 @@ FRONT_PORT = 8080
 def settings(m: Machine) -> dict[str, Any]:
     """Return what this host knows of its environment."""
     return m.read_json(SETTINGS) or {}
+
+
+def forget_salvages(m: Machine) -> None:
+    """Remove what a salvage that was killed has left: it holds rows of users."""
+    for left in m.path(SALVAGES).parent.glob("rmu-salvage-*"):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def other(slot: str) -> str:
