@@ -50,7 +50,7 @@ def restore(
     from ratemyunit_ops.cli.drills import Typed, restore_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal)
+    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal, in_folder=True)
     typed = Typed("dr restore", _moment(to, latest), release, database, from_image, cut_over, folder)
     restore_it(w, typed, Asked(because, dry_run, yes, step))
 
@@ -80,7 +80,7 @@ def drill(
     from ratemyunit_ops.cli.drills import Typed, restore_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal)
+    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal, in_folder=True)
     typed = Typed("dr drill", _moment(to, latest), release, database, from_image, False, folder)
     restore_it(w, typed, Asked(because, dry_run, yes, step))
 
@@ -100,7 +100,7 @@ def report(
     from ratemyunit_ops.cli.drills import report_it
     from ratemyunit_ops.cli.wire import wire
 
-    report_it(wire(env, as_json=as_json, journal=journal), run, folder)
+    report_it(wire(env, as_json=as_json, journal=journal, in_folder=True), run, folder)
 
 
 @app.command(short_help="Take away what a restore left standing.")
@@ -122,7 +122,11 @@ def end(
     from ratemyunit_ops.cli.drills import end_it
     from ratemyunit_ops.cli.wire import wire
 
-    end_it(wire(env, as_json=as_json, may_ask=not no_input, journal=journal), run, Asked(because, dry_run, yes))
+    end_it(
+        wire(env, as_json=as_json, may_ask=not no_input, journal=journal, in_folder=True),
+        run,
+        Asked(because, dry_run, yes),
+    )
 
 
 def _moment(to: str | None, latest: bool) -> str | None:

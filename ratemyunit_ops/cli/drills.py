@@ -17,26 +17,28 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Mistyped, Refused, RmuError
-from ratemyunit_ops.model import Database, DatabaseView, Release
+from ratemyunit_ops.model import Database, DatabaseView, Known, Release, RestoreWindow, World
+from ratemyunit_ops.planning.common import need
 from ratemyunit_ops.planning.drill import (
     DrillRequest,
     Leftover,
     Source,
     choose_release,
     choose_window,
-    left_behind,
+    leftovers,
     plan_drill,
     plan_end,
     schema_at,
     settings_from,
 )
 from ratemyunit_ops.planning.restore import read_time
-from ratemyunit_ops.records import read_database, read_headers
+from ratemyunit_ops.records import read_headers
 from ratemyunit_ops.render import page
 from ratemyunit_ops.reports.drill import DrillReport, bar_of, picture, report_drill
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
+from ratemyunit_ops.steps.drill import status_of
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import survey
 
@@ -72,12 +74,7 @@ def restore_it(w: Wired, typed: Typed, asked: Asked) -> None:
             "hosts boot from the ledger's table, so a cut-over must write there, not into a folder",
             next="rmu infra bootstrap   (it makes an empty table; then the same without --journal)",
         )
-    dead = _own_dead_run(w, typed)
-    if dead is not None:
-        w.screen.note(f"run {dead} was begun by this same command: going on with it")
-        if not asked.dry_run:
-            session = session_of(w, agreed(w, asked, f"resume {dead}?"), step=asked.step)
-            _finish(w, dead, lambda: runs.resume(w.outside, dead, session), typed.folder)
+    if _resumed(w, typed.verb, typed.words, asked, typed.folder):
         return
     with w.screen.working("looking for backups, images, and what is left of the rest"):
         request = _request(w, typed)
@@ -89,17 +86,18 @@ def restore_it(w: Wired, typed: Typed, asked: Asked) -> None:
 
 def end_it(w: Wired, run: str, asked: Asked) -> None:
     """Take away what a restore left standing in the corner."""
-    seen = runs.unfinished(w.outside)
-    if seen is not None:
-        raise busy(seen)
+    if _resumed(w, "dr end", run, asked, None):
+        return
     hosts = {h.run for h in w.outside.corner.hosts()}
     database = next((d.identifier for d in w.outside.databases.all() if d.made_by == run), None)
-    if database is not None and read_database(w.outside.ledger, database) is not None:
-        raise Refused(f"{database} stands in no corner: it serves, or did", next=f"rmu db forget {database}")
     if run not in hosts and database is None:
         raise Refused(f"nothing of run {run} stands in the corner", next="rmu history")
-    world = survey(w.outside, w.settings.environment, ())
-    plan = plan_end(world, run=new_run_id(), ended=Leftover(run=run, database=database), rmu_version=__version__)
+    # The world is asked, not the ledger: a table made anew, or a folder, knows of no database that serves.
+    group = _corner_group(w)
+    if database is not None and w.outside.databases.settings(database).security_groups != (group,):
+        raise Refused(f"{database} stands in no corner: it serves, or did", next=f"rmu db forget {database}")
+    world, left = survey(w.outside, w.settings.environment, ()), Leftover(run=run, database=database)
+    plan = plan_end(world, run=new_run_id(), ended=left, corner_group=group, rmu_version=__version__)
     _carry(w, plan, asked, None)
 
 
@@ -156,28 +154,34 @@ WORDS: dict[str, Any] = {
 """What the templates call to say things."""
 
 
-def _own_dead_run(w: Wired, typed: Typed) -> str | None:
-    """Name the dead run that this very command began. Raises Busy for anybody else's."""
+def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None) -> bool:
+    """Go on with the dead run that this very command began. Raises Busy for anybody else's."""
     seen = runs.unfinished(w.outside)
     if seen is None:
-        return None
+        return False
     plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
-    if (plan.get("verb"), plan.get("request", {}).get("version")) != (typed.verb, typed.words):
+    if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, words):
         raise busy(seen)
-    return seen.run
+    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+    if not asked.dry_run:
+        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"), step=asked.step)
+        _finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session), folder)
+    return True
 
 
 def _request(w: Wired, typed: Typed) -> DrillRequest:
     """Find out what can be: whose backups, which release, which image. Raises Refused where nothing is there."""
     o, env = w.outside, w.settings.environment
     world = survey(o, env, NEEDS)
-    window = choose_window(world, typed.database)
+    known = isinstance(world.pointer, Known) and w.journal is None
+    pointer = need(world.pointer, "the live pointer") if known else None
+    window = choose_window(world, typed.database, pointer=pointer)
     at = (read_time(typed.to, world.at) if typed.to else window.latest).replace(microsecond=0)
-    seen = _instance(w, window.identifier)
+    seen = _instance(w, window)
     alive = Database(identifier=seen.identifier, address=seen.address, port=seen.port) if _well(seen) else None
-    group = w.places.get("drill_db_security_group", "")
-    if not group:
-        raise Refused("the stack is older than drills are: it has no corner", next="rmu infra apply")
+    group = _corner_group(w)
+    named = pointer.database.identifier if pointer and pointer.database else ""
+    others = {named, *_served_by_hosts(w, world), *([seen.identifier] if seen else [])} if typed.cut_over else set()
     image = o.corner.newest_image() if typed.from_image else None
     if typed.from_image and image is None:
         raise Refused("there is no image of a host yet (one is made daily)", next="rmu dr drill   (boots the template)")
@@ -190,7 +194,6 @@ def _request(w: Wired, typed: Typed) -> DrillRequest:
         source=Source(
             window=window,
             alive=alive,
-            status=seen.status if seen else None,
             settings=o.databases.settings(alive.identifier) if alive else settings_from(w.places, env),
             settings_known=alive is not None,
             schema_head=schema_at(world, window.identifier, at),
@@ -199,17 +202,36 @@ def _request(w: Wired, typed: Typed) -> DrillRequest:
         corner_group=group,
         image=image.id if image else None,
         cut_over=typed.cut_over,
+        others={name: status_of(o, name) for name in sorted(others - {""})},
+        expects_database=named or w.places.get("database", ""),
         ready_deadline=w.settings.env.ready_deadline,
         expires=o.identity.expires(),
-        left_behind=left_behind(world, o.corner.hosts(), o.databases.all(), _headers(w)),
+        leftovers=leftovers(world, o.corner.hosts(), o.databases.all(), _headers(w)),
     )
 
 
-def _instance(w: Wired, identifier: str) -> DatabaseView | None:
+def _corner_group(w: Wired) -> str:
+    group = w.places.get("drill_db_security_group", "")
+    if not group:
+        raise Refused("the stack is older than drills are: it has no corner", next="rmu infra apply")
+    return group
+
+
+def _instance(w: Wired, window: RestoreWindow) -> DatabaseView | None:
+    """Find the instance whose history a window is; another one of its name is not it."""
     try:
-        return w.outside.databases.view(identifier)
+        seen = w.outside.databases.view(window.identifier)
     except Absent:
         return None
+    return seen if seen.resource_id == window.resource_id else None
+
+
+def _served_by_hosts(w: Wired, world: World) -> set[str]:
+    """Name the databases that hosts in service use, whatever a ledger says. Raises Unreachable where one is mute."""
+    if not any(i.state == "InService" for i in need(world.instances, "the list of hosts")):
+        return set()
+    slots = [h.slots[h.live_slot] for h in w.outside.fleet.survey() if h.live_slot]
+    return {slot.database for slot in slots if slot.database}
 
 
 def _well(seen: DatabaseView | None) -> TypeGuard[DatabaseView]:
@@ -265,8 +287,8 @@ def _tell(w: Wired, request: DrillRequest) -> None:
     w.screen.note(f"{request.release.version} will run on it, on a host from {request.image or 'the launch template'}")
     if w.journal is not None:
         w.screen.note(f"journal: {w.journal}   (for resume, show, history: export RMU_JOURNAL={w.journal})")
-    for left in request.left_behind:
-        w.screen.note(f"left behind by {left.run}, and taken away first: {left.database or 'its host'}")
+    for left in request.leftovers:
+        w.screen.note(f"leftover of {left.run}, taken away first: {left.database or 'its host'}")
 
 
 def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
@@ -325,7 +347,7 @@ def _document(report: DrillReport, paths: tuple[Path, ...]) -> dict[str, Any]:
         "release": report.release,
         "tables": {t["table"]: {"rows": t["rows"], "checksum": t["checksum"]} for t in report.tables},
         "torn_down": report.torn_down,
-        "dollars": report.dollars,
+        "dollars": report.dollars if report.priced else None,
         "seconds": report.seconds,
     }
 
@@ -337,7 +359,7 @@ def _lines(report: DrillReport, paths: tuple[Path, ...]) -> list[str]:
         f"verified: {report.verified} ({report.verified_why})",
         f"  RTO        {rto}",
         f"  RPO        {in_words(report.rpo_seconds)}",
-        f"  cost       ${report.dollars:.4f} at list prices",
+        f"  cost       {'' if report.priced else 'at least '}${report.dollars:.4f} at list prices",
         *stands,
         *[f"  report     {path}" for path in paths],
     ]

@@ -13,7 +13,7 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Refused
-from ratemyunit_ops.model import PlanSummary, World
+from ratemyunit_ops.model import DatabaseView, PlanSummary, World
 from ratemyunit_ops.planning.infra import (
     DATABASE,
     SECRETS,
@@ -24,7 +24,7 @@ from ratemyunit_ops.planning.infra import (
     plan_apply,
     plan_destroy,
 )
-from ratemyunit_ops.records import read_pointer
+from ratemyunit_ops.records import read_database, read_pointer
 from ratemyunit_ops.survey import survey
 
 
@@ -81,12 +81,24 @@ def destroy_it(w: Wired, asked: Asked) -> None:
     if _goes_on(w, asked, "infra destroy"):
         return
     request = _request(w)
-    others = tuple(sorted(d.identifier for d in w.outside.databases.all() if d.identifier != request.database))
+    rest = sorted(
+        (d for d in w.outside.databases.all() if d.identifier != request.database), key=lambda d: d.identifier
+    )
+    others = {d.identifier: _lets_go(w, d) for d in rest}
     plan = plan_destroy(_world(w), request, protected=_protected(w, request.database), others=others)
     name = w.settings.environment
     if not (asked.yes or asked.dry_run) and w.screen.ask("Type the environment's name to destroy it") != name:
         raise Refused("the environment's name was not typed", next="rmu infra destroy --yes")
     carry_out(w, plan, replace(asked, yes=True))
+
+
+def _lets_go(w: Wired, database: DatabaseView) -> str:
+    """Name the command that takes a database away: one that served is forgotten, a copy is ended with its run."""
+    if database.made_by is None or read_database(w.outside.ledger, database.identifier) is not None:
+        return f"rmu db forget {database.identifier}"
+    corner = w.outside.databases.settings(database.identifier).security_groups
+    stands = corner == (w.places.get("drill_db_security_group"),)
+    return f"rmu dr end {database.made_by}" if stands else f"rmu show {database.made_by}"
 
 
 def _goes_on(w: Wired, asked: Asked, verb: str) -> bool:

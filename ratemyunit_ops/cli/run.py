@@ -34,7 +34,7 @@ def resume(
     from ratemyunit_ops.cli.carrying import Asked, resume_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True)
     resume_it(w, run or w.open_run(), Asked(because, False, yes))
 
 
@@ -54,7 +54,7 @@ def abandon(
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.engine import run as runs
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True)
     session = session_of(w, agreed(w, Asked(because, False, yes), f"abandon {run}?"))
     finish(w, run, lambda: runs.abandon(w.outside, run, session), undone_is_success=True)
 
@@ -72,7 +72,7 @@ def history(
     from ratemyunit_ops.records import read_headers
     from ratemyunit_ops.show.screen import at
 
-    w = wire(env, as_json=as_json)
+    w = wire(env, as_json=as_json, in_folder=True)
     found = read_headers(w.outside.ledger)[::-1][:limit]
     if as_json:
         w.screen.result({"runs": [h.model_dump(mode="json") for h in found]})
@@ -90,7 +90,7 @@ def show(run: RunId, env: Env = None, as_json: AsJson = False) -> None:
     from ratemyunit_ops.errors import Mistyped
     from ratemyunit_ops.reports.runs import report_run, timeline
 
-    w = wire(env, as_json=as_json)
+    w = wire(env, as_json=as_json, in_folder=True)
     lines = timeline(w.outside.ledger, run)
     if not lines:
         raise Mistyped(f"there is no run {run}", next="rmu history")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, cast
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.cli.people import Operator
 from ratemyunit_ops.engine import run as runs
-from ratemyunit_ops.errors import Refused, Unreachable
+from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.ports import Builder, Corner, Infra, Outside, People
 from ratemyunit_ops.settings import Settings
@@ -106,10 +106,12 @@ def wire(
     may_ask: bool = True,
     reach: bool = True,
     journal: Path | None = None,
+    in_folder: bool = False,
 ) -> Wired:
     """Pick the environment, compose the ports, and see that the account is the one the environment names.
 
-    With `journal`, a folder holds the ledger instead of the table.
+    With `journal`, a folder holds the ledger instead of the table; so does RMU_JOURNAL, for verbs that may work
+    `in_folder`: what serves is never changed by a ledger that hosts and other people do not read.
 
     Raises:
         Mistyped: settings or credentials are wrong.
@@ -122,6 +124,11 @@ def wire(
     atexit.register(screen.end)  # the last line, also after a failure that main prints
     who = settings_file.user()
     folder = journal or settings_file.journal()
+    if folder is not None and not in_folder:
+        raise Mistyped(
+            "RMU_JOURNAL names a folder, which only dr, resume, abandon, history, show and status may work in",
+            next="unset RMU_JOURNAL",
+        )
     outside = compose(settings, Operator(screen, who))
     if folder is not None:
         outside = replace(outside, ledger=FileLedger(folder))

@@ -32,6 +32,7 @@ from ratemyunit_ops.planning.restore import possible_from
 from ratemyunit_ops.steps.base import Change, Check, Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.drill import (
+    GONE,
     AdmitHosts,
     AppAnswers,
     CompareData,
@@ -39,12 +40,13 @@ from ratemyunit_ops.steps.drill import (
     EndDrillHost,
     LaunchDrillHost,
     MoveReminder,
+    NothingElseServes,
+    StandsInCorner,
 )
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker
 from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.kinds import ChangeInCorner, CheckInCorner
 from ratemyunit_ops.steps.restore import (
-    BROKEN,
     DatabaseAvailable,
     DropDatabase,
     PointTo,
@@ -58,8 +60,6 @@ from ratemyunit_ops.steps.restore import (
 from ratemyunit_ops.steps.traffic import Serve
 
 QUARTER = timedelta(days=91)
-GONE = (*BROKEN, "deleting")
-"""States of an instance that takes no writes and cannot be fenced any more."""
 A_DRILL_IS_OVER = timedelta(hours=3)
 """How old what another ledger's drill made must be until it counts as left behind."""
 TOLD_BY_PLACES = (
@@ -76,7 +76,6 @@ class Source(Frozen):
 
     window: RestoreWindow
     alive: Database | None = None
-    status: str | None = Field(default=None, description="the instance's, where there still is one")
     settings: DatabaseSettings
     settings_known: bool = Field(description="read from an instance, not from what Terraform wrote down")
     schema_head: str = Field(default="", description="what was noted for the restore point; empty: nothing was")
@@ -102,9 +101,13 @@ class DrillRequest(Frozen):
     corner_group: str
     image: str | None = None
     cut_over: bool = False
+    others: dict[str, str] = Field(
+        default_factory=dict, description="instances that serve, did, or were restored from, and their status"
+    )
+    expects_database: str = Field(default="", description="what a cut-over puts another database in the place of")
     ready_deadline: timedelta = timedelta(minutes=2)
     expires: datetime | None = Field(default=None, description="when the caller's credentials end")
-    left_behind: tuple[Leftover, ...] = ()
+    leftovers: tuple[Leftover, ...] = ()
 
 
 def plan_drill(world: World, request: DrillRequest) -> Plan:
@@ -119,11 +122,10 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
             f"your credentials end at {request.expires:%H:%M} UTC, before a restore would",
             next="log in again, then the same",
         )
-    if request.cut_over and request.source.status not in (None, *GONE):
-        raise Refused(
-            f"{request.source.window.identifier} still lives ({request.source.status}): it must be fenced first",
-            next="rmu db restore --latest",
-        )
+    alive = {name: status for name, status in request.others.items() if status not in GONE}
+    if request.cut_over and alive:
+        told = ", ".join(f"{name} ({status})" for name, status in sorted(alive.items()))
+        raise Refused(f"{told} is still there: it must be fenced first", next="rmu db restore --latest")
     latest = request.source.window.latest
     return Plan(
         run=request.run,
@@ -143,12 +145,16 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
         },
         rmu_version=request.rmu_version,
         created=world.at,
+        expects={"database": request.expects_database} if request.cut_over else {},
         steps=tuple(_steps(world, request)),
     )
 
 
-def choose_window(world: World, asked: str | None) -> RestoreWindow:
-    """Find whose backups are meant: the live database's, the one that was named, else the only one there is.
+def choose_window(world: World, asked: str | None, *, pointer: Pointer | None) -> RestoreWindow:
+    """Find whose backups are meant: those of the instance that was named, by name or resource id, else the live one's.
+
+    `pointer` is None where nobody can tell what served. One name may have had several lives: where the pointer names
+    it, the instance is meant; where it names nothing, what is there was made anew, and its backups are those of before.
 
     Raises:
         Refused: nothing can be restored, or several can and nobody knows which one served.
@@ -156,16 +162,20 @@ def choose_window(world: World, asked: str | None) -> RestoreWindow:
     """
     windows = need(world.windows, "what can be restored")
     ours = [w for w in windows if not is_of_a_drill(world.environment, w.identifier)]
-    pointer = world.pointer.value if isinstance(world.pointer, Known) else Pointer()
-    wanted = asked or (pointer.database.identifier if pointer.database else None)
-    found = [w for w in ours if wanted in (None, w.identifier)]
+    named = pointer.database.identifier if pointer and pointer.database else None
+    wanted = asked or named
+    found = [w for w in ours if wanted in (None, w.identifier, w.resource_id)]
     if not found:
         what = f"there is no backup of {wanted}" if wanted else "there is no backup that could be restored"
         raise Refused(what, next="rmu status")
-    if len(found) > 1 and wanted is None:
-        names = ", ".join(sorted(w.identifier for w in found))
-        raise Refused(f"several left backups, and no ledger says which one served: {names}", next="add --database NAME")
-    return max(found, key=lambda w: w.latest)
+    if pointer is not None and len({w.identifier for w in found}) == 1:
+        serves = found[0].identifier == named
+        found = [w for w in found if (w.source == "instance") == serves] or found
+        return max(found, key=lambda w: w.latest)
+    if len(found) > 1:
+        told = ", ".join(sorted(f"{w.identifier} ({w.resource_id}, to {w.latest:%m-%d %H:%M})" for w in found))
+        raise Refused(f"several left backups, and no ledger says which one served: {told}", next="add --database NAME")
+    return found[0]
 
 
 def choose_release(world: World, images: tuple[Release, ...], *, asked: str | None, at: datetime) -> Release:
@@ -211,7 +221,7 @@ def settings_from(places: Mapping[str, str], environment: str) -> DatabaseSettin
     )
 
 
-def left_behind(
+def leftovers(
     world: World,
     hosts: Sequence[DrillHost],
     databases: Sequence[DatabaseView],
@@ -231,7 +241,7 @@ def left_behind(
     return tuple(Leftover(run=run, database=named.get(run)) for run in over)
 
 
-def plan_end(world: World, *, run: str, ended: Leftover, rmu_version: str) -> Plan:
+def plan_end(world: World, *, run: str, ended: Leftover, corner_group: str, rmu_version: str) -> Plan:
     """Plan to take away what a restore left standing in the corner."""
     return Plan(
         run=run,
@@ -240,7 +250,7 @@ def plan_end(world: World, *, run: str, ended: Leftover, rmu_version: str) -> Pl
         request={"version": ended.run},
         rmu_version=rmu_version,
         created=world.at,
-        steps=tuple(_taken_away(ended)),
+        steps=tuple(_taken_away(ended, corner_group)),
     )
 
 
@@ -257,13 +267,16 @@ def is_of_a_drill(environment: str, identifier: str) -> bool:
 
 def _steps(world: World, request: DrillRequest) -> list[Step]:
     database = Database(identifier=corner_name(world.environment, request))
-    behind = [step for left in request.left_behind for step in _taken_away(left)]
-    return [*behind, *_beside(world, request, database), *_after(world, request, database)]
+    first = [step for left in request.leftovers for step in _taken_away(left, request.corner_group)]
+    return [*first, *_beside(world, request, database), *_after(world, request, database)]
 
 
-def _taken_away(left: Leftover) -> list[Step]:
-    drop = [DropDatabase(identifier=left.database, run=left.run)] if left.database else []
-    return [EndDrillHost(run=left.run), *drop]
+def _taken_away(left: Leftover, corner_group: str) -> list[Step]:
+    end = EndDrillHost(run=left.run)
+    if left.database is None:
+        return [end]
+    stands = StandsInCorner(identifier=left.database, group=corner_group)
+    return [stands, end, DropDatabase(identifier=left.database, run=left.run)]
 
 
 def _beside(world: World, request: DrillRequest, database: Database) -> list[Step]:
@@ -277,7 +290,7 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
         RestoreDatabase(identifier=name, point=point, like=settings, run=run),
         LaunchDrillHost(run=run, image=request.image),
         DrillHostAnswers(run=run),
-        DatabaseAvailable(identifier=name),
+        DatabaseAvailable(identifier=name, point=point, verb=request.verb),
         SettleDatabase(identifier=name, like=settings),
         SameSettings(identifier=name, like=settings, only=() if request.source.settings_known else TOLD_BY_PLACES),
         _there(run, RenewPasswords(database=database)),
@@ -306,7 +319,7 @@ def _there(run: str, step: Change) -> ChangeInCorner:
 def _after(world: World, request: DrillRequest, database: Database) -> list[Step]:
     if request.verb == "dr drill":
         made = Leftover(run=request.run, database=database.identifier)
-        return [*_taken_away(made), MoveReminder(until=world.at + QUARTER)]
+        return [*_taken_away(made, request.corner_group), MoveReminder(until=world.at + QUARTER)]
     return _made_live(world, request, database) if request.cut_over else []
 
 
@@ -343,6 +356,7 @@ def _made_live(world: World, request: DrillRequest, database: Database) -> list[
         EndDrillHost(run=request.run),
         admit,
         *(started if hosts else []),
+        NothingElseServes(was=was, instances=tuple(sorted(request.others))),
         point_to,
         *(moved if hosts else [HostsInService(), *_proven(request)]),
         record,

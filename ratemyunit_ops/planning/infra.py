@@ -5,6 +5,8 @@ An apply makes secrets first (Terraform reads them), then Terraform works, then 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Frozen, PlanSummary, Pointer, World
 from ratemyunit_ops.steps.base import Plan, Step
@@ -86,8 +88,8 @@ def plan_adopt(world: World, request: InfraRequest, summary: PlanSummary) -> Pla
     return _plan(world, request, "infra adopt", adopt, NothingLeft(root="stack", variables=request.variables))
 
 
-def plan_destroy(world: World, request: InfraRequest, *, protected: bool, others: tuple[str, ...]) -> Plan:
-    """Plan to destroy the stack. `others` are databases of this environment that Terraform does not hold.
+def plan_destroy(world: World, request: InfraRequest, *, protected: bool, others: Mapping[str, str]) -> Plan:
+    """Plan to destroy the stack. `others` are databases that Terraform does not hold, and what lets each one go.
 
     Raises Refused while the live database is protected, or a database would be left behind in a network that is going.
     """
@@ -100,7 +102,7 @@ def plan_destroy(world: World, request: InfraRequest, *, protected: bool, others
     if others:
         raise Refused(
             f"Terraform does not hold {', '.join(others)}, and would leave it behind",
-            next=f"rmu db forget {others[0]}",
+            next=next(iter(others.values())),
         )
     return _plan(world, request, "infra destroy", DestroyInfra(root="stack", variables=request.variables, fence=True))
 

@@ -114,6 +114,7 @@ class DrillReport(Frozen):
     lanes: tuple[Lane, ...]
     cost: tuple[CostLine, ...]
     dollars: float
+    priced: bool
     torn_down: bool
     failure: str = ""
 
@@ -180,6 +181,7 @@ class _Reader:
             lanes=lanes,
             cost=cost,
             dollars=round(sum(c.dollars or 0.0 for c in cost), 4),
+            priced=all(c.dollars is not None for c in cost),
             torn_down=bool(lanes) and all(lane.ended is not None for lane in lanes),
             failure=self._failure(),
         )

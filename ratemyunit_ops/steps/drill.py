@@ -6,11 +6,14 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
-from ratemyunit_ops.model import Database, DatabaseSettings, Facts, ReleaseRef
+from ratemyunit_ops.model import Database, DatabaseSettings, Facts, Pointer, ReleaseRef
 from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Change, Check
 from ratemyunit_ops.steps.named import placed
 
+GONE = ("absent", "deleting")
+"""What an instance must be before another one may take its place unfenced: every other state may mend."""
 BESIDE = "Everything of it stands in the corner; what serves was not touched."
 
 
@@ -152,7 +155,9 @@ class CompareData(Check):
             since = o.data.look(source, since=self.at)
         except RmuError:  # it was there when this was planned: a source that is down cannot be compared with
             return {}
-        return {name: {**sums[name], "written": table.written} for name, table in since.tables.items() if name in sums}
+        # Rows that carry no time may all have been written since.
+        written = {name: table.written if since.dated else table.rows for name, table in since.tables.items()}
+        return {name: {**sums[name], "written": count} for name, count in written.items() if name in sums}
 
     def _verdict(self, tables: list[dict[str, Any]]) -> Facts:
         unknown = [t["table"] for t in tables if t["verdict"] == "read"]
@@ -179,6 +184,66 @@ def compared(name: str, found: dict[str, Any] | None, told: dict[str, Any] | Non
     enough = int(here["rows"]) >= untouched
     verdict = "same" if same else "moved on" if moved and enough else "differs"
     return {**line, "source_rows": told["rows"], "written_since": told["written"], "verdict": verdict}
+
+
+class NothingElseServes(Check):
+    """Before the pointer moves: it is what it was, and no instance that could still take a write is there.
+
+    A restore takes a while, and what was out of order at its begin may have mended itself since.
+    """
+
+    kind: Literal["nothing_else_serves"] = "nothing_else_serves"
+    was: Pointer
+    instances: tuple[str, ...]
+
+    def title(self) -> str:
+        return "see that no other database could take a write"
+
+    def look(self, o: Outside) -> Facts:
+        now = read_pointer(o.ledger)
+        if now != self.was:
+            raise Failed("the pointer was moved meanwhile", state=BESIDE, next="rmu status")
+        for identifier in self.instances:
+            status = status_of(o, identifier)
+            if status not in GONE:
+                raise Failed(
+                    f"{identifier} is there ({status}): it would have to be fenced first",
+                    state=BESIDE,
+                    next="rmu db restore --latest",
+                )
+        return {"gone": list(self.instances)}
+
+
+def status_of(o: Outside, identifier: str) -> str:
+    """Tell an instance's status; `absent` where there is none."""
+    try:
+        return o.databases.view(identifier).status
+    except Absent:
+        return "absent"
+
+
+class StandsInCorner(Check):
+    """What is about to be dropped admits the corner's host alone: whatever serves, or did, admits others."""
+
+    kind: Literal["stands_in_corner"] = "stands_in_corner"
+    identifier: str
+    group: str
+
+    def title(self) -> str:
+        return f"{self.identifier} stands in the corner"
+
+    def look(self, o: Outside) -> Facts:
+        try:
+            groups = o.databases.settings(self.identifier).security_groups
+        except Absent:
+            return {"security_groups": None}
+        if groups != (self.group,):
+            raise Failed(
+                f"{self.identifier} does not stand in the corner: it admits others than its host",
+                state="It was left as it is.",
+                next="rmu status",
+            )
+        return {"security_groups": list(groups)}
 
 
 class AdmitHosts(Change):
@@ -215,11 +280,17 @@ class MoveReminder(Change):
         return f"remind of the next drill from {self.until:%Y-%m-%d} on"
 
     def done(self, o: Outside) -> bool:
-        moved = o.corner.reminds_from()
+        try:
+            moved = o.corner.reminds_from()
+        except RmuError:
+            return False
         return moved is None or moved >= self.until
 
     def do(self, o: Outside) -> Facts:
-        return o.corner.remind_from(self.until)
+        try:
+            return o.corner.remind_from(self.until)
+        except RmuError as why:  # a reminder too many is no reason to call a good drill a failed one
+            return {"reminder": None, "why": why.what}
 
     def undo(self) -> None:
         return None

@@ -37,6 +37,8 @@ from ratemyunit_ops.steps.drill import (
     EndDrillHost,
     LaunchDrillHost,
     MoveReminder,
+    NothingElseServes,
+    StandsInCorner,
 )
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
@@ -146,6 +148,7 @@ AnyStep = Annotated[
     | NewHostServes
     | NotePoint
     | NoteRestorePoint
+    | NothingElseServes
     | NothingLeft
     | PointTo
     | Prepare
@@ -167,6 +170,7 @@ AnyStep = Annotated[
     | Serve
     | SettleDatabase
     | StandBy
+    | StandsInCorner
     | StartRelease
     | StartWorker
     | StillWorks

@@ -154,6 +154,7 @@ class DatabaseAvailable(Check):
     kind: Literal["database_available"] = "database_available"
     identifier: str
     point: RestorePoint | None = None
+    verb: str = "db restore"
     deadline: timedelta = timedelta(hours=2)
 
     def title(self) -> str:
@@ -175,7 +176,7 @@ class DatabaseAvailable(Check):
             return why
         what = f"{why.what}; the restore began from the backup of {before[-1]:%Y-%m-%d %H:%M:%S} UTC"
         older = before[-1] - timedelta(seconds=1)
-        return Failed(what, state=why.state, next=f"rmu db restore --to '{older:%Y-%m-%d %H:%M:%S} UTC'")
+        return Failed(what, state=why.state, next=f"rmu {self.verb} --to '{older:%Y-%m-%d %H:%M:%S} UTC'")
 
 
 class SettleDatabase(Change):

@@ -47,7 +47,7 @@ class FakeCorner:
             self._world.clock.later(
                 self._world.drill_host_boots_in, lambda: setattr(host, "booted", self._world.clock.now().timestamp())
             )
-            return {"outcome": "changed", "host": host.id, "image": image}
+            return {"outcome": "changed", "host": host.id, "type": "t3.small", "image": image}
 
         return self._line.call("corner.launch", launch, changes=True)
 

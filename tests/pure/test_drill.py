@@ -12,8 +12,12 @@ from typing import Any
 
 import pytest
 
-from ratemyunit_ops.model import HostImage, RestoreWindow
-from ratemyunit_ops.planning.drill import QUARTER
+from ratemyunit_ops.cli import drills, places
+from ratemyunit_ops.cli.wire import wire
+from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
+from ratemyunit_ops.outside.file_ledger import FileLedger
+from ratemyunit_ops.planning.drill import QUARTER, choose_window
 from ratemyunit_ops.reports.drill import ticks
 from ratemyunit_ops.reports.status import report_status, status_lines
 from ratemyunit_ops.steps.base import Change
@@ -285,7 +289,7 @@ def test_several_backups_and_no_ledger_want_a_name(folder: Path) -> None:
     named = Operator(world).drill(folder, database="rmu-test-db-1")
 
     assert refused.code == 3
-    assert "rmu-test-db-1, rmu-test-db-2" in refused.why
+    assert "rmu-test-db-1 (db-RESOURCE1" in refused.why and "rmu-test-db-2 (db-OTHER" in refused.why
     assert named.code == 0, named.failure
 
 
@@ -363,11 +367,106 @@ def test_a_cut_over_while_the_source_lives_is_refused_and_names_what_does_it(fol
     ended = Operator(serving()).drill(folder, verb="dr restore", cut_over=True)
 
     assert ended.code == 3
-    assert "still lives" in ended.why and ended.failure.next == "rmu db restore --latest"
+    assert "is still there" in ended.why and ended.failure.next == "rmu db restore --latest"
+
+
+def test_a_cut_over_from_another_databases_backups_is_refused_while_the_live_one_stands(folder: Path) -> None:
+    """As after `rmu db forget rmu-test-db-0`: its backups are retained, and a newer database serves."""
+    world = serving()
+    window = RestoreWindow(
+        resource_id="db-OLD",
+        identifier="rmu-test-db-0",
+        earliest=BEGIN - timedelta(days=7),
+        latest=BEGIN - timedelta(days=1),
+        source="retained",
+    )
+    world.retained["db-OLD"] = Retained(window, world.stores[DATABASE.identifier])
+    before = world.footprint()
+
+    ended = Operator(world).drill(folder, verb="dr restore", database="rmu-test-db-0", cut_over=True)
+
+    assert ended.code == 3
+    assert f"{DATABASE.identifier} (available) is still there" in ended.why
+    assert world.footprint() == before
+
+
+def test_a_cut_over_asks_the_hosts_what_they_serve_from_when_the_table_was_made_anew(folder: Path) -> None:
+    world = serving()
+    world.table.items.clear()
+    old = RestoreWindow(
+        resource_id="db-OLD",
+        identifier="rmu-test-db-0",
+        earliest=BEGIN - timedelta(days=7),
+        latest=BEGIN - timedelta(days=1),
+        source="retained",
+    )
+    world.retained["db-OLD"] = Retained(old, world.stores[DATABASE.identifier])
+
+    ended = Operator(world).drill(folder, verb="dr restore", database="rmu-test-db-0", cut_over=True)
+
+    assert ended.code == 3
+    assert f"{DATABASE.identifier} (available) is still there" in ended.why
+
+
+def test_a_source_that_comes_back_before_the_pointer_moves_stops_the_cut_over(folder: Path) -> None:
+    world = serving()
+    view, store = world.databases[DATABASE.identifier], world.stores[DATABASE.identifier]
+    database_lost(world)
+
+    def back() -> None:
+        world.databases[DATABASE.identifier], world.stores[DATABASE.identifier] = view, store
+
+    world.on_call("databases.settle", back, nth=2)  # when the hosts are let in
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 5
+    assert "would have to be fenced first" in ended.why
+    assert world.pointer().database == DATABASE
+    nothing_is_left(world)
+
+
+def test_in_another_region_the_backups_are_meant_and_not_the_empty_database_of_their_name(folder: Path) -> None:
+    """Terraform has just made rmu-test-db-1 anew, and nothing points to it."""
+    world = lost()
+    world.databases[DATABASE.identifier] = DatabaseView(
+        identifier=DATABASE.identifier,
+        resource_id="db-EMPTY",
+        address=DATABASE.address,
+        port=5432,
+        status="available",
+        latest_restorable=world.clock.now(),
+        created=world.clock.now() - timedelta(minutes=20),
+    )
+    world.stores[DATABASE.identifier] = Store()
+
+    def born() -> None:
+        if world.pointer().release:
+            world.hosts.append(world._boot("i-9"))
+        else:
+            world.clock.later(5, born)
+
+    world.clock.later(5, born)
+
+    ended = Operator(world).drill(folder, verb="dr restore", database=DATABASE.identifier, cut_over=True)
+
+    assert ended.code == 0, ended.why
+    assert world.stores["rmu-test-db-001"].rows
+    assert world.serving() == {"v41"}
+
+
+def test_two_lives_of_one_name_want_a_resource_id_where_no_ledger_tells(folder: Path) -> None:
+    world = lost()
+    first = next(iter(world.retained.values()))
+    world.retained["db-LATER"] = Retained(first.window.model_copy(update={"resource_id": "db-LATER"}), first.store)
+
+    with pytest.raises(Refused, match="db-LATER"):
+        choose_window(survey(world.outside(), "test", ("windows",)), None, pointer=None)
+    assert Operator(world).drill(folder, database="db-LATER").code == 0
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [("backing-up", 3), ("rebooting", 3), ("inaccessible-encryption-credentials", 0)]
+    ("status", "code"), [("backing-up", 3), ("rebooting", 3), ("storage-full", 3), ("deleting", 0)]
 )
 def test_a_cut_over_leaves_behind_only_an_instance_that_can_take_no_write(folder: Path, status: str, code: int) -> None:
     world = quiet()
@@ -383,10 +482,46 @@ def test_what_serves_or_did_is_never_ended_as_if_it_stood_in_the_corner(folder: 
     database_lost(world)
     assert Operator(world).drill(folder, verb="dr restore", cut_over=True).code == 0
 
+    world.table.items = {k: v for k, v in world.table.items.items() if k[0] == "lease"}  # and nobody knows of it
+
     ended = Operator(world).end_drill(RUN)
 
     assert ended.code == 3
     assert ended.failure.next == "rmu db forget rmu-test-db-001"
+    assert "rmu-test-db-001" in world.databases
+
+
+def test_an_end_that_was_killed_is_finished_by_typing_it_again(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder, verb="dr restore")
+    world.kill_in_the_middle_of("databases.drop")
+    assert Operator(world).end_drill(RUN).code == KILLED
+
+    assert Operator(world, "bob@ci").end_drill(RUN).code == 0
+
+    nothing_is_left(world)
+
+
+def test_a_reminder_that_cannot_be_moved_spoils_no_drill(folder: Path) -> None:
+    world = serving()
+    world.fail("corner.remind_from", Refused("the caller may not scheduler:UpdateSchedule", next="rmu doctor"))
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0, ended.why
+    assert journal(world)[-2].facts["why"] == "the caller may not scheduler:UpdateSchedule"
+
+
+def test_what_has_no_price_is_not_counted_as_free(folder: Path) -> None:
+    world = serving()
+    settings = SETTINGS.model_copy(update={"instance_class": "db.r7g.large"})
+    world.database_settings[DATABASE.identifier] = settings
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.screen.document is not None and ended.screen.document["dollars"] is None
+    assert any("at least $" in line for line in ended.screen.said)
+    assert "at least $" in (folder / f"{RUN}.md").read_text()
 
 
 def test_a_cut_over_after_the_database_was_lost_moves_the_hosts_to_the_restored_one(folder: Path) -> None:
@@ -425,8 +560,6 @@ def test_a_cut_over_with_nothing_left_but_backups_lets_new_hosts_boot_from_it(fo
 
 
 def test_a_cut_over_cannot_be_journaled_in_a_folder(folder: Path) -> None:
-    from ratemyunit_ops.cli import drills
-
     world = lost()
     operator = Operator(world)
     typed = drills.Typed("dr restore", cut_over=True, folder=folder)
@@ -439,6 +572,18 @@ def test_a_cut_over_cannot_be_journaled_in_a_folder(folder: Path) -> None:
 
     assert ended.code == 2
     assert ended.failure.next.startswith("rmu infra bootstrap")
+
+
+def test_a_folder_for_the_journal_serves_only_verbs_that_change_nothing_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RMU_JOURNAL", str(tmp_path / "journal"))
+
+    with pytest.raises(Mistyped, match="RMU_JOURNAL") as why:
+        wire("twin", as_json=True, reach=False)
+
+    assert why.value.next == "unset RMU_JOURNAL"
+    assert isinstance(wire("twin", as_json=True, reach=False, in_folder=True).outside.ledger, FileLedger)
 
 
 # -- kills -----------------------------------------------------------------------------------------------------------
@@ -474,13 +619,23 @@ WORLDS: dict[str, tuple[Callable[[], FakeWorld], dict[str, Any]]] = {
     "drill that fails": (never_ready, {}),
 }
 SEAMS = [
-    pytest.param(name, when, number, id=f"{name}: {when} {what} ({number})")
+    pytest.param(
+        name,
+        when,
+        number,
+        id=f"{name}: {when} {what} ({number})",
+        marks=pytest.mark.long if name != "drill" and n % 4 else (),
+    )
     for name, (make, typed) in WORLDS.items()
-    for when, number, what in seams(make, **typed)
+    for n, (when, number, what) in enumerate(seams(make, **typed))
 ]
+"""Of all but the plainest drill a quarter is tried at each check, and the rest with the long tests."""
 
 
-OF_A_DRILL = [case for case in SEAMS if case.values[0] == "drill"]
+OF_A_DRILL = [
+    pytest.param(*case.values, id=case.id, marks=pytest.mark.long if n % 4 else ())
+    for n, case in enumerate(c for c in SEAMS if c.values[0] == "drill")
+]
 
 
 def killed(name: str, when: str, number: int, folder: Path) -> FakeWorld:
@@ -550,7 +705,7 @@ def test_what_a_drill_of_a_lost_ledger_left_is_named_and_taken_away_by_the_next(
     ended = Operator(world, "bob@ci").drill(folder)
 
     assert ended.code == 0, ended.failure
-    assert any("left behind by r-001" in line for line in ended.screen.said)
+    assert any("leftover of r-001" in line for line in ended.screen.said)
     nothing_is_left(world)
 
 
@@ -620,6 +775,8 @@ def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> Non
     ended = Operator(world).drill(folder)
 
     assert ended.code == 5 and "incompatible-restore" in ended.why
+    assert "began from the backup of" in ended.why
+    assert ended.failure.next.startswith("rmu dr drill --to")
     nothing_is_left(world)
 
 
@@ -641,3 +798,14 @@ def test_a_host_that_never_boots_ends_the_drill_and_is_ended(folder: Path) -> No
 
     assert ended.code == 5 and "did not answer in time" in ended.why
     nothing_is_left(world)
+
+
+def test_a_destroy_names_what_ends_a_copy_that_stands_in_the_corner(folder: Path) -> None:
+    world = serving()
+    world.databases[DATABASE.identifier] = world.databases[DATABASE.identifier].model_copy(update={"protected": False})
+    Operator(world).drill(folder, verb="dr restore")
+
+    ended = Operator(world)._type(lambda w: places.destroy_it(w, drills.Asked(because="x", dry_run=False, yes=True)))
+
+    assert ended.code == 3
+    assert ended.failure.next == f"rmu dr end {RUN}"

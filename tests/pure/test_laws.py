@@ -58,6 +58,8 @@ from ratemyunit_ops.steps.drill import (
     EndDrillHost,
     LaunchDrillHost,
     MoveReminder,
+    NothingElseServes,
+    StandsInCorner,
 )
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.hosts import HostBack, NewHostServes, RebootHost, Rejoin, ReplaceHost, StandBy
@@ -275,6 +277,11 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     ),
     "drill_host_answers": lambda: (in_the_corner(), DrillHostAnswers(run=RESTORE)),
     "end_drill_host": lambda: (in_the_corner(), EndDrillHost(run=RESTORE)),
+    "nothing_else_serves": lambda: (
+        w := fresh(),
+        NothingElseServes(was=w.pointer(), instances=("rmu-test-db-gone",)),
+    ),
+    "stands_in_corner": lambda: (in_the_corner(), StandsInCorner(identifier=COPY.identifier, group="sg-drill")),
     "launch_drill_host": lambda: (fresh(), LaunchDrillHost(run=RESTORE, image="ami-1")),
     "move_reminder": lambda: (fresh(), MoveReminder(until=BEGIN + timedelta(days=91))),
     "adopt_database": lambda: (
