@@ -13,7 +13,18 @@ from ratemyunit_ops.engine.journal import ask_cancel, event_key
 from ratemyunit_ops.errors import Failed, LedgerDown
 from tests.fakes import FakeWorld
 from tests.fakes.operator import Operator, outcome
-from tests.pure.test_seams import RUN, SCENARIOS, SEAMS, Scenario, Seam, as_if_undisturbed, converged, like
+from tests.pure.test_seams import (
+    RUN,
+    SCENARIOS,
+    SEAMS,
+    UNSERVED,
+    Scenario,
+    Seam,
+    as_if_undisturbed,
+    converged,
+    like,
+    nothing_acknowledged_is_lost,
+)
 
 NAMES = ("deploy", "first deploy", "warm rollback", "cold rollback", "wrong answers")
 MOVES = [s for s in SCENARIOS if s.name in NAMES]
@@ -123,3 +134,34 @@ def test_f28_a_host_that_is_replaced_at_any_event_ends_up_serving_what_the_other
     assert world.lost == []
     assert outcome(world, RUN) is not None
     assert world.serving() == {world.pointer().release}
+
+
+def seams_of_restores() -> list[pytest.ParameterSet]:  # type: ignore[name-defined]
+    """List the events of the restore; those at which a host is worst born run on every commit."""
+    return [
+        pytest.param(*case.values, id=case.id, marks=[] if worst(case.values[1]) else [pytest.mark.long])
+        for case in SEAMS
+        if case.values[0].name == "restore" and case.values[1].when == "after"
+    ]
+
+
+def worst(seam: Seam) -> bool:
+    return seam.what.split()[-1] in UNSERVED | {"keys_noted", "hold_requests"}
+
+
+@pytest.mark.parametrize("reads_after", [0, 5])
+@pytest.mark.parametrize(("scenario", "seam"), seams_of_restores())
+def test_a_host_that_is_born_at_any_event_of_a_restore_ends_up_on_the_database_that_takes_writes(
+    scenario: Scenario, seam: Seam, reads_after: int
+) -> None:
+    world = scenario.world()
+    at_event(world, seam.number, lambda: world.bear_host(reads_after=reads_after))
+
+    ended = scenario.command(Operator(world))
+    world.clock.sleep(120)
+    finish(world)
+
+    assert ended.code in {0, 3, 5}
+    converged(world)
+    assert len(world.hosts) == 3
+    nothing_acknowledged_is_lost(world)
