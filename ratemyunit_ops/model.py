@@ -356,11 +356,23 @@ class Conflict(Frozen):
     why: str
 
 
+class ConflictCount(Frozen):
+    """How many rows of a table are conflicts of one kind."""
+
+    table: str
+    why: str
+    rows: int
+
+
 class SalvageView(Frozen):
-    """What a salvage found: rows per table, conflicts that a person decides, and the files that hold the SQL."""
+    """What a salvage found: rows per table, conflicts that a person decides, and the files that hold the SQL.
+
+    Keys of rows are personal data: `conflicts` names the first ones to who asks, and is kept in no journal.
+    """
 
     tables: dict[str, TableSalvage] = Field(default_factory=dict)
     conflicts: tuple[Conflict, ...] = ()
+    conflicts_by: tuple[ConflictCount, ...] = ()
     files: tuple[str, ...] = ()
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratemyunit_ops.model import Conflict, Probe, RestorePoint, RunHeader, TableSalvage
+from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, TableSalvage
 from ratemyunit_ops.reports.lint.judging import Finding
 from ratemyunit_ops.reports.status import Status
 
@@ -52,7 +52,7 @@ class SalvageDocument(RunDocument):
     """`db salvage`."""
 
     tables: dict[str, TableSalvage]
-    conflicts: list[Conflict]
+    conflicts: list[ConflictCount] = Field(description="their keys are in conflicts.json, beside the files")
     files: list[str]
 
 

@@ -184,6 +184,14 @@ def test_the_files_of_a_salvage_are_those_that_its_manifest_names_and_what_was_l
     assert data.files("r-never") == {}
 
 
+def test_what_was_put_and_what_was_left_is_told_at_the_top(data: SsmData, host: Host) -> None:
+    host.says = {"outcome": "changed", "applied": 5, "left": 2, "left_by": []}
+
+    said = data.apply(NEW, run=RUN)
+
+    assert (said["applied"], said["left"]) == (5, 2)
+
+
 def test_a_checksum_is_read_by_table(data: SsmData, host: Host) -> None:
     host.says = {"tables": {"units": {"rows": 7, "checksum": "ab"}}}
 

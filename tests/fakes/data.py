@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from ratemyunit_ops.errors import Failed, Unreachable
 from ratemyunit_ops.model import (
     Conflict,
+    ConflictCount,
     Database,
     DataView,
     Facts,
@@ -124,16 +126,19 @@ class FakeData:
 
     def apply(self, new: Database, *, run: str) -> Facts:
         def apply() -> Facts:
-            store, applied, now = self._store(new), 0, self._world.clock.now()
+            store, applied, left, now = self._store(new), 0, 0, self._world.clock.now()
             for _, text in sorted(self._world.bucket[run].items()):
                 for table, number, value, seen in json.loads(text):
                     key = (table, number)
+                    if key in self._world.cannot_be_put:
+                        left += 1
+                        continue
                     if key in store.given_back or store.value(key) != seen:
                         continue  # put before, or somebody changed it since the files were made
                     store.commit(now, "row", key, value)
                     store.commit(now, "given back", key, True)
                     applied += 1
-            return {"applied": applied}
+            return {"applied": applied, "left": left}
 
         return self._change("apply", apply)
 
@@ -204,6 +209,10 @@ class Difference:
                 for t in sorted(tables)
             },
             conflicts=tuple(self._conflicts),
+            conflicts_by=tuple(
+                ConflictCount(table=table, why=why, rows=rows)
+                for (table, why), rows in Counter((c.table, c.why) for c in self._conflicts).items()
+            ),
             files=tuple(sorted(self.files())),
         )
 

@@ -73,6 +73,8 @@ class FakeWorld:
     never_settles: set[str] = field(default_factory=set)
     restore_ends_as: str = "available"
     sequences_stuck: bool = False
+    cannot_be_put: set[tuple[str, int]] = field(default_factory=set)
+    """Rows that a salvage cannot give back."""
     undated: set[str] = field(default_factory=set)
     """Instances that do not keep when their rows were written."""
     retained: dict[str, Retained] = field(default_factory=dict)

@@ -836,6 +836,33 @@ def test_a_dead_salvage_without_apply_is_not_what_apply_goes_on_with(
     assert list((tmp_path / "new").iterdir()), "the folder is made for a resumed one too"
 
 
+def test_keys_of_rows_are_in_no_journal_and_no_ledger(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    world.clock.sleep(600)  # clients change and delete on the restored side what was changed on the other too
+
+    document = ann.salvage(RESTORE).screen.document
+
+    assert document is not None and document["conflicts"]
+    assert {name for conflict in document["conflicts"] for name in conflict} == {"table", "why", "rows"}
+    noted = read_salvage(world.outside().ledger, RESTORE)
+    assert noted is not None and noted.found.conflicts == ()
+    assert not any('"key"' in str(item.get("body", "")) for item in world.table.items.values())
+
+
+def test_rows_that_could_not_be_put_are_counted_and_nothing_is_called_given_back(
+    world: FakeWorld, ann: Operator
+) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    lost = {key for key in world.clients.acknowledged if key not in rows(world)}
+    world.cannot_be_put.add(min(lost))
+
+    document = ann.salvage(RESTORE).screen.document
+
+    noted = read_salvage(world.outside().ledger, RESTORE)
+    assert document is not None and noted is not None
+    assert (document["left"], noted.applied) == (1, False)
+
+
 def test_a_resumed_salvage_says_where_its_files_are_got(world: FakeWorld, ann: Operator) -> None:
     assert ann.restore(before=DEPLOY).code == 0
     world.kill_after_event(1)

@@ -97,7 +97,9 @@ class SsmData:
 
     def apply(self, new: Database, *, run: str) -> Facts:
         """Run the SQL of a restore's salvage, a transaction for each file; safe to repeat."""
-        return self._change("data_apply", {"new": new.model_dump(), "bucket": self._bucket, "mark": run})
+        said = self._change("data_apply", {"new": new.model_dump(), "bucket": self._bucket, "mark": run})
+        (answer,) = said["hosts"].values()
+        return {**said, **{name: answer[name] for name in ("applied", "left") if name in answer}}
 
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
         """Count every table's rows and sum them up, whatever their order."""
