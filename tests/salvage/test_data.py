@@ -205,7 +205,7 @@ def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Si
     assert seen["tables"]["more.u"] == {"rows": 0, "written": 0}
     assert seen["logins"] == {"rmu_app": True, "rmu_migrate": True, "rmu_ops": True}
     assert seen["newest"] > since
-    assert (seen["size"] > 0, seen["connections"] >= 1, seen["dated"]) == (True, True, True)
+    assert (seen["size"] > 0, seen["dated"]) == (True, True)
 
 
 def test_the_same_rows_have_the_same_sum_whatever_their_order(sides: Sides) -> None:

@@ -24,7 +24,6 @@ _ONLY = "case c.relkind when 'r' then 'only ' else '' end"
 QUERY = r"left(regexp_replace(regexp_replace(query, '''[^'']*(''|$)', '?', 'g'), '\d+', '?', 'g'), 100)"
 LOOK = f"""
 select json_build_object('size', pg_database_size(current_database()),
-    'connections', (select count(*) from pg_stat_activity where datname = current_database()),
     'logins', (select json_object_agg(rolname, rolcanlogin) from pg_roles
         where rolname in ('rmu_app', 'rmu_migrate', 'rmu_ops')),
     'blockers', (select coalesce(json_agg(b), '[]') from (select pid, coalesce(state, '') as state,
