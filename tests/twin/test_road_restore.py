@@ -142,7 +142,7 @@ def test_a_restore_killed_half_way_is_finished_by_resume(furnished: Stack, at: s
 
 
 @pytest.mark.long
-def test_a_restore_given_up_before_its_flip_leaves_everything_as_it_was(furnished: Stack) -> None:
+def test_a_restore_given_up_before_its_pointer_moved_leaves_everything_as_it_was(furnished: Stack) -> None:
     stack = furnished
     live, database = stack.live(), stack.status()["database"]["identifier"]
     with app(stack) as before:
@@ -151,7 +151,7 @@ def test_a_restore_given_up_before_its_flip_leaves_everything_as_it_was(furnishe
         teach(before, "Fay", "stays too")
         wanted = lessons(before)
         with stack.no_drop(HELD_S):
-            killed = stack.kill("db", "restore", "--to", moment.isoformat(), "--yes", at=started("point"))
+            killed = stack.kill("db", "restore", "--to", moment.isoformat(), "--yes", at=started("move"))
             given_up = stack.rmu("abandon", killed.events[-1]["run"], "--yes")
 
     assert given_up["outcome"] == "rolled_back"
