@@ -610,6 +610,24 @@ def test_what_the_first_restored_database_deleted_is_not_put_back_from_the_one_i
     assert sides.rows("select string_agg(id::text, ',' order by id) from t") == ["1,2,3,5,8,9,11,12"]
 
 
+def test_where_the_first_restores_note_is_lost_every_row_it_put_and_the_other_lacks_is_a_persons(sides: Sides) -> None:
+    twice(sides)
+    sides.on_old("delete from t where id = 9")
+    sides.cluster.sql("insert into t values (30, 'since')", sides.third)
+    emptied = "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where mark = 'r-1' \\gexec"
+    sides.cluster.sql(emptied, sides.third)
+
+    sides.salvage_of(sides.third, mark="r-2", folder="r-2")
+    sides.apply(mark="r-2")
+    sides.salvage_of(sides.old, mark="r-2", folder="r-1")
+
+    notes = json.loads(sides.ask.cloud.objects["salvage/r-2/manifest.json"])["notes"]
+    assert [n["table"] for n in notes] == ["all"]
+    assert {(c["key"], c["why"]) for c in sides.conflicts()} == {
+        ('{"id": "9"}', "deleted_and_changed"), ('{"id": "30"}', "deleted_and_changed"),
+    }  # fmt: skip
+
+
 MIGRATED = """create table alembic_version (version_num text primary key); insert into alembic_version values ('0001');
     create table t (id int primary key, v text, stars int); create table calm (id int primary key, v text);
     insert into t select i, 'fine', 1 from generate_series(1, 9) i; insert into calm values (1, 'fine');"""

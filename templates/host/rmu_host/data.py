@@ -160,7 +160,7 @@ def forget(psql: Psql, mark: str) -> str:
         return ""
     of = f"from {NOTES}.base where mark = {literal(mark)}"
     gone = psql.run(f"select format('drop table if exists {NOTES}.%I;', noted) {of};")
-    return f"{gone}delete {of};\ndelete from {NOTES}.mark where run = {literal(mark)};\n"
+    return f"begin;\n{gone}delete {of};\ndelete from {NOTES}.mark where run = {literal(mark)};\ncommit;\n"
 
 
 def note(found: dict[str, Table], mark: str) -> str:

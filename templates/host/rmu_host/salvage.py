@@ -123,7 +123,11 @@ class Work:
         """
         known = {self.mark, *restores(self.new)}
         own = [run for run in restores(self.old) if run not in known]
-        return bases(self.old, own[-1]) if own else {}
+        found = bases(self.old, own[-1]) if own else {}
+        if found is None:
+            what = f"what {own[-1]} noted is lost: rows that were deleted here since may come back from another salvage"
+            self.notes.append({"table": "all", "what": what})
+        return found
 
     def match(self, theirs: dict[str, Table], noted: dict[str, dict[str, Any]]) -> None:
         """Pair the tables of both sides; what cannot be compared is told, never left out."""
@@ -134,8 +138,9 @@ class Work:
             if ours is None:
                 self.told.append((old, "table_missing", late if base else "true"))
                 continue
-            born = own if own is None else own.get(old.sql, {})
-            pair = Pair(n, old, ours, base["noted"] if base else None, self.mark, self.run, born)
+            mine = own if own is None else own.get(old.sql, {})
+            mine = None if mine and set(mine["keys"]) != set(ours.key) else mine
+            pair = Pair(n, old, ours, base["noted"] if base else None, self.mark, self.run, mine)
             if pair.keyed() and (base is None or set(base["keys"]) == set(ours.key)):
                 self.keyed.append(pair)
             elif not ours.key and ours.alike(old) and (base is None or base["columns"] == _columns(ours)):
