@@ -775,3 +775,20 @@ def test_rows_that_a_killed_salvage_left_on_the_host_are_removed_by_the_next_one
     sides.salvage()
 
     assert not left.exists()
+
+
+def test_keys_whose_types_have_a_length_are_found_again(sides: Sides) -> None:
+    sides.setup("""create domain code as text;
+        create table t (a char(3), b varchar(3), c numeric(5, 2), d bit(3), e timestamp(0), f code, g "char", v text,
+            primary key (a, b, c, d, e, f, g));
+        insert into t select 'a', 'xyz', 1.50, b'101', '2026-01-01 01:02:03', 'c' || i, 'q', 'old'
+            from generate_series(1, 3) i;""")
+    sides.restore()
+    sides.on_old("""update t set v = 'new' where f = 'c1'; delete from t where f = 'c2';
+        insert into t values ('abc', 'x', 22.25, b'010', '2026-01-01 01:02:04', 'c9', 'r', 'new');""")
+
+    found = sides.salvage()
+    sides.apply()
+
+    assert found["tables"]["t"] == {"inserted": 1, "updated": 1, "deleted": 1}
+    assert sides.same("select * from t order by f") and (sides.left(), sides.conflicts()) == ([], [])
