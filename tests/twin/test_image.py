@@ -117,7 +117,7 @@ def test_the_image_is_small_and_holds_no_compiler_no_pip_and_no_secret(pushed: P
 
 
 def test_the_api_starts_at_once_answers_honestly_and_stops_clean(pushed: Pushed) -> None:
-    named = {"RELEASE_VERSION": "v9", "RELEASE_DIGEST": pushed.image.digest, "HOST_ID": "i-9"}
+    named = {"RELEASE_VERSION": "v9", "RELEASE_DIGEST": pushed.image.digest, "HOST_ID": "i-9", "DATABASE_ID": "db-9"}
     began = time.monotonic()
     with container(pushed, "api", **named) as api:
         assert answer(f"{api.url}/livez")[0] == 200
@@ -139,6 +139,7 @@ def test_the_api_starts_at_once_answers_honestly_and_stops_clean(pushed: Pushed)
         "version": "v9",
         "digest": pushed.image.digest,
         "host": "i-9",
+        "database": "db-9",
         "schema_head": pushed.image.schema_head,
     }
     assert code.strip() == "0"
