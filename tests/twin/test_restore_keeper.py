@@ -271,7 +271,7 @@ def test_the_default_group_lets_no_host_in_and_a_modified_one_does_until_it_is_c
     lab.statuses("bare", "resetting-master-credentials", 10)
     busy = lab.refused(lambda: lab.rds.modify_db_instance(DBInstanceIdentifier="bare", MultiAZ=True))
     lab.reaches("bare", "available")
-    opened = lab.reached("bare")
+    opened = wait_for("the opening", lambda: lab.reached("bare"), 20)
     lab.rds.modify_db_instance(DBInstanceIdentifier="bare", VpcSecurityGroupIds=default, ApplyImmediately=True)
     wait_for("the cut", lambda: not lab.reached("bare"), 20)
 
