@@ -228,7 +228,7 @@ def restore_older(who: Operator) -> Ended:
 
 
 RESUME = frozenset({"resume"})
-CORE = frozenset({"deploy", "first deploy", "warm rollback"})
+CORE = frozenset({"deploy", "warm rollback"})
 SCENARIOS = (
     Scenario("deploy", v41_live, deploy, 0),
     Scenario("first deploy", nothing_live, lambda who: who.deploy("v41"), 0),
@@ -315,7 +315,7 @@ def is_quick(test: str, scenario: Scenario, seam: Seam) -> bool:
     Of the rarer restores only the worst seams do: the change has acted, and nobody heard of it.
     """
     if scenario.quick is None:
-        return scenario.name in CORE or (test == "resume" and seam.when != "before")
+        return scenario.name in CORE or (test == "resume" and seam.when == "cut off after")
     if test == "born":
         return scenario.name == "restore" and seam.when == "after" and seam.what.split()[-1] in UNSERVED
     rare = scenario.name != "restore"
