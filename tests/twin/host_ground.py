@@ -97,7 +97,8 @@ class HostGround:
             "trusted_hops": 1,
         }
         role = imds.Role("host", "AKIAHOST", "secret", "token", "2035-01-01T00:00:00Z")
-        facts = imds.Facts(self.machine.name, self.address, user_data=render.user_data(values), role=role)
+        tags = {"rmu:role": "host"}
+        facts = imds.Facts(self.machine.name, self.address, user_data=render.user_data(values), role=role, tags=tags)
         imds.describe(self.site, self.address, facts)
         self.machine.start(self.address, memory_bytes=memory)
         return self.machine.wait_up(120)
