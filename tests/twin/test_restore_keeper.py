@@ -253,6 +253,7 @@ def test_f35_a_restore_holds_exactly_the_rows_of_its_moment_and_nothing_of_the_s
     assert row["BackupRetentionPeriod"] == 7 and row["DBName"] == "ratemyunit"
 
 
+@pytest.mark.long
 def test_the_default_group_lets_no_host_in_and_a_modified_one_does_until_it_is_cut_again(lab: Lab) -> None:
     default = [one["VpcSecurityGroupId"] for one in lab.row("bare")["VpcSecurityGroups"]]
     before = lab.reached("bare")
@@ -283,6 +284,7 @@ def test_the_default_group_lets_no_host_in_and_a_modified_one_does_until_it_is_c
     lab.delete("bare")
 
 
+@pytest.mark.long
 def test_what_cannot_be_restored_is_refused_in_awss_own_words(lab: Lab) -> None:
     window = lab.rds.describe_db_instance_automated_backups(DBInstanceIdentifier=SOURCE)["DBInstanceAutomatedBackups"]
     earliest, latest = window[0]["RestoreWindow"]["EarliestTime"], window[0]["RestoreWindow"]["LatestTime"]
@@ -310,6 +312,7 @@ def test_what_cannot_be_restored_is_refused_in_awss_own_words(lab: Lab) -> None:
     assert [one["DBInstanceIdentifier"] for one in lab.rds.describe_db_instances()["DBInstances"]] == [SOURCE]
 
 
+@pytest.mark.long
 def test_a_damaged_backup_is_found_and_named_and_the_next_older_one_serves_the_same_moment(lab: Lab) -> None:
     lab.fault("backup-now", SOURCE)
 
@@ -417,6 +420,7 @@ def test_a_lost_database_leaves_its_backups_but_not_what_was_never_shipped(lab: 
     lab.rds.delete_db_instance_automated_backup(DbiResourceId=resource)
 
 
+@pytest.mark.long
 def test_a_deleted_database_comes_back_from_what_was_kept_of_it(lab: Lab) -> None:
     resource = lab.row(SOURCE)["DbiResourceId"]
     moment, protect = lab.write(6), {"DBInstanceIdentifier": SOURCE, "ApplyImmediately": True}
