@@ -57,6 +57,7 @@ def test_a_rollback_to_a_release_that_never_was_is_refused(stack: Stack) -> None
     stack.serves_alone(live)
 
 
+@pytest.mark.long
 def test_a_digest_that_left_the_registry_after_the_plan_is_refused(stack: Stack) -> None:
     live, new = stack.live(), stack.push()
     ecr = stack.aws("ecr")
@@ -198,6 +199,7 @@ def test_f27_a_dead_agent_is_named_and_the_deploy_goes_once_it_lives(stack: Stac
     assert stack.deploy(new)["outcome"] == "done"
 
 
+@pytest.mark.long
 def test_f18_a_release_that_dies_in_the_bake_gives_way_at_once_and_is_unwound(stack: Stack) -> None:
     live, new = stack.live(), stack.push()
     dying = stack.settings("dying.toml", app={"EXIT_AFTER": "12"})

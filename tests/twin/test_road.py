@@ -83,6 +83,7 @@ def test_a_dry_run_shows_every_step_and_does_none(stack: Stack) -> None:
     stack.serves_alone(live)
 
 
+@pytest.mark.long
 def test_a_rollback_in_the_bake_cancels_the_deploy_and_anybody_else_finds_it_busy(stack: Stack) -> None:
     live, new, other = stack.live(), stack.push(), stack.push()
 
@@ -101,6 +102,7 @@ def test_a_rollback_in_the_bake_cancels_the_deploy_and_anybody_else_finds_it_bus
     assert stack.status()["worker"] == {"release": live, "state": "running"}
 
 
+@pytest.mark.long
 def test_f40_two_people_who_roll_back_at_once_go_back_once(stack: Stack) -> None:
     old, new = stack.live(), stack.push()
     stack.deploy(new)
@@ -130,6 +132,7 @@ def test_history_and_show_tell_who_did_what_and_why(stack: Stack) -> None:
     assert "twin" not in {event["facts"].get("secret_key") for event in shown["events"]}
 
 
+@pytest.mark.long
 def test_a_deploy_killed_as_it_moves_traffic_is_finished_by_resume_without_a_drop(stack: Stack) -> None:
     stack.live()
     new = stack.push()
