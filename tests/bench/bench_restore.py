@@ -35,6 +35,7 @@ HELD = ("hold_requests", "fence_database", "move_sequences", "point_to", "serve"
 NOT_OURS = ("restorable", "database_available", "start_release", "ready")
 """The twin's RDS at work, and the container's start."""
 FILLED = (1, 5)
+FIRST = "rmu-twin-db-1"
 GIB = 1 << 30
 ROW = 1000
 """About the bytes that one of the filling rows takes."""
@@ -128,7 +129,7 @@ def one(stack: Stack, dice: random.Random, which: str) -> dict[str, Any]:
     wrong = verify(url_of(stack), ledger).wrong
     if wrong:
         say(f"WRONG: {sorted(wrong)[:5]}; conflicts: {salvaged['conflicts'][:5]}")
-    stack.rmu("db", "forget", answer["superseded"], "--yes")
+    forget(stack, answer["superseded"])
     return {
         "acknowledged": ledger.acknowledged,
         "control": control,
@@ -139,6 +140,12 @@ def one(stack: Stack, dice: random.Random, which: str) -> dict[str, Any]:
         "failed": seen.failed,
         "held_s": held_of(answer),
     }
+
+
+def forget(stack: Stack, identifier: str) -> None:
+    """Make room. What Terraform made stays: it is forgotten only after an adoption, which is no part of this."""
+    if identifier != FIRST:
+        stack.rmu("db", "forget", identifier, "--yes")
 
 
 def opened_before(url: str) -> psycopg.Connection[Any]:
@@ -184,7 +191,7 @@ def filled(stack: Stack, gib: int) -> dict[str, Any]:
     raw = raw_restore(stack, answer["instance"])
     phases = answer["phases"]
     own = answer["seconds"] - sum(phases.get(name, 0.0) for name in NOT_OURS)
-    stack.rmu("db", "forget", answer["superseded"], "--yes")
+    forget(stack, answer["superseded"])
     return {
         "gib": round(size / GIB, 2),
         "seconds": answer["seconds"],
