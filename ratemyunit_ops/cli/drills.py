@@ -77,8 +77,8 @@ def restore_it(w: Wired, typed: Typed, asked: Asked) -> None:
     if _resumed(w, typed.verb, typed.words, asked, typed.folder):
         return
     with w.screen.working("looking for backups, images, and what is left of the rest"):
-        request = _request(w, typed)
         world = survey(w.outside, w.settings.environment, NEEDS)
+        request = _request(w, world, typed)
         plan = plan_drill(world, request)
     _tell(w, request)
     _carry(w, plan, asked, typed.folder)
@@ -169,10 +169,9 @@ def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None)
     return True
 
 
-def _request(w: Wired, typed: Typed) -> DrillRequest:
+def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
     """Find out what can be: whose backups, which release, which image. Raises Refused where nothing is there."""
     o, env = w.outside, w.settings.environment
-    world = survey(o, env, NEEDS)
     known = isinstance(world.pointer, Known) and w.journal is None
     pointer = need(world.pointer, "the live pointer") if known else None
     window = choose_window(world, typed.database, pointer=pointer)

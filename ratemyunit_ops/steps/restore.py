@@ -137,12 +137,11 @@ class DropDatabase(Change):
         return o.databases.made_by(self.identifier) != self.run
 
     def do(self, o: Outside) -> Facts:
-        noted = read_database(o.ledger, self.identifier)
-        gone = noted.model_copy(update={"state": "forgotten"}).model_dump(mode="json") if noted else None
-        return {**o.databases.drop(self.identifier, run=self.run), "note": gone}
+        note = forgotten(o, self.identifier)
+        return {**o.databases.drop(self.identifier, run=self.run), "note": note}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
-        return (database_entry(DatabaseNote.model_validate(facts["note"])),) if facts["note"] else ()
+        return noted_entries(facts)
 
     def undo(self) -> None:
         return None
@@ -407,12 +406,11 @@ class RetireDatabase(Change):
         return noted is not None and noted.state == "forgotten" and self._gone(o)
 
     def do(self, o: Outside) -> Facts:
-        noted = read_database(o.ledger, self.identifier)
-        forgotten = noted.model_copy(update={"state": "forgotten"}).model_dump(mode="json") if noted else None
-        return {**o.databases.retire(self.identifier), "note": forgotten}
+        note = forgotten(o, self.identifier)
+        return {**o.databases.retire(self.identifier), "note": note}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:
-        return (database_entry(DatabaseNote.model_validate(facts["note"])),) if facts["note"] else ()
+        return noted_entries(facts)
 
     def undo(self) -> None:
         return None
@@ -422,6 +420,17 @@ class RetireDatabase(Change):
             return o.databases.view(self.identifier).status == "deleting"
         except Absent:
             return True
+
+
+def forgotten(o: Outside, identifier: str) -> Facts | None:
+    """Make the note of an instance that is gone; None where it was never noted."""
+    noted = read_database(o.ledger, identifier)
+    return noted.model_copy(update={"state": "forgotten"}).model_dump(mode="json") if noted else None
+
+
+def noted_entries(facts: Facts) -> tuple[Entry, ...]:
+    """Name the ledger item of the note that a step's facts hold, if they hold one."""
+    return (database_entry(DatabaseNote.model_validate(facts["note"])),) if facts["note"] else ()
 
 
 def differing(
