@@ -267,6 +267,11 @@ class DatabaseView(Frozen):
     made_by: str | None = Field(default=None, description="the run that made it; None for one that Terraform made")
     asked: datetime | None = Field(default=None, description="when, by the control plane's own clock")
 
+    @property
+    def place(self) -> Database:
+        """Name the instance and where it is reached."""
+        return Database(identifier=self.identifier, address=self.address, port=self.port)
+
 
 class DatabaseSettings(Frozen):
     """Every attribute of an instance that its restored successor must have too: what is not asked for, AWS defaults."""

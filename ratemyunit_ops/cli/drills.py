@@ -12,12 +12,12 @@ import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, session_of
+from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Mistyped, Refused, RmuError
-from ratemyunit_ops.model import Database, DatabaseView, Known, Release, RestoreWindow, World
+from ratemyunit_ops.model import DatabaseView, Known, Release, RestoreWindow, World
 from ratemyunit_ops.planning.common import need
 from ratemyunit_ops.planning.drill import (
     DrillRequest,
@@ -156,17 +156,11 @@ WORDS: dict[str, Any] = {
 
 def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None) -> bool:
     """Go on with the dead run that this very command began. Raises Busy for anybody else's."""
-    seen = runs.unfinished(w.outside)
-    if seen is None:
-        return False
-    plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
-    if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, words):
-        raise busy(seen)
-    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
-    if not asked.dry_run:
-        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"), step=asked.step)
-        _finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session), folder)
-    return True
+    run = own_dead_run(w, verb, words)
+    if run is not None and not asked.dry_run:
+        session = session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step)
+        _finish(w, run, lambda: runs.resume(w.outside, run, session), folder)
+    return run is not None
 
 
 def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
@@ -177,7 +171,7 @@ def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
     window = choose_window(world, typed.database, pointer=pointer)
     at = (read_time(typed.to, world.at) if typed.to else window.latest).replace(microsecond=0)
     seen = _instance(w, window)
-    alive = Database(identifier=seen.identifier, address=seen.address, port=seen.port) if _well(seen) else None
+    alive = seen.place if _well(seen) else None
     group = _corner_group(w)
     named = pointer.database.identifier if pointer and pointer.database else ""
     others = {named, *_served_by_hosts(w, world), *([seen.identifier] if seen else [])} if typed.cut_over else set()

@@ -102,18 +102,22 @@ def duration(text: str) -> timedelta:
 
 def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
     """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
+    run = own_dead_run(w, verb, version)
+    if run is not None and not asked.dry_run:
+        go_on(w, run, session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step))
+    return run is not None
+
+
+def own_dead_run(w: Wired, verb: str, version: str | None) -> str | None:
+    """Name the unfinished run that these very words began, and say so. Raises Busy for anybody else's run."""
     seen = runs.unfinished(w.outside)
     if seen is None:
-        return False
+        return None
     plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
     if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, version):
         raise busy(seen)
     w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
-    if asked.dry_run:
-        return True
-    session = session_of(w, agreed(w, asked, f"resume {seen.run}?"), step=asked.step)
-    go_on(w, seen.run, session)
-    return True
+    return seen.run
 
 
 def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:

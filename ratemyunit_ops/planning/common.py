@@ -35,7 +35,7 @@ def database_of(world: World) -> Database:
     if pointer.database is not None:
         return pointer.database
     seen = need(world.database, "the database")
-    return Database(identifier=seen.identifier, address=seen.address, port=seen.port)
+    return seen.place
 
 
 def schema_of(world: World, database: Database) -> SchemaNote | None:

@@ -240,4 +240,4 @@ class MakeRoles(Change):
 
     def _database(self, o: Outside) -> Database:
         seen = o.databases.view(self.database)
-        return Database(identifier=seen.identifier, address=seen.address, port=seen.port)
+        return seen.place

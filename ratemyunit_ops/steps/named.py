@@ -13,7 +13,7 @@ def placed(o: Outside, database: Database) -> Database:
     if database.address:
         return database
     seen = o.databases.view(database.identifier)
-    return Database(identifier=seen.identifier, address=seen.address, port=seen.port)
+    return seen.place
 
 
 def resource_of(o: Outside, identifier: str) -> str:
