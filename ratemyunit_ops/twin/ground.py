@@ -9,7 +9,7 @@ from ratemyunit_ops.errors import Failed, Refused
 from ratemyunit_ops.twin.dns import start_dns
 from ratemyunit_ops.twin.door import start_door
 from ratemyunit_ops.twin.front import start_front
-from ratemyunit_ops.twin.imds import start_imds
+from ratemyunit_ops.twin.imds import mac_address, start_imds
 from ratemyunit_ops.twin.site import Site
 
 # Program -> Debian package.
@@ -72,6 +72,9 @@ def _raise_bridge(site: Site) -> None:
         # Without a forward delay of 0 a new port is deaf for 15 s.
         _ip(*inside, "link", "add", site.bridge, "type", "bridge", "forward_delay", "0", "stp_state", "0")
     prefix = site.network.partition("/")[2]
+    # Left to itself a bridge takes the lowest address of its ports: a machine that came or went would change it, and
+    # the others would talk to nobody for up to half a minute, until they ask again who the bridge is.
+    _ip(*inside, "link", "set", site.bridge, "address", mac_address(site.router))
     for address in (f"{site.router}/{prefix}", *(f"{a}/32" for a in (site.imds, site.dns, site.front, site.inner))):
         _ip(*inside, "address", "replace", address, "dev", site.bridge)
     _ip(*inside, "link", "set", site.bridge, "up")

@@ -374,6 +374,18 @@ def test_nothing_listens_off_loopback(site: Site, host: Machine) -> None:
     assert all(line[4].startswith("127.0.0.1:") for line in lines), lines
 
 
+def test_machines_that_come_and_go_do_not_change_who_the_bridge_is(site: Site, host: Machine) -> None:
+    inside = ["ip", "-n", site.netns]
+    lowest = ["name", "low0", "address", "02:00:00:00:00:01", "type", "veth", "peer", "name", "low1"]
+
+    subprocess.run([*inside, "link", "add", *lowest], check=True)
+    subprocess.run([*inside, "link", "set", "low0", "master", site.bridge, "up"], check=True)
+    told = subprocess.run([*inside, "-j", "link", "show", site.bridge], check=True, capture_output=True)
+    subprocess.run([*inside, "link", "delete", "low0"], check=True)
+
+    assert json.loads(told.stdout)[0]["address"] == imds.mac_address(site.router)
+
+
 def test_raising_again_changes_nothing_and_mends_what_was_killed(site: Site) -> None:
     before = {name: daemons.pid(site, name) for name in ("imds", "dns", "front", "static", "door")}
     victim = before["dns"]
