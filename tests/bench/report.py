@@ -209,11 +209,86 @@ def salvage(f: Figures) -> list[Row]:
     ]
 
 
+def restore(f: Figures) -> list[Row]:
+    """Show restores with cut-over and salvage on a whole twin."""
+    control, asked, held = f["control"], f["requests"], f["held_s"]
+    rows = [
+        Row(
+            f"acknowledged rows that are not as acknowledged after {f['rounds']} restores and their salvages",
+            f"{f['wrong']} of {f['acknowledged']:,} changes ({f['salvaged']:,} rows given back)",
+            f"{control['wrong']:,}, in {control['rounds_that_lost']} of the restores: {control['what']}",
+            "0",
+            f["wrong"] == 0 and control["wrong"] > 0,
+        ),
+        Row(
+            "writes after the fence, in sessions opened before it",
+            f"{f['too_late']} of {f['rounds']}",
+            "–",
+            "0",
+            f["too_late"] == 0,
+        ),
+        Row(
+            "requests that failed while the database was exchanged beneath them",
+            f"{asked['failed']} of {asked['sent']:,}",
+            "–",
+            "0",
+            asked["failed"] == 0,
+        ),
+        Row(
+            "requests are held for, p95",
+            f"{held['p95']} s (median {held['median']} s, worst {held['max']} s)",
+            "the steps from hold to flip, all of the first one counted",
+            f"≤ {f['target_held_s']} s",
+            held["p95"] <= f["target_held_s"],
+        ),
+    ]
+    for size in f["sizes"]:
+        rows.append(
+            Row(
+                f"{size['gib']} GiB: rmu's own time in restore and cut-over",
+                f"{size['own_s']} s of {size['seconds']:.0f} s in all; warming is {size['warm_s']:.0f} s of it",
+                f"{size['raw_s']} s: PostgreSQL's own restore of the same backup; all in all {size['of_raw']}x that",
+                f"≤ {f['target_own_s']} s",
+                size["own_s"] <= f["target_own_s"],
+            )
+        )
+    return rows
+
+
+def hold(f: Figures) -> list[Row]:
+    """Show requests that wait in a proxy while the database is exchanged beneath them."""
+    control, late, many, one = f["control"], f["late_p99_ms"], f["many"], f["one"]
+    return [
+        Row(
+            f"requests that failed in {f['rounds']} cut-overs, {f['clients']} kept connections each, held {f['held_s']} s",
+            f"{f['failed']} of {f['rounds'] * f['clients']:,}",
+            f"{control['failed']} of {control['sent']}: {control['what']}",
+            "0",
+            f["failed"] == 0 and control["failed"] > 0,
+        ),
+        Row(
+            "answers after the hold's end, p99 of a cut-over",
+            f"{late['median']} ms (worst {late['max']} ms)",
+            f"{many['late_p99_ms']} ms with {many['clients']} waiting, {many['failed']} of them failed",
+            f"≤ {f['target_late_p99_ms']} ms",
+            late["median"] <= f["target_late_p99_ms"],
+        ),
+        Row(
+            f"HAProxy while {many['clients']} requests wait",
+            f"{many['cpu_percent']} % of a core, {many['memory_mib']} MiB",
+            f"{one['cpu_percent']} % and {one['memory_mib']} MiB with one waiting",
+            "–",
+        ),
+    ]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
     "deploy": ("Deploys and warm rollbacks", deploy),
     "flip": ("The flip on the host", flip),
     "host": ("A host is lost", host),
     "cli": ("The command line", cli),
+    "restore": ("Restores on a whole twin", restore),
+    "hold": ("Requests that wait for a database", hold),
     "salvage": ("What a restore leaves behind", salvage),
 }
 
