@@ -1,27 +1,15 @@
 """Break something in the twin on purpose, and mend it again."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
-from ratemyunit_ops.errors import Failed, Mistyped, Refused
+from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.twin.fault_parts import Act, Fault, database_of, host_of, inside, number
 from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers.backups import Store
-from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import DATABASES, Site
 
 AGENT = "amazon-ssm-agent.service"
 FILL = "/var/lib/containers/twin-fill"
-Act = Callable[[Site, str | None], str]
-
-
-@dataclass(frozen=True)
-class Fault:
-    """One way to break the twin; `mend` is None where the twin or time mends it."""
-
-    says: str
-    make: Act
-    mend: Act | None = None
 
 
 def faults() -> dict[str, Fault]:
@@ -74,99 +62,69 @@ def _named(name: str) -> Fault:
     return known[name]
 
 
-def _host(site: Site, target: str | None) -> Machine:
-    """Find the host that is meant: the named one, else the first that serves, else the first that runs."""
-    wanted = call(site, "wanted")
-    members = {one["id"]: one["lifecycle"] for group in wanted["groups"] for one in group["instances"]}
-    rows = [one for one in wanted["instances"] if one["machine"] == "running" and one["state"] == "running"]
-    rows.sort(key=lambda one: members.get(one["id"]) != "InService")
-    chosen = next((one["id"] for one in rows if target in (None, one["id"])), None)
-    if chosen is None:
-        raise Refused(f"no host {target or ''} runs in the twin", next="rmu twin status")
-    return Machine(site, chosen)
-
-
-def _database(site: Site, target: str | None) -> Machine:
-    ids = [one["id"] for one in call(site, "wanted")["databases"]]
-    chosen = next((one for one in ids if target in (None, one)), None)
-    if chosen is None:
-        raise Refused(f"no database {target or ''} runs in the twin", next="rmu twin status")
-    return Machine(site, chosen)
-
-
-def _inside(machine: Machine, script: str) -> None:
-    done = machine.run(["sh", "-c", script], timeout=30)
-    if done.returncode != 0:
-        raise Failed(
-            f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}",
-            state="The fault may be half made.",
-            next="rmu twin status",
-        )
-
-
 def _kill_host(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
+    machine = host_of(site, target)
     machine.kill()
     return f"{machine.name} has no power"
 
 
 def _freeze(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
+    machine = host_of(site, target)
     machine.freeze()
     return f"{machine.name} is frozen"
 
 
 def _thaw(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
+    machine = host_of(site, target)
     machine.thaw()
     return f"{machine.name} goes on"
 
 
 def _agent_off(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
+    machine = host_of(site, target)
     # Masked, so that nothing starts it again; what it runs is spared, as on AWS.
-    _inside(machine, f"systemctl mask --runtime {AGENT} && systemctl kill --kill-whom=main -s KILL {AGENT}")
+    inside(machine, f"systemctl mask --runtime {AGENT} && systemctl kill --kill-whom=main -s KILL {AGENT}")
     return f"the agent of {machine.name} is dead"
 
 
 def _agent_on(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
-    _inside(machine, f"systemctl unmask --runtime {AGENT} && systemctl restart {AGENT}")
+    machine = host_of(site, target)
+    inside(machine, f"systemctl unmask --runtime {AGENT} && systemctl restart {AGENT}")
     return f"the agent of {machine.name} lives"
 
 
 def _fill(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
-    _inside(machine, f'fallocate -l "$(df --output=avail -B1 {FILL.rpartition("/")[0]} | tail -n 1)" {FILL}')
+    machine = host_of(site, target)
+    inside(machine, f'fallocate -l "$(df --output=avail -B1 {FILL.rpartition("/")[0]} | tail -n 1)" {FILL}')
     return f"the disk of {machine.name} is full"
 
 
 def _empty(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
-    _inside(machine, f"rm -f {FILL}")
+    machine = host_of(site, target)
+    inside(machine, f"rm -f {FILL}")
     return f"the disk of {machine.name} has room again"
 
 
 def _postgres_kill(site: Site, target: str | None) -> str:
-    machine = _database(site, target)
-    _inside(machine, "systemctl kill -s KILL postgresql@17-main.service")
+    machine = database_of(site, target)
+    inside(machine, "systemctl kill -s KILL postgresql@17-main.service")
     return f"PostgreSQL of {machine.name} is dead"
 
 
 def _pg_freeze(site: Site, target: str | None) -> str:
-    machine = _database(site, target)
+    machine = database_of(site, target)
     machine.freeze()
     return f"{machine.name} is frozen"
 
 
 def _pg_thaw(site: Site, target: str | None) -> str:
-    machine = _database(site, target)
+    machine = database_of(site, target)
     machine.thaw()
     return f"{machine.name} goes on"
 
 
 def _lose(site: Site, target: str | None) -> str:
-    machine = _database(site, target)
+    machine = database_of(site, target)
     call(site, "rds-lose", machine.name)
     return f"{machine.name} is lost"
 
@@ -206,7 +164,7 @@ def _knob(name: str, usual: int) -> tuple[Act, Act]:
     """Make the two acts of a fault that is a number."""
 
     def turn(site: Site, target: str | None) -> str:
-        value = _seconds(target or "")
+        value = number(target or "")
         call(site, "rds-knobs", {name: int(value) if name == "quota" else value})
         return f"{name} is {value:g}"
 
@@ -228,20 +186,20 @@ def _room(site: Site, target: str | None) -> str:
 
 
 def _partition(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
-    _inside(machine, "ip link set host0 down")
+    machine = host_of(site, target)
+    inside(machine, "ip link set host0 down")
     return f"{machine.name} is off the network"
 
 
 def _join(site: Site, target: str | None) -> str:
-    machine = _host(site, target)
+    machine = host_of(site, target)
     # Its addresses survive a link that is down, its routes do not; what is there already is an error to `ip`.
-    _inside(machine, "ip -force -batch /etc/twin-network 2>/dev/null; ip route show default | grep -q via")
+    inside(machine, "ip -force -batch /etc/twin-network 2>/dev/null; ip route show default | grep -q via")
     return f"{machine.name} is on the network"
 
 
 def _slow(site: Site, target: str | None) -> str:
-    seconds = _seconds(target or "5")
+    seconds = number(target or "5")
     call(site, "ssm-latency", seconds)
     return f"SSM takes {seconds:g} s each way"
 
@@ -249,13 +207,6 @@ def _slow(site: Site, target: str | None) -> str:
 def _fast(site: Site, target: str | None) -> str:
     call(site, "ssm-latency", 1.0)
     return "SSM takes 1 s each way"
-
-
-def _seconds(text: str) -> float:
-    try:
-        return float(text)
-    except ValueError as why:
-        raise Mistyped(f"{text!r} is no number of seconds", next="rmu twin fault ssm-latency 5") from why
 
 
 def _plant(site: Site, target: str | None) -> str:
