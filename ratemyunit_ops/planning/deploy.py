@@ -81,6 +81,11 @@ def fit_image(world: World, request: DeployRequest) -> ImageView:
         raise Refused(f"the registry has no image {request.version}", next=f"rmu image push {request.version}")
     if not image.active:
         raise Refused(f"image {request.version} is archived in the registry", next=f"rmu image push {request.version}")
+    if not image.schema_head:
+        raise Refused(
+            f"image {request.version} does not say which schema it is of (label rmu.schema.head)",
+            next=f"rmu image build {request.version}   (docs/contract-app.md has the labels)",
+        )
     if image.scan == "critical" and not request.allow_critical:
         raise Refused(
             f"the scan of {request.version} found {image.findings} CRITICAL findings",

@@ -115,6 +115,13 @@ def test_critical_findings_are_refused_unless_they_are_waived_by_name(world: Fak
     assert plan_deploy(seen(world, "v43"), deploy("v43", allow_critical=True))
 
 
+def test_an_image_that_does_not_say_its_schema_is_refused(world: FakeWorld) -> None:
+    world.push("v43", head="")
+
+    with pytest.raises(Refused, match=r"rmu\.schema\.head"):
+        plan_deploy(seen(world, "v43"), deploy("v43"))
+
+
 def test_an_archived_image_is_refused(world: FakeWorld) -> None:
     world.push("v43", active=False)
 
