@@ -509,6 +509,51 @@ class Carried(Frozen):
     since: datetime
 
 
+class MetricQuery(Frozen):
+    """One metric to read: `id` names it in the answer, `stat` says how the samples of a period become one point."""
+
+    id: str = Field(pattern=r"^[a-z][A-Za-z0-9_]*$")
+    namespace: str
+    name: str
+    stat: str = "Sum"
+    dimensions: dict[str, str] = Field(default_factory=dict)
+
+
+class Point(Frozen):
+    """What a metric was in the period that begins at `at`."""
+
+    at: datetime
+    value: float
+
+
+AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
+
+
+class AlarmView(Frozen):
+    """One alarm of this environment, by its name without `rmu-ENV-`.
+
+    An empty `topic` tells nobody: it is a part of another alarm. `severity` and `runbook` are as its description says.
+    """
+
+    name: str
+    state: AlarmState
+    since: datetime
+    says: str = ""
+    severity: str = ""
+    runbook: str = ""
+    topic: Literal["critical", "alerts", ""] = ""
+
+
+class AlarmChange(Frozen):
+    """One alarm that went from one state to another, when, and CloudWatch's reason."""
+
+    name: str
+    at: datetime
+    before: AlarmState
+    after: AlarmState
+    why: str = ""
+
+
 class Fence(Frozen):
     """The right to change a host: the lease's generation, then the sequence number of the journal's event."""
 

@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, Protocol
 
 from ratemyunit_ops.model import (
+    AlarmChange,
+    AlarmView,
     Carried,
     Database,
     DatabaseSettings,
@@ -27,8 +29,10 @@ from ratemyunit_ops.model import (
     ImageView,
     Instance,
     LeaseView,
+    MetricQuery,
     MigrationsView,
     PlanSummary,
+    Point,
     Probe,
     Release,
     ReleaseRef,
@@ -471,6 +475,27 @@ class Places(Protocol):
         ...
 
 
+class Metrics(Protocol):
+    """What is measured, and the alarms that watch it."""
+
+    def data(
+        self, queries: Sequence[MetricQuery], *, start: datetime, end: datetime, period: timedelta
+    ) -> Mapping[str, tuple[Point, ...]]:
+        """Read points by query id, oldest first, from `start` until before `end`; a period without samples has none.
+
+        Old data is kept coarsely: a period finer than what is kept from `start` on is made as coarse as that.
+        """
+        ...
+
+    def alarms(self) -> tuple[AlarmView, ...]:
+        """List this environment's alarms by name."""
+        ...
+
+    def changes(self, since: datetime) -> tuple[AlarmChange, ...]:
+        """List what alarms have changed since, oldest first. The history is kept for 30 days."""
+        ...
+
+
 class Identity(Protocol):
     """Who we are to the cloud."""
 
@@ -652,6 +677,7 @@ class Outside:
     registry: Registry
     secrets: Secrets
     places: Places
+    metrics: Metrics
     identity: Identity
     people: People
     infra: Infra

@@ -162,6 +162,7 @@ def compose(settings: Settings, people: People) -> Outside:
     from ratemyunit_ops.outside.aws.hosts import Hosts, SsmFleet, SsmOneOff
     from ratemyunit_ops.outside.aws.identity import StsIdentity
     from ratemyunit_ops.outside.aws.ledger import DynamoLedger
+    from ratemyunit_ops.outside.aws.metrics import CloudWatchMetrics
     from ratemyunit_ops.outside.aws.places import SsmPlaces
     from ratemyunit_ops.outside.aws.registry import EcrRegistry
     from ratemyunit_ops.outside.aws.secrets import SsmSecrets
@@ -189,6 +190,7 @@ def compose(settings: Settings, people: People) -> Outside:
         registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
         secrets=SsmSecrets(account, settings.environment),
         places=places,
+        metrics=CloudWatchMetrics(account, settings.environment, clock),
         identity=StsIdentity(account),
         people=people,
         infra=_infra(settings, account),

@@ -37,6 +37,7 @@ from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
 from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
 from tests.fakes.line import Faults, Killed, Line
+from tests.fakes.metrics import FakeMetrics, Meters
 from tests.fakes.places import (
     FakeIdentity,
     FakeInfra,
@@ -123,8 +124,11 @@ class FakeWorld:
     drill_host_boots_in: float = 60.0
     host_image: HostImage | None = None
     remind_from: datetime | None = BEGIN
+    meters: Meters = field(init=False)
+    """What is measured, and the alarms."""
 
     def __post_init__(self) -> None:
+        self.meters = Meters(self.clock)
         self.databases[DATABASE.identifier] = DatabaseView(
             identifier=DATABASE.identifier,
             resource_id="db-RESOURCE1",
@@ -156,6 +160,7 @@ class FakeWorld:
             registry=FakeRegistry(self, line),
             secrets=FakeSecrets(self, line),
             places=FakePlaces(self, line),
+            metrics=FakeMetrics(self.meters, line),
             identity=FakeIdentity(who),
             people=FakePeople(self, line, who),
             infra=FakeInfra(self, line, who),
