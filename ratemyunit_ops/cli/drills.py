@@ -13,6 +13,7 @@ import typer
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, session_of
 from ratemyunit_ops.cli.moves import own_dead_run
+from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
@@ -33,8 +34,7 @@ from ratemyunit_ops.planning.drill import (
 )
 from ratemyunit_ops.planning.restore import read_time
 from ratemyunit_ops.records import read_headers
-from ratemyunit_ops.render import page
-from ratemyunit_ops.reports.drill import DrillReport, bar_of, picture, report_drill
+from ratemyunit_ops.reports.drill import DrillReport, picture, report_drill
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
@@ -43,7 +43,6 @@ from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import survey
 
 NEEDS = frozenset({"pointer", "releases", "instances", "windows", "live_notes", "schema_notes"})
-LONGEST_BAR = 24
 
 
 @dataclass(frozen=True)
@@ -117,41 +116,7 @@ def report_it(w: Wired, run: str | None, folder: Path) -> None:
 
 def write_report(report: DrillReport, folder: Path) -> tuple[Path, Path]:
     """Write a report as HTML and as Markdown; answers both paths."""
-    folder.mkdir(parents=True, exist_ok=True)
-    values = {"r": report, "p": picture(report), **WORDS}
-    html, markdown = (folder / f"{report.run}.{kind}" for kind in ("html", "md"))
-    html.write_text(page("report/drill.html", values))
-    markdown.write_text(page("report/drill.md", values))
-    return html, markdown
-
-
-def clock(seconds: float) -> str:
-    """Say a moment of a run, counted from its begin: 0:00, 4:05, 1:02:03."""
-    whole = round(seconds)
-    hours = f"{whole // 3600}:{whole % 3600 // 60:02}" if whole >= 3600 else str(whole // 60)
-    return f"{hours}:{whole % 60:02}"
-
-
-def short(text: str, most: int) -> str:
-    """Cut a text to a width."""
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def size(number: int) -> str:
-    """Say bytes as people do."""
-    mib = number / 2**20
-    return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
-
-
-WORDS: dict[str, Any] = {
-    "words": in_words,
-    "clock": clock,
-    "short": short,
-    "size": size,
-    "number": lambda n: f"{int(n):,}",
-    "bar": lambda bar: bar_of(bar, LONGEST_BAR),
-}
-"""What the templates call to say things."""
+    return write_pages("drill", report.run, folder, {"r": report, "p": picture(report)})
 
 
 def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None) -> bool:

@@ -13,6 +13,7 @@ from typing import Any, Literal
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
 from ratemyunit_ops.records import read_header
+from ratemyunit_ops.reports.drawing import Axis, clock, ticks
 from ratemyunit_ops.reports.runs import kind_of
 
 Verified = Literal["yes", "partly", "no", "unknown"]
@@ -22,8 +23,6 @@ LANES = {
     "database": ("restore_database", ("drop_database",)),
     "host": ("launch_drill_host", ("end_drill_host",)),
 }
-TICKS = (1, 2, 5, 10, 30, 60, 120, 300, 600, 1800, 3600, 7200)
-AT_MOST_TICKS = 7
 PARTS = {
     "database": (
         "restore_database",
@@ -273,19 +272,6 @@ def _priced(what: str, hours: float, dollars_an_hour: float | None) -> CostLine:
     return CostLine(what=what, hours=round(hours, 3), dollars=dollars)
 
 
-def ticks(seconds: float) -> list[float]:
-    """Choose the marks of a time axis: round numbers, not too many."""
-    step = next((t for t in TICKS if seconds / t <= AT_MOST_TICKS), TICKS[-1])
-    return [float(n * step) for n in range(int(seconds // step) + 1)]
-
-
-def bar_of(bar: dict[str, Any], width: int) -> str:
-    """Draw one bar of the picture as text."""
-    before = min(round(bar["x"] * width), width - 1)
-    long = max(1, min(round(bar["w"] * width), width - before))
-    return f"{'·' * before}{'█' * long}{'·' * (width - before - long)}"
-
-
 def _plainly(title: str, report: DrillReport) -> str:
     """Say a step's title without the long names that the page tells elsewhere."""
     named = title.replace(report.database, "the copy").replace(report.source, "the source")
@@ -294,27 +280,50 @@ def _plainly(title: str, report: DrillReport) -> str:
 
 def picture(report: DrillReport) -> dict[str, Any]:
     """Lay the timeline out in fractions of its width: lanes above, then one bar per step that was reached."""
-    whole = max(report.seconds, 1.0)
-
-    def bar(began: float, ended: float) -> dict[str, float]:
-        return {"x": round(began / whole, 5), "w": round(max((ended - began) / whole, 0.004), 5)}
-
-    reached = [line for line in report.lines if line.began is not None]
+    axis = Axis(seconds=max(report.seconds, 1.0))
+    served = report.rto_seconds
     return {
-        "ticks": [{"x": round(t / whole, 5), "seconds": t} for t in ticks(whole)],
-        "lanes": [
-            {"name": lane.name, "seconds": (lane.ended or whole) - lane.began, **bar(lane.began, lane.ended or whole)}
-            for lane in report.lanes
-        ],
-        "bars": [
-            {
-                "number": line.number,
-                "title": _plainly(line.title, report),
-                "part": "failed" if line.outcome == "failed" else line.part,
-                "seconds": line.seconds if line.ended is not None else whole - (line.began or 0.0),
-                **bar(line.began or 0.0, line.ended if line.ended is not None else whole),
-            }
-            for line in reached
-        ],
-        "serves": round(report.rto_seconds / whole, 5) if report.rto_seconds is not None else None,
+        "ticks": [{"x": axis.at(t), "label": clock(t)} for t in ticks(axis.seconds)],
+        "rows": [*(_lane(axis, lane) for lane in report.lanes), *_bars(axis, report)],
+        "bars": _bars(axis, report),
+        "marks": [] if served is None else [_served(axis, served)],
+    }
+
+
+def _lane(axis: Axis, lane: Lane) -> dict[str, Any]:
+    label = "the copy of the database" if lane.name == "database" else "its host"
+    return _row(axis, label, "lane", lane.began, lane.ended, thin=True)
+
+
+def _bars(axis: Axis, report: DrillReport) -> list[dict[str, Any]]:
+    return [
+        {
+            "number": line.number,
+            "title": _plainly(line.title, report),
+            **_row(
+                axis,
+                f"{line.number}  {_plainly(line.title, report)}",
+                "failed" if line.outcome == "failed" else line.part,
+                line.began,
+                line.ended,
+            ),
+        }
+        for line in report.lines
+        if line.began is not None
+    ]
+
+
+def _row(axis: Axis, label: str, part: str, began: float, ended: float | None, *, thin: bool = False) -> dict[str, Any]:
+    """Lay one bar out; what has not ended goes on to the edge."""
+    end = axis.seconds if ended is None else ended
+    return {"label": label, "thin": thin, "seconds": end - began, "spans": [axis.span(began, end, part, label)]}
+
+
+def _served(axis: Axis, seconds: float) -> dict[str, Any]:
+    return {
+        "x": axis.at(seconds),
+        "label": "the app serves the restored data after",
+        "brief": "serves after",
+        "seconds": seconds,
+        "part": "good",
     }

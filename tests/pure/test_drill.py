@@ -18,7 +18,7 @@ from ratemyunit_ops.errors import Mistyped, Refused
 from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.planning.drill import QUARTER, choose_window
-from ratemyunit_ops.reports.drill import ticks
+from ratemyunit_ops.reports.drawing import ticks
 from ratemyunit_ops.reports.status import report_status, status_lines
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.drill import compared

@@ -1,0 +1,44 @@
+"""Reports that people read and send on, written as HTML and as Markdown from one set of values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ratemyunit_ops.render import page
+from ratemyunit_ops.reports.drawing import bar_of, clock
+from ratemyunit_ops.show.screen import in_words
+
+LONGEST_BAR = 24
+
+
+def write_pages(kind: str, name: str, folder: Path, values: Mapping[str, Any]) -> tuple[Path, Path]:
+    """Write `report/KIND.html` and `report/KIND.md` as NAME into a folder; answers both paths."""
+    folder.mkdir(parents=True, exist_ok=True)
+    html, markdown = (folder / f"{name}.{ending}" for ending in ("html", "md"))
+    for path in (html, markdown):
+        path.write_text(page(f"report/{kind}{path.suffix}", {**WORDS, **values}))
+    return html, markdown
+
+
+def short(text: str, most: int) -> str:
+    """Cut a text to a width."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def size(number: int) -> str:
+    """Say bytes as people do."""
+    mib = number / 2**20
+    return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
+
+
+WORDS: dict[str, Any] = {
+    "words": in_words,
+    "clock": clock,
+    "short": short,
+    "size": size,
+    "number": lambda n: f"{int(n):,}",
+    "bar": lambda span: bar_of(span, LONGEST_BAR),
+}
+"""What the templates call to say things."""
