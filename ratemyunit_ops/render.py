@@ -92,6 +92,15 @@ def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:
 
     What only a request needs is left out for the boot, since user data is small: every request brings it along.
     """
+    archive = io.BytesIO()
+    # Stored, not deflated: whoever carries it compresses it whole, which is smaller.
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as z:
+        for name, source in _sources(boot_only=boot_only, salvage=salvage):
+            z.writestr(zipfile.ZipInfo(name), source)
+    return archive.getvalue()
+
+
+def _sources(*, boot_only: bool, salvage: bool = True) -> list[tuple[str, str]]:
     package = shipped("templates") / "host" / "rmu_host"
     names = [f for f in package.glob("*.py") if f.stem in _OF_BOOT or not boot_only]
     sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names if salvage or "salvage" not in f.stem}
@@ -99,12 +108,7 @@ def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:
         # How many proxies stand in front, the host knows.
         sources |= {f"rmu_host/{n}": render(f"host/files/{n}", {"trusted_hops": "TRUSTED_HOPS"}) for n in _CARRIED}
     sources["__main__.py"] = "import sys\nfrom rmu_host.main import main\nsys.exit(main(sys.argv[1:]))\n"
-    archive = io.BytesIO()
-    # Stored, not deflated: whoever carries it compresses it whole, which is smaller.
-    with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as z:
-        for name in sorted(sources):
-            z.writestr(zipfile.ZipInfo(name), sources[name])
-    return archive.getvalue()
+    return sorted(sources.items())
 
 
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -134,22 +138,30 @@ def _text(salvage: bool) -> str:
 
 
 def user_data(values: Mapping[str, Any]) -> bytes:
-    """Return the gzipped user data of a host.
+    """Return the gzipped user data of a host: a few lines that unpack the script of the first boot and the program.
 
     `values` are the host's settings (`HOST_SETTINGS`) and `trusted_hops`, the number of proxies in front of it.
 
     Raises jinja2.UndefinedError for a value that is missing, ValueError when the result exceeds EC2's limit.
     """
-    text = render("host/user_data.sh", {**values, **_parts(values)})
-    # Small blocks: text and the program's base64 want other codes, and one code for both costs 400 bytes.
-    packer = zlib.compressobj(9, wbits=31, memLevel=5)
-    packed = packer.compress(text.encode()) + packer.flush()
+    parts = [first_boot(values), *(part for source in _sources(boot_only=True) for part in source)]
+    # One dictionary for script, files and program: packed apart they are a kilobyte larger.
+    body = base64.b64encode(lzma.compress("\0".join(parts).encode(), format=lzma.FORMAT_ALONE, filters=[_TEXT]))
+    head, tail = render("host/user_data.sh", {"packed": "\0"}).encode().split(b"\0")
+    packer = zlib.compressobj(9, wbits=31, memLevel=9, strategy=zlib.Z_FILTERED)
+    packed = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)  # base64 wants a code of its own
+    packed += packer.compress(body + tail) + packer.flush()
     if len(packed) > USER_DATA_LIMIT:
         raise ValueError(f"user data has {len(packed)} bytes, EC2 takes {USER_DATA_LIMIT}")
     return packed
 
 
-def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
+_TEXT = {"id": lzma.FILTER_LZMA1, "preset": 9 | lzma.PRESET_EXTREME, "lp": 0, "pb": 0, "dict_size": 1 << 20}
+"""How text packs best."""
+
+
+def first_boot(values: Mapping[str, Any]) -> str:
+    """Return the script of a host's first boot, as user data unpacks it."""
     settings = {key: values[key] for key in HOST_SETTINGS}
     registry = str(values["repository"]).split("/", 1)[0]
     files = [(name, path, render(f"host/files/{Path(path).name}", values)) for name, path in _FILES.items()]
@@ -157,5 +169,4 @@ def _parts(values: Mapping[str, Any]) -> dict[str, Any]:
         ("settings", "/etc/rmu/host.json", json.dumps(settings, indent=1) + "\n"),
         ("auth", "/etc/rmu/auth.json", json.dumps({"credHelpers": {registry: "ecr-login"}}) + "\n"),
     ]
-    program = base64.b64encode(lzma.compress(host_program(boot_only=True), preset=9 | lzma.PRESET_EXTREME)).decode()
-    return {"files": files, "program": program, "packages": " ".join(_PACKAGES)}
+    return render("host/first_boot.sh", {**values, "files": files, "packages": " ".join(_PACKAGES)})

@@ -30,16 +30,28 @@ VALUES = {
 
 
 def script() -> str:
-    return gzip.decompress(render.user_data(VALUES)).decode()
+    return render.first_boot(VALUES)
 
 
 def test_user_data_fits_into_ec2s_limit_with_room_to_grow() -> None:
-    assert len(render.user_data(VALUES)) < render.USER_DATA_LIMIT - 1024
+    assert len(render.user_data(VALUES)) < render.USER_DATA_LIMIT - 256
 
 
-def test_user_data_is_bash_without_faults(tmp_path: Path) -> None:
-    place = tmp_path / "user_data.sh"
-    place.write_text(script())
+def test_user_data_unpacks_to_the_script_and_to_the_program_of_the_boot(tmp_path: Path) -> None:
+    text = gzip.decompress(render.user_data(VALUES)).decode()
+    here = text.replace("/usr/local/lib/rmu", str(tmp_path)).replace("exec bash", "exec bash -n")
+
+    done = subprocess.run(["bash", "-c", here], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "first_boot.sh").read_text() == script()
+    assert (tmp_path / "rmu_host.pyz").read_bytes() == render.host_program(boot_only=True)
+
+
+@pytest.mark.parametrize("which", ["user_data", "first_boot"])
+def test_user_data_is_bash_without_faults(tmp_path: Path, which: str) -> None:
+    place = tmp_path / f"{which}.sh"
+    place.write_text(script() if which == "first_boot" else gzip.decompress(render.user_data(VALUES)).decode())
 
     shellcheck = Path(sys.executable).with_name("shellcheck")
 
@@ -52,7 +64,7 @@ def test_user_data_is_bash_without_faults(tmp_path: Path) -> None:
 
 def test_a_value_that_is_missing_is_an_error() -> None:
     with pytest.raises(jinja2.UndefinedError, match="region"):
-        render.render("host/user_data.sh", {"files": [], "program": "", "packages": ""})
+        render.render("host/first_boot.sh", {"files": [], "packages": ""})
 
 
 def test_the_same_sources_make_the_same_program_and_the_same_user_data() -> None:
