@@ -68,3 +68,24 @@ def test_a_role_that_raised_is_1_and_never_comes_back_into_its_parents_code() ->
         assert process.wait(5) == 1
         assert process.stdout
         assert process.stdout.read() == ""
+
+
+def test_a_signal_that_comes_while_the_role_is_still_being_started_is_handed_on_all_the_same() -> None:
+    early = """
+import os, signal, sys
+from ratemyunit import init
+
+fork = os.fork
+def late():
+    child = fork()
+    if child:
+        os.kill(os.getpid(), signal.SIGTERM)      # before `run` goes on in the parent
+    return child
+os.fork = late
+sys.exit(init.run(lambda: signal.sigwait({signal.SIGUSR1}) and 0))
+"""
+    env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(APP)}
+
+    done = subprocess.run([sys.executable, "-c", early], env=env, timeout=20, check=False)
+
+    assert done.returncode == 128 + signal.SIGTERM
