@@ -52,8 +52,8 @@ def _make_authority(pair: Pair) -> None:
     draft = _draft(_CA_NAME, key).issuer_name(_CA_NAME)
     draft = draft.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
     signed = draft.add_extension(usage, critical=True).sign(key, hashes.SHA256())
-    write_whole(pair.key, _key_text(key), mode=0o600)
-    write_whole(pair.certificate, signed.public_bytes(serialization.Encoding.PEM))
+    write_whole(pair.key, key_text(key), mode=0o600)
+    write_whole(pair.certificate, pem(signed))
 
 
 def _sign(ca: Pair, pair: Pair, names: list[str]) -> None:
@@ -70,8 +70,8 @@ def _sign(ca: Pair, pair: Pair, names: list[str]) -> None:
     # Python 3.13 refuses a chain whose authority key identifier is missing.
     around = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer_key.public_key())
     signed = draft.add_extension(around, critical=False).sign(issuer_key, hashes.SHA256())
-    write_whole(pair.key, _key_text(key), mode=0o600)
-    write_whole(pair.certificate, signed.public_bytes(serialization.Encoding.PEM))
+    write_whole(pair.key, key_text(key), mode=0o600)
+    write_whole(pair.certificate, pem(signed))
 
 
 def _draft(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
@@ -87,7 +87,13 @@ def _draft(subject: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.Certific
     )
 
 
-def _key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
+def pem(certificate: x509.Certificate) -> bytes:
+    """Spell a certificate as files hold it."""
+    return certificate.public_bytes(serialization.Encoding.PEM)
+
+
+def key_text(key: ec.EllipticCurvePrivateKey) -> bytes:
+    """Spell a private key as files hold it."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )

@@ -78,6 +78,24 @@ def published(site: Site) -> dict[int, str]:
     return {int(port): entry["address"] for port, entry in entries.items()}
 
 
+def shut(site: Site) -> None:
+    """Let nothing of the twin answer from outside, whatever its keepers publish, until it is reopened."""
+    with _entries(site):
+        write_whole(_shut_file(site), "")
+        daemons.stop(site, "door")
+
+
+def reopen(site: Site) -> None:
+    """Open every port again after `shut`."""
+    with _entries(site) as entries:
+        _shut_file(site).unlink(missing_ok=True)
+        _apply(site, entries)
+
+
+def _shut_file(site: Site) -> Path:
+    return site.state_dir / "door" / "shut"
+
+
 @contextmanager
 def _entries(site: Site) -> Iterator[_Entries]:
     """Hold the list of entries alone, and write it back."""
@@ -92,6 +110,8 @@ def _entries(site: Site) -> Iterator[_Entries]:
 
 def _apply(site: Site, entries: _Entries) -> None:
     """Make HAProxy obey the entries: started if it does not run, reloaded if they changed."""
+    if _shut_file(site).exists():
+        return
     config = site.state_dir / "door" / "haproxy.cfg"
     text = _HEAD + "".join(_entry(site, int(port), entry) for port, entry in sorted(entries.items()))
     same = config.exists() and config.read_text() == text

@@ -3,6 +3,7 @@
 from typing import Any
 
 from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.twin import fault_account, fault_database, fault_host
 from ratemyunit_ops.twin.fault_parts import Act, Fault, database_of, host_of, inside, number
 from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers.backups import Store
@@ -33,6 +34,9 @@ def faults() -> dict[str, Fault]:
         "partition": Fault("take a host off the network", _partition, _join),
         "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
         "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
+        **fault_host.FAULTS,
+        **fault_database.FAULTS,
+        **fault_account.FAULTS,
     }
 
 

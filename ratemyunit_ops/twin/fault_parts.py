@@ -41,9 +41,9 @@ def database_of(site: Site, target: str | None) -> Machine:
     return Machine(site, chosen)
 
 
-def inside(machine: Machine, script: str) -> None:
+def inside(machine: Machine, script: str, *, timeout: float = 30) -> None:
     """Run a script in a machine. Raises Failed with its last words."""
-    done = machine.run(["sh", "-c", script], timeout=30)
+    done = machine.run(["sh", "-c", script], timeout=timeout)
     if done.returncode != 0:
         raise Failed(
             f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}",
@@ -57,4 +57,4 @@ def number(text: str) -> float:
     try:
         return float(text)
     except ValueError as why:
-        raise Mistyped(f"{text!r} is no number of seconds", next="rmu twin fault ssm-latency 5") from why
+        raise Mistyped(f"{text!r} is no number", next="rmu twin fault ssm-latency 5") from why

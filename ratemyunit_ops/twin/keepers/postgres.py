@@ -283,6 +283,14 @@ def base_backup(machine: Machine, to: str) -> None:
     _check(machine, done)
 
 
+def tell(machine: Machine, sql: str) -> None:
+    """Run SQL as the server's own superuser; by standard input, for it may hold a secret.
+
+    Raises Failed when PostgreSQL does not take it.
+    """
+    _run(machine, _psql("-v", "ON_ERROR_STOP=1", "-q", "-o", "/dev/null"), sql.encode())
+
+
 def wipe(directory: Path) -> None:
     """Throw a database's data away."""
     shutil.rmtree(directory, ignore_errors=True)

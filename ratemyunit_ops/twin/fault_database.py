@@ -1,0 +1,110 @@
+"""What the application itself may do to its database: sessions it never gives back, a statement that never ends."""
+
+from functools import partial
+
+from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.twin.fault_parts import Fault, database_of, host_of, inside, number
+from ratemyunit_ops.twin.keepers import postgres
+from ratemyunit_ops.twin.machine import Machine
+from ratemyunit_ops.twin.site import Site
+
+SESSIONS, QUERY = "twin-sessions", "twin-query"
+MOST = 10_000
+
+# Held by libpq itself, in one small process on the host: the database sees the application's role, name and address.
+_HOLD = """
+import ctypes, sys, time
+unit, sql, most = sys.argv[1], sys.argv[2].encode(), int(sys.argv[3])
+for slot in ("blue", "green", "worker"):
+    try:
+        lines = open(f"/run/rmu/{slot}.env").read().splitlines()
+    except OSError:
+        continue
+    url = next(line for line in lines if line.startswith("DATABASE_URL=")).partition("=")[2]
+    break
+else:
+    sys.exit("no slot of this host has the database's address")
+pq = ctypes.CDLL("libpq.so.5")
+pq.PQconnectdb.restype = ctypes.c_void_p
+pq.PQconnectdb.argtypes = [ctypes.c_char_p]
+pq.PQstatus.argtypes = [ctypes.c_void_p]
+pq.PQsendQuery.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
+held = []
+while len(held) < most:
+    session = pq.PQconnectdb(f"{url}&application_name=ratemyunit&connect_timeout=5".encode())
+    if pq.PQstatus(session) != 0:
+        break
+    held.append(session)
+    if sql:
+        pq.PQsendQuery(session, sql)
+open(f"/run/{unit}", "w").write(str(len(held)))
+while True:
+    time.sleep(3600)
+"""
+
+# It must have opened what it could before the command answers.
+_BEGIN = """
+set -e
+rm -f /run/{unit}
+cat > /run/{unit}.py
+systemd-run --quiet --unit {unit} --collect python3 -I /run/{unit}.py {unit} "{sql}" {most}
+for n in $(seq 150); do
+    test ! -s /run/{unit} || {{ cat /run/{unit}; exit 0; }}
+    systemctl --quiet is-active {unit} || break
+    sleep 0.2
+done
+echo "it opened no session" >&2
+exit 1
+"""
+
+# A session whose client is gone is not missed by a statement that sleeps.
+_END_SQL = (
+    "select pg_terminate_backend(pid) from pg_stat_activity where usename = 'rmu_app' and "
+    "(query like '%twin_slow%' or state = 'idle');"
+)
+SLOW = "select count(*) as twin_slow from generate_series(1, 10) as n, pg_sleep(3600)"
+
+
+def _hold(unit: str, sql: str, usual: int, site: Site, target: str | None) -> tuple[Machine, int]:
+    machine = host_of(site, None)
+    most = int(number(target or str(usual)))
+    _end(site, unit)
+    script = _BEGIN.format(unit=unit, sql=sql, most=most)
+    done = machine.run(["sh", "-c", script], timeout=60, input=_HOLD.encode())
+    if done.returncode != 0:
+        raise Refused(
+            f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}",
+            next="rmu deploy VERSION   (the sessions are opened with a slot's credentials)",
+        )
+    return machine, int(done.stdout)
+
+
+def _end(site: Site, unit: str) -> Machine:
+    machine = host_of(site, None)
+    inside(machine, f"systemctl stop {unit} 2>/dev/null; rm -f /run/{unit} /run/{unit}.py")
+    postgres.tell(database_of(site, None), _END_SQL)
+    return machine
+
+
+def _fill(site: Site, target: str | None) -> str:
+    machine, held = _hold(SESSIONS, "", MOST, site, target)
+    return f"{machine.name} holds {held} idle sessions of the application"
+
+
+def _slow(site: Site, _: str | None) -> str:
+    machine, _held = _hold(QUERY, SLOW, 1, site, None)
+    return f"a statement of the application from {machine.name} never ends"
+
+
+def _mended(unit: str, site: Site, _: str | None) -> str:
+    return f"{_end(site, unit).name} holds none of them any more"
+
+
+FAULTS = {
+    "connections-full": Fault(
+        "hold idle sessions of the application open, TARGET of them, else until PostgreSQL refuses one",
+        _fill,
+        partial(_mended, SESSIONS),
+    ),
+    "query-slow": Fault("let a statement of the application never end", _slow, partial(_mended, QUERY)),
+}
