@@ -526,6 +526,9 @@ class Point(Frozen):
     value: float
 
 
+Topic = Literal["critical", "alerts"]
+"""Who is told: `critical` wakes somebody, `alerts` may wait for the morning."""
+
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 

@@ -39,6 +39,7 @@ from ratemyunit_ops.model import (
     RestorePoint,
     RestoreWindow,
     SalvageView,
+    Topic,
     Works,
 )
 
@@ -496,6 +497,37 @@ class Metrics(Protocol):
         ...
 
 
+class Pager(Protocol):
+    """How people are told. What was handed over is not yet read, nor even delivered.
+
+    Raises Refused where it is refused, Unreachable, and Failed where it may have been sent.
+    """
+
+    def send(self, topic: Topic, subject: str, text: str) -> None:
+        """Hand a message to all who listen to a topic."""
+        ...
+
+    def chat(self, subject: str, text: str) -> None:
+        """Hand a line to the rule that brings it to chat, where there is one."""
+        ...
+
+    def schedule(self, name: str, at: datetime, topic: Topic, text: str, *, every: timedelta, until: datetime) -> None:
+        """Send a message later, again and again until called off; the same name again is the same schedule."""
+        ...
+
+    def cancel(self, name: str) -> None:
+        """Call a schedule off; one that is gone is enough."""
+        ...
+
+    def listening(self, topic: Topic) -> int:
+        """Count who gets a topic's messages: subscriptions that were confirmed."""
+        ...
+
+    def pending(self) -> tuple[str, ...]:
+        """List the subscriptions that nobody has confirmed, as `topic address`."""
+        ...
+
+
 class Identity(Protocol):
     """Who we are to the cloud."""
 
@@ -678,6 +710,7 @@ class Outside:
     secrets: Secrets
     places: Places
     metrics: Metrics
+    pager: Pager
     identity: Identity
     people: People
     infra: Infra

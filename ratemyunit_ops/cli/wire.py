@@ -163,6 +163,7 @@ def compose(settings: Settings, people: People) -> Outside:
     from ratemyunit_ops.outside.aws.identity import StsIdentity
     from ratemyunit_ops.outside.aws.ledger import DynamoLedger
     from ratemyunit_ops.outside.aws.metrics import CloudWatchMetrics
+    from ratemyunit_ops.outside.aws.pager import SnsPager
     from ratemyunit_ops.outside.aws.places import SsmPlaces
     from ratemyunit_ops.outside.aws.registry import EcrRegistry
     from ratemyunit_ops.outside.aws.secrets import SsmSecrets
@@ -191,6 +192,7 @@ def compose(settings: Settings, people: People) -> Outside:
         secrets=SsmSecrets(account, settings.environment),
         places=places,
         metrics=CloudWatchMetrics(account, settings.environment, clock),
+        pager=SnsPager(account, places, settings.environment),
         identity=StsIdentity(account),
         people=people,
         infra=_infra(settings, account),

@@ -38,6 +38,7 @@ from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
 from tests.fakes.line import Faults, Killed, Line
 from tests.fakes.metrics import FakeMetrics, Meters
+from tests.fakes.pager import FakePager, Post
 from tests.fakes.places import (
     FakeIdentity,
     FakeInfra,
@@ -125,10 +126,12 @@ class FakeWorld:
     host_image: HostImage | None = None
     remind_from: datetime | None = BEGIN
     meters: Meters = field(init=False)
+    post: Post = field(init=False)
     """What is measured, and the alarms."""
 
     def __post_init__(self) -> None:
         self.meters = Meters(self.clock)
+        self.post = Post(self.clock)
         self.databases[DATABASE.identifier] = DatabaseView(
             identifier=DATABASE.identifier,
             resource_id="db-RESOURCE1",
@@ -161,6 +164,7 @@ class FakeWorld:
             secrets=FakeSecrets(self, line),
             places=FakePlaces(self, line),
             metrics=FakeMetrics(self.meters, line),
+            pager=FakePager(self.post, line),
             identity=FakeIdentity(who),
             people=FakePeople(self, line, who),
             infra=FakeInfra(self, line, who),
