@@ -8,7 +8,7 @@ say() { printf '%s %s\n' "$(date -u +%FT%TZ)" "$*"; }
 trap 'say "failed at line $LINENO: $BASH_COMMAND"' ERR
 export DEBIAN_FRONTEND=noninteractive
 
-# Put stdin into file $1 and say whether it differed; a reader never meets half of it.
+{# Put stdin into file $1 and say whether it differed; a reader never meets half of it. #}
 put() {
   mkdir -p "$(dirname "$1")"
   cat > "$1.new"
@@ -16,7 +16,7 @@ put() {
   mv "$1.new" "$1"
 }
 have() { [ "$(dpkg-query -W -f '${db:Status-Status}' "$1" 2>/dev/null)" = installed ]; }
-# The nightly upgrades hold apt's locks and a mirror stumbles: neither is worth a host.
+{# The nightly upgrades hold apt's locks and a mirror stumbles: neither is worth a host. #}
 again() {
   local n
   for n in 1 2 3 4 5 6; do "$@" && return; say "once more ($n): $1"; sleep 15; done
@@ -29,7 +29,7 @@ agent() { # package, URL; not in /tmp, which is memory
     again dpkg -i "/var/tmp/$1.deb" && rm "/var/tmp/$1.deb"
 }
 
-# Installing an agent alone has run a small instance out of memory: swap comes first.
+{# Installing an agent alone has run a small instance out of memory: swap comes first. #}
 if [ "$(wc -l < /proc/swaps)" -lt 2 ]; then
   say "making a swap file"
   [ -e /swapfile ] || { fallocate -l 1G /swapfile && chmod 600 /swapfile && mkswap -q /swapfile; }
@@ -67,12 +67,12 @@ systemctl daemon-reload
 systemctl enable -q --now nftables.service redis-server.service amazon-ssm-agent.service
 nft -f /etc/nftables.conf
 [ -z "$changed_redis" ] || systemctl restart redis-server.service
-# rmu-boot starts HAProxy, once the map is this instance's own.
+{# rmu-boot starts HAProxy, once the map is this instance's own. #}
 systemctl disable -q haproxy.service
 [ -z "$changed_haproxy" ] || ! systemctl is-active -q haproxy.service || systemctl reload haproxy.service
 systemctl enable -q rmu-boot.service
 systemctl restart rmu-boot.service || say "rmu-boot has not finished; it goes on trying"
-# Serving comes first, and a host without metrics is better than none: an alarm tells of its silence.
+{# Serving comes first, and a host without metrics is better than none: an alarm tells of its silence. #}
 {
   agent amazon-cloudwatch-agent https://amazoncloudwatch-agent-{{ region }}.s3.{{ region }}.amazonaws.com/debian/amd64/latest/amazon-cloudwatch-agent.deb &&
     /opt/aws/amazon-cloudwatch-agent/bin/amazon-cloudwatch-agent-ctl -a fetch-config -m ec2 -s -c file:/etc/rmu/cloudwatch-agent.json
