@@ -200,7 +200,11 @@ class HostView(Frozen):
 
     def holding(self, ref: ReleaseRef) -> SlotView | None:
         """Find the slot that holds this very release, on the database the reference names, if it names one."""
+    memory_total: int = 0
         return next((s for s in self.slots.values() if s.holds(ref)), None)
+    fell_back: bool = False
+    redis: bool | None = None
+    booted: int = 0
 
 
 class FrontDoor(Frozen):
@@ -231,6 +235,18 @@ class DrillHost(Frozen):
     run: str
     state: str
     born: datetime
+
+class HostHealth(Frozen):
+    """How a host is, as seen from outside: each field by the words of who says it, empty where that one is silent."""
+
+    lifecycle: str
+    health: str = Field(default="", description="the group's verdict: Healthy, Unhealthy")
+    machine: str = Field(default="", description="EC2: running, stopped ...")
+    system: str = Field(default="", description="EC2's check of what is below the machine: ok, impaired ...")
+    instance: str = Field(default="", description="EC2's check of the machine itself: ok, impaired ...")
+    target: str = Field(default="", description="the balancer: healthy, unhealthy, draining ...")
+    agent: str = Field(default="", description="SSM: Online, ConnectionLost; it may be minutes old")
+
 
 
 class HostImage(Frozen):
@@ -351,6 +367,13 @@ class TableSalvage(Frozen):
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
+
+
+class Rows(Frozen):
+    """What a statement answered: its rows, each value as text. `total` counts those beyond the room, too."""
+
+    rows: tuple[dict[str, str | None], ...] = ()
+    total: int = 0
 
 
 class Conflict(Frozen):

@@ -24,6 +24,7 @@ from ratemyunit_ops.model import (
     Fence,
     FrontDoor,
     Frozen,
+    HostHealth,
     HostImage,
     HostView,
     ImageView,
@@ -38,6 +39,7 @@ from ratemyunit_ops.model import (
     ReleaseRef,
     RestorePoint,
     RestoreWindow,
+    Rows,
     SalvageView,
     Topic,
     Works,
@@ -177,6 +179,10 @@ class Group(Protocol):
         """Put a host back into service."""
         ...
 
+    def health(self) -> Mapping[str, HostHealth]:
+        """Tell how each member is, by everybody who watches it from outside: its group, EC2, the balancer, SSM."""
+        ...
+
     def reboot(self, host: str) -> None:
         """Reboot a host."""
         ...
@@ -261,6 +267,8 @@ class Shell(Protocol):
 
 class Traffic(Protocol):
     """The front door, as a client meets it."""
+    cut: bool = False
+    """Whether there was more output than the transport keeps."""
 
     def look(self) -> FrontDoor:
         """Ask who serves; every field None where nothing does. Raises Unreachable."""
@@ -393,6 +401,17 @@ class Corner(Protocol):
 
     def at(self, fence: Fence) -> Corner:
         """Bind the right to act."""
+        ...
+
+    def rows(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Rows:
+        """Ask one statement in a read-only transaction. `variables` are psql's, `:'NAME'` in the text.
+
+        Raises Refused for a statement that does more than look, Failed with the SQLSTATE where it fails.
+        """
+        ...
+
+    def act(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Facts:
+        """Run one statement that changes something, whole or not at all; answer its `rows`."""
         ...
 
     def hosts(self) -> tuple[DrillHost, ...]:

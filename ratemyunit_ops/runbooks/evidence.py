@@ -151,4 +151,5 @@ def _take(values: list[Any], how: str) -> Any:
         return None
     if how in {"first", "last"}:
         return values[0 if how == "first" else -1]
-    return {"sum": sum, "max": max, "min": min}[how](values)
+    total: Any = {"sum": sum, "max": max, "min": min}[how]
+    return total(values)

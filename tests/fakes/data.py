@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from ratemyunit_ops.errors import Failed, Unreachable
@@ -17,6 +17,7 @@ from ratemyunit_ops.model import (
     DataView,
     Facts,
     Fence,
+    Rows,
     SalvageView,
     TableSalvage,
     TableView,
@@ -141,6 +142,21 @@ class FakeData:
             return {"applied": applied, "left": left}
 
         return self._change("apply", apply)
+
+    def rows(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Rows:
+        def look() -> Rows:
+            self._store(database)
+            found = self._world.sql(sql, variables)
+            return Rows(rows=tuple(found[:200]), total=len(found))
+
+        return self._line.call("data.rows", look)
+
+    def act(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Facts:
+        def act() -> Facts:
+            self._store(database)
+            return {"rows": self._world.sql(sql, variables)}
+
+        return self._change("act", act)
 
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
         def look() -> dict[str, dict[str, int | str]]:

@@ -11,6 +11,7 @@ from ratemyunit_ops.model import (
     Database,
     Facts,
     Fence,
+    HostHealth,
     HostView,
     Instance,
     MigrationsView,
@@ -246,6 +247,25 @@ class FakeGroup:
 
     def _set(self, host: str, state: Literal["InService", "Standby"]) -> None:
         self._world.host(host).state = state
+    def health(self) -> Mapping[str, HostHealth]:
+        def look() -> dict[str, HostHealth]:
+            told = {h.id: h for h in self._world.hosts}
+            return {i.id: self._health(i.state, told.get(i.id)) for i in self._world.instances()}
+
+        return self._line.call("group.health", look)
+
+    def _health(self, state: str, host: Host | None) -> HostHealth:
+        well = host is not None and host.booted is not None
+        return HostHealth(
+            lifecycle=state,
+            health="Healthy",
+            machine="running",
+            system="ok",
+            instance="ok" if well else "impaired",
+            target="healthy" if well and state == "InService" else "unhealthy",
+            agent="Online" if well else "ConnectionLost",
+        )
+
         self._world.send_requests()
 
 
@@ -384,7 +404,10 @@ class FakeShell:
         self._line = line
 
     def run(self, argv: Sequence[str], *, hosts: Sequence[str], deadline: timedelta) -> tuple[CommandResult, ...]:
-        return self._line.call("shell.run", lambda: tuple(self._one(argv, h) for h in hosts))
+        return self._line.call("shell.run", lambda: tuple(self._one(argv, h) for h in hosts), changes=self._acts(argv))
+
+    def _acts(self, argv: Sequence[str]) -> bool:
+        return tuple(argv) in self._world.does
 
     def _one(self, argv: Sequence[str], host: str) -> CommandResult:
         if host not in {h.id for h in self._world.in_service()}:
@@ -393,3 +416,6 @@ class FakeShell:
         if said is None:
             return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
         return CommandResult(host=host, exit_code=0, stdout=said, stderr="")
+        act = self._world.does.get(tuple(argv))
+        if act is not None:
+            return CommandResult(host=host, exit_code=0, stdout=act(), stderr="")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -96,6 +96,10 @@ class FakeWorld:
     prints: dict[tuple[str, ...], str] = field(default_factory=dict)
     never_ready: set[str] = field(default_factory=set)
     unhealthy: set[str] = field(default_factory=set)
+    does: dict[tuple[str, ...], Callable[[], str]] = field(default_factory=dict)
+    """What a command on a host does to the world, and prints."""
+    sql: Callable[[str, Mapping[str, str]], list[dict[str, str | None]]] = field(default=lambda sql, variables: [])
+    """What a database answers to a statement; one that changes something does so here."""
     runs_digest: dict[str, str] = field(default_factory=dict)
     smoke_fails: set[str] = field(default_factory=set)
     keep_fails: set[str] = field(default_factory=set)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
-from ratemyunit_ops.model import Database, DataView, Facts, Fence, SalvageView
+from ratemyunit_ops.model import Database, DataView, Facts, Fence, Rows, SalvageView
 from ratemyunit_ops.outside.aws.hosts import Answer, Hosts, Question, facts_of, fenced
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.ports import Places
@@ -101,11 +101,34 @@ class SsmData:
         (answer,) = said["hosts"].values()
         return {**said, **{name: answer[name] for name in ("applied", "left") if name in answer}}
 
+    def rows(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Rows:
+        """Ask one statement in a read-only transaction."""
+        answer = self.hosts.ask_one(self._statement("data_rows", database, sql, variables, limit))
+        return Rows.model_validate({k: v for k, v in answer.items() if k in Rows.model_fields})
+
+    def act(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Facts:
+        """Run one statement that changes something, whole or not at all."""
+        question = self._statement("data_act", database, sql, variables, limit)
+        answer = self.hosts.ask_one(question, fenced(question, self.bound))
+        told = {k: v for k, v in answer.items() if k != "rows"}
+        return facts_of({answer["instance"]: told}, rows=answer.get("rows", []))
+
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
         """Count every table's rows and sum them up, whatever their order."""
         answer = self.hosts.ask_one(Question("data_checksum", {"database": database.model_dump()}))
         tables: dict[str, dict[str, int | str]] = answer["tables"]
         return tables
+
+    def _statement(
+        self, verb: str, database: Database, sql: str, variables: Mapping[str, str], limit: timedelta
+    ) -> Question:
+        body = {
+            "database": database.model_dump(),
+            "sql": sql,
+            "variables": dict(variables),
+            "limit_s": limit.total_seconds(),
+        }
+        return Question(verb, body, extra=limit)
 
     @property
     def _bucket(self) -> str:

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import Refused, RmuError
+from ratemyunit_ops.model import HostHealth
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.ports import Shell
 
@@ -31,6 +32,55 @@ class AutoScalingGroup:
     def states(self) -> Mapping[str, str]:
         """Tell each member's lifecycle state."""
         return {i["InstanceId"]: i["LifecycleState"] for i in self._group().get("Instances", [])}
+
+    def health(self) -> Mapping[str, HostHealth]:
+        """Tell how each member is, by everybody who watches it from outside; who does not answer is silent."""
+        group = self._group()
+        members = group.get("Instances", [])
+        ids = [m["InstanceId"] for m in members]
+        if not ids:
+            return {}
+        seen = {"machine": self._machines(ids), "target": self._targets(group), "agent": self._agents(ids)}
+        return {
+            m["InstanceId"]: HostHealth(
+                lifecycle=m["LifecycleState"],
+                health=m.get("HealthStatus", ""),
+                **seen["machine"].get(m["InstanceId"], {}),
+                **seen["target"].get(m["InstanceId"], {}),
+                **seen["agent"].get(m["InstanceId"], {}),
+            )
+            for m in members
+        }
+
+    def _machines(self, ids: list[str]) -> dict[str, dict[str, str]]:
+        rows = self._account.pages(
+            "ec2", "DescribeInstanceStatus", "InstanceStatuses", InstanceIds=ids, IncludeAllInstances=True
+        )
+        return {
+            r["InstanceId"]: {
+                "machine": r["InstanceState"]["Name"],
+                "system": r["SystemStatus"]["Status"],
+                "instance": r["InstanceStatus"]["Status"],
+            }
+            for r in rows
+        }
+
+    def _targets(self, group: dict[str, Any]) -> dict[str, dict[str, str]]:
+        found: dict[str, dict[str, str]] = {}
+        for arn in group.get("TargetGroupARNs", []):
+            answer = self._account.ask("elbv2", "DescribeTargetHealth", TargetGroupArn=arn)
+            rows = answer["TargetHealthDescriptions"]
+            found |= {r["Target"]["Id"]: {"target": r["TargetHealth"]["State"]} for r in rows}
+        return found
+
+    def _agents(self, ids: list[str]) -> dict[str, dict[str, str]]:
+        rows = self._account.pages(
+            "ssm",
+            "DescribeInstanceInformation",
+            "InstanceInformationList",
+            Filters=[{"Key": "InstanceIds", "Values": ids}],
+        )
+        return {r["InstanceId"]: {"agent": r["PingStatus"]} for r in rows}
 
     def booted(self, host: str) -> float | None:
         """Tell when a host's kernel started (unix seconds); None while it does not answer."""

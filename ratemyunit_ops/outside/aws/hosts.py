@@ -65,6 +65,8 @@ SECONDS = {
     "data_warm": 3600,
     "data_fence": 120,
     "data_sequences": 90,
+    "data_rows": 15,
+    "data_act": 15,
     "data_salvage": 3600,
     "data_apply": 1800,
     "data_checksum": 1800,
@@ -81,6 +83,8 @@ STATES = {
     "data_fence": "Some sessions may have been ended; fencing again, or lifting the fence, is safe.",
     "data_sequences": "Sequences only ever move forward, so moving them again is safe.",
     "data_salvage": "No row was written anywhere; what serves was not touched.",
+    "data_rows": "It was only read; what serves was not touched.",
+    "data_act": "The statement is one transaction: what it had done is taken back.",
     "data_apply": "Each file is there whole or not at all, up to the one that failed; applying again is safe.",
 }
 NEXT = {
@@ -501,3 +505,7 @@ def _probe(answers: Answers) -> Probe:
 
 def _last(text: str) -> str:
     return (text.strip().splitlines() or ["it said nothing"])[-1][:200]
+        memory_total=answer["memory"].get("total", 0),
+        fell_back=bool(answer.get("fell_back")),
+        redis=answer.get("redis"),
+        booted=answer.get("booted", 0),

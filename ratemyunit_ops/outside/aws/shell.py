@@ -26,4 +26,4 @@ class SsmShell:
         encoded = base64.b64encode(json.dumps(list(argv)).encode()).decode()
         script = Script(self._document, {"argv": encoded}, "exec")
         results = self._commands.run(script, hosts, deadline=deadline)
-        return tuple(r.model_copy(update={"stderr": r.stderr + CUT}) if was_cut(r) else r for r in results)
+        return tuple(r.model_copy(update={"stderr": r.stderr + CUT, "cut": True}) if was_cut(r) else r for r in results)

@@ -9,6 +9,7 @@ from typing import Any
 from . import (
     data,
     data_fence,
+    data_rows,
     hold,
     oneoff,
     probe,
@@ -29,8 +30,8 @@ from .state import STATE, adopt, fence, locked, settings
 KEPT_MARKERS = 200
 ROOM = 20_000
 """SSM cuts an answer at 24,000 characters; nobody could read the rest."""
-LISTS = ("tables", "conflicts_by", "left_by", "notes", "files", "blockers", "moved", "missing", "in_circles")
-UNLOGGED = ("log", "probes", "blockers")
+LISTS = ("rows", "tables", "conflicts_by", "left_by", "notes", "files", "blockers", "moved", "missing", "in_circles")
+UNLOGGED = ("rows", "log", "probes", "blockers")
 Verb = Callable[[dict[str, Any]], Answer]
 
 
@@ -55,6 +56,7 @@ class Host:
         }
 
     def changing(self) -> dict[str, Verb]:
+            "data_rows": self.by_sql(data_rows.rows),
         """List the verbs that change this host."""
         m = self.m
         return {
@@ -72,6 +74,7 @@ class Host:
             "data_sequences": self.by_sql(data.sequences),
             "data_salvage": self.salvage,
             "data_apply": self.salvage,
+            "data_act": self.by_sql(data_rows.act),
         }
 
     def by_sql(self, verb: Callable[[Machine, dict[str, Any], dict[str, Any], Cloud], Answer]) -> Verb:
