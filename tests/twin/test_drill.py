@@ -30,7 +30,7 @@ insert into lessons (teacher, title) select id, 'lesson of ' || name from teache
 
 
 @pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin that may be lost, with a release, two tables, and their rows in the backups."""
     with raised_stack("drill", 8580, tmp_path_factory.mktemp("drill")) as raised:
         raised.live()
@@ -42,44 +42,44 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         yield raised
 
 
-def in_the_backups(stack: Stack) -> None:
+def in_the_backups(own: Stack) -> None:
     """Wait until everything that was written until now can be restored."""
     written = datetime.now(UTC)
-    wait_until(lambda: latest(stack) > written, 120, "the last WAL to be shipped")
+    wait_until(lambda: latest(own) > written, 120, "the last WAL to be shipped")
 
 
-def latest(stack: Stack) -> datetime:
-    found: datetime = stack.aws("rds").describe_db_instances()["DBInstances"][0]["LatestRestorableTime"]
+def latest(own: Stack) -> datetime:
+    found: datetime = own.aws("rds").describe_db_instances()["DBInstances"][0]["LatestRestorableTime"]
     return found
 
 
-def drill_hosts(stack: Stack) -> list[dict[str, Any]]:
+def drill_hosts(own: Stack) -> list[dict[str, Any]]:
     ours = [
         {"Name": "tag:rmu:role", "Values": ["drill"]},
         {"Name": "instance-state-name", "Values": ["pending", "running"]},
     ]
-    listed = stack.aws("ec2").describe_instances(Filters=ours)["Reservations"]
+    listed = own.aws("ec2").describe_instances(Filters=ours)["Reservations"]
     return [i for r in listed for i in r["Instances"]]
 
 
-def databases(stack: Stack) -> list[str]:
-    found = stack.aws("rds").describe_db_instances()["DBInstances"]
+def databases(own: Stack) -> list[str]:
+    found = own.aws("rds").describe_db_instances()["DBInstances"]
     return [d["DBInstanceIdentifier"] for d in found if d["DBInstanceStatus"] != "deleting"]
 
 
-def nothing_stands_in_the_corner(stack: Stack) -> bool:
-    return drill_hosts(stack) == [] and not any("-drill-" in name for name in databases(stack))
+def nothing_stands_in_the_corner(own: Stack) -> bool:
+    return drill_hosts(own) == [] and not any("-drill-" in name for name in databases(own))
 
 
-def reaches(stack: Stack, machine: str, address: str, port: int) -> bool:
+def reaches(own: Stack, machine: str, address: str, port: int) -> bool:
     """Tell whether one machine gets a TCP connection to another."""
     script = f"timeout 4 bash -c '</dev/tcp/{address}/{port}'"
-    return Machine(stack.site, machine).run(["bash", "-c", script], timeout=20).returncode == 0
+    return Machine(own.site, machine).run(["bash", "-c", script], timeout=20).returncode == 0
 
 
-def test_a_drill_is_one_command_proves_every_row_and_leaves_only_its_report(stack: Stack, tmp_path: Path) -> None:
-    with stack.no_drop():
-        answer = stack.rmu("dr", "drill", "--yes", "--because", "quarterly", "--dir", str(tmp_path))
+def test_a_drill_is_one_command_proves_every_row_and_leaves_only_its_report(own: Stack, tmp_path: Path) -> None:
+    with own.no_drop():
+        answer = own.rmu("dr", "drill", "--yes", "--because", "quarterly", "--dir", str(tmp_path))
 
     assert (answer["outcome"], answer["verified"]) == ("done", "yes")
     assert {name.split(".")[-1]: t["rows"] for name, t in answer["tables"].items()}.items() >= {
@@ -88,94 +88,94 @@ def test_a_drill_is_one_command_proves_every_row_and_leaves_only_its_report(stac
     }.items()
     assert 0 < answer["rto_seconds"] < 600
     assert Path(answer["report"]).read_text().count("<svg") == 2
-    assert nothing_stands_in_the_corner(stack)
-    assert stack.status()["last_drill"]["run"] == answer["run"]
+    assert nothing_stands_in_the_corner(own)
+    assert own.status()["last_drill"]["run"] == answer["run"]
 
 
-def test_the_corner_is_reached_by_nobody_and_reaches_only_its_own_database(stack: Stack, tmp_path: Path) -> None:
-    serving = stack.host
-    answer = stack.rmu("dr", "restore", "--latest", "--yes", "--dir", str(tmp_path))
-    (drill,) = drill_hosts(stack)
+def test_the_corner_is_reached_by_nobody_and_reaches_only_its_own_database(own: Stack, tmp_path: Path) -> None:
+    serving = own.host
+    answer = own.rmu("dr", "restore", "--latest", "--yes", "--dir", str(tmp_path))
+    (drill,) = drill_hosts(own)
     addresses = {
         d["DBInstanceIdentifier"]: d["Endpoint"]["Address"]
-        for d in stack.aws("rds").describe_db_instances()["DBInstances"]
+        for d in own.aws("rds").describe_db_instances()["DBInstances"]
     }
     copy, source = addresses[answer["instance"]], next(a for n, a in addresses.items() if n != answer["instance"])
-    host = stack.status()["hosts"][0]["address"]
+    host = own.status()["hosts"][0]["address"]
 
-    assert reaches(stack, drill["InstanceId"], copy, 5432)
-    assert not reaches(stack, drill["InstanceId"], source, 5432)
-    assert not reaches(stack, drill["InstanceId"], host, 8080)
-    assert not reaches(stack, serving, copy, 5432)
-    assert not reaches(stack, serving, drill["PrivateIpAddress"], 8080)
-    assert reaches(stack, serving, source, 5432)
+    assert reaches(own, drill["InstanceId"], copy, 5432)
+    assert not reaches(own, drill["InstanceId"], source, 5432)
+    assert not reaches(own, drill["InstanceId"], host, 8080)
+    assert not reaches(own, serving, copy, 5432)
+    assert not reaches(own, serving, drill["PrivateIpAddress"], 8080)
+    assert reaches(own, serving, source, 5432)
 
-    stack.rmu("dr", "end", answer["run"], "--yes")
-    assert nothing_stands_in_the_corner(stack)
-    stack.serves_alone(stack.live())
+    own.rmu("dr", "end", answer["run"], "--yes")
+    assert nothing_stands_in_the_corner(own)
+    own.serves_alone(own.live())
 
 
-def test_a_host_from_an_image_boots_under_another_id_and_waits_to_be_told(stack: Stack, tmp_path: Path) -> None:
-    (image,) = call(stack.site, "run-image-policies", {})
-    found = lambda: stack.aws("ec2").describe_images(ImageIds=[image])["Images"][0]["State"]  # noqa: E731
+def test_a_host_from_an_image_boots_under_another_id_and_waits_to_be_told(own: Stack, tmp_path: Path) -> None:
+    (image,) = call(own.site, "run-image-policies", {})
+    found = lambda: own.aws("ec2").describe_images(ImageIds=[image])["Images"][0]["State"]  # noqa: E731
     wait_until(lambda: found() == "available", 120, "the image")
 
-    answer = stack.rmu("dr", "drill", "--from-image", "--yes", "--dir", str(tmp_path))
+    answer = own.rmu("dr", "drill", "--from-image", "--yes", "--dir", str(tmp_path))
 
     assert (answer["outcome"], answer["verified"]) == ("done", "yes")
     assert image in Path(answer["report"]).read_text()
-    assert nothing_stands_in_the_corner(stack)
-    stack.serves_alone(stack.live())
+    assert nothing_stands_in_the_corner(own)
+    own.serves_alone(own.live())
 
 
 @pytest.mark.parametrize("at", ["launch a host", "prepare", "end the host"])
-def test_a_drill_killed_half_way_is_finished_by_its_own_command(stack: Stack, tmp_path: Path, at: str) -> None:
+def test_a_drill_killed_half_way_is_finished_by_its_own_command(own: Stack, tmp_path: Path, at: str) -> None:
     words = ("dr", "drill", "--yes", "--dir", str(tmp_path))
-    stack.kill(*words, at=started(at))
+    own.kill(*words, at=started(at))
 
-    answer = stack.rmu(*words)
+    answer = own.rmu(*words)
 
     assert answer["outcome"] == "done"
-    assert nothing_stands_in_the_corner(stack)
+    assert nothing_stands_in_the_corner(own)
 
 
-def test_a_drill_given_up_takes_all_of_it_away(stack: Stack, tmp_path: Path) -> None:
-    killed = stack.kill("dr", "drill", "--yes", "--dir", str(tmp_path), at=done("its host answers"))
+def test_a_drill_given_up_takes_all_of_it_away(own: Stack, tmp_path: Path) -> None:
+    killed = own.kill("dr", "drill", "--yes", "--dir", str(tmp_path), at=done("its host answers"))
 
-    stack.rmu("abandon", killed.events[-1]["run"], "--yes")
+    own.rmu("abandon", killed.events[-1]["run"], "--yes")
 
-    assert nothing_stands_in_the_corner(stack)
+    assert nothing_stands_in_the_corner(own)
 
 
-def test_with_source_host_and_table_gone_the_backups_alone_are_enough(stack: Stack, tmp_path: Path) -> None:
+def test_with_source_host_and_table_gone_the_backups_alone_are_enough(own: Stack, tmp_path: Path) -> None:
     """Keep this one the last: nothing of the twin is left after it."""
-    in_the_backups(stack)
+    in_the_backups(own)
     journal = ("--journal", str(tmp_path / "journal"))
-    lose_everything(stack)
+    lose_everything(own)
 
-    stack.kill("dr", "drill", *journal, "--yes", "--dir", str(tmp_path), at=started("prepare"))
-    drilled = stack.rmu("dr", "drill", *journal, "--yes", "--dir", str(tmp_path))
+    own.kill("dr", "drill", *journal, "--yes", "--dir", str(tmp_path), at=started("prepare"))
+    drilled = own.rmu("dr", "drill", *journal, "--yes", "--dir", str(tmp_path))
 
     assert (drilled["outcome"], drilled["verified"]) == ("done", "partly")
     rows = {name.split(".")[-1]: t["rows"] for name, t in drilled["tables"].items()}
     assert (rows["teachers"], rows["lessons"]) == (500, 2000)
     assert "it is gone; from its retained backups" in Path(drilled["report"]).read_text()
-    assert nothing_stands_in_the_corner(stack)
+    assert nothing_stands_in_the_corner(own)
     assert json.loads((tmp_path / "journal/lease.json").read_text())["token"] == ""
 
-    stack.rmu("infra", "bootstrap", "--yes")
-    real = stack.rmu("dr", "restore", "--latest", "--cut-over", "--yes", "--dir", str(tmp_path))
+    own.rmu("infra", "bootstrap", "--yes")
+    real = own.rmu("dr", "restore", "--latest", "--cut-over", "--yes", "--dir", str(tmp_path))
 
     assert real["outcome"] == "done"
-    wait_until(lambda: stack.who().get("version") == real["release"], 60, "the front door")
-    assert stack.status()["database"]["identifier"] == real["instance"]
-    shutil.copytree(tmp_path, stack.where / "kept", dirs_exist_ok=True)
+    wait_until(lambda: own.who().get("version") == real["release"], 60, "the front door")
+    assert own.status()["database"]["identifier"] == real["instance"]
+    shutil.copytree(tmp_path, own.where / "kept", dirs_exist_ok=True)
 
 
-def lose_everything(stack: Stack) -> None:
+def lose_everything(own: Stack) -> None:
     """Delete the source instance, the host and rmu's table; the group makes a new host, which finds nothing to boot."""
-    stack.rmu("twin", "fault", "database-lost", "rmu-twin-db-1")
-    stack.aws("dynamodb").delete_table(TableName="rmu-twin")
-    stack.rmu("twin", "fault", "kill-host")
-    wait_until(lambda: "rmu-twin-db-1" not in databases(stack), 60, "the source to be gone")
+    own.rmu("twin", "fault", "database-lost", "rmu-twin-db-1")
+    own.aws("dynamodb").delete_table(TableName="rmu-twin")
+    own.rmu("twin", "fault", "kill-host")
+    wait_until(lambda: "rmu-twin-db-1" not in databases(own), 60, "the source to be gone")
     time.sleep(1)
