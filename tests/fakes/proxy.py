@@ -47,7 +47,12 @@ class Side:
     def __init__(self, version: str, database: str) -> None:
         self.port = free_port()
         self.body = json.dumps({"version": version, "database": database}).encode()
+        self._head = b"HTTP/1.1 200 OK\r\nX-Rmu-Release: %b\r\nContent-Length: %d\r\n\r\n" % (
+            version.encode(),
+            len(self.body),
+        )
         self.answered = 0
+        self.heard: dict[str, str] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._writers: set[asyncio.StreamWriter] = set()
@@ -61,9 +66,10 @@ class Side:
         self._writers.add(writer)
         try:
             while True:
-                await reader.readuntil(b"\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.heard = {k.lower(): v for k, _, v in (f.partition(": ") for f in head.decode().splitlines())}
                 self.answered += 1
-                writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(self.body), self.body))
+                writer.write(self._head + self.body)
         except (OSError, EOFError):
             return
         finally:
