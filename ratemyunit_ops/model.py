@@ -120,6 +120,14 @@ class Release(Frozen):
         return self.schema_oldest <= head and admits <= self.schema_head
 
 
+class StaleSecret(Frozen):
+    """A secret, by name, that `holder` (a release, or its worker) was started with and that has another value today."""
+
+    host: str
+    holder: str
+    secret: str
+
+
 class Pointer(Frozen):
     """What a new instance boots: the live release (none before the first deploy) and its database."""
 
@@ -192,7 +200,11 @@ class HostView(Frozen):
     backup_on: bool = False
     holding_requests: bool = False
     memory_available: int = 0
+    memory_total: int = 0
     disk_free: int = 0
+    fell_back: bool = False
+    redis: bool | None = None
+    booted: int = 0
 
     def serves(self) -> str | None:
         """Name the release this host sends traffic to."""
@@ -200,11 +212,7 @@ class HostView(Frozen):
 
     def holding(self, ref: ReleaseRef) -> SlotView | None:
         """Find the slot that holds this very release, on the database the reference names, if it names one."""
-    memory_total: int = 0
         return next((s for s in self.slots.values() if s.holds(ref)), None)
-    fell_back: bool = False
-    redis: bool | None = None
-    booted: int = 0
 
 
 class FrontDoor(Frozen):
@@ -228,14 +236,6 @@ class Instance(Frozen):
         return self.state.startswith(("Terminat", "Detach"))
 
 
-class DrillHost(Frozen):
-    """A host in the corner: it serves nobody, and belongs to the run that made it."""
-
-    id: str
-    run: str
-    state: str
-    born: datetime
-
 class HostHealth(Frozen):
     """How a host is, as seen from outside: each field by the words of who says it, empty where that one is silent."""
 
@@ -247,6 +247,14 @@ class HostHealth(Frozen):
     target: str = Field(default="", description="the balancer: healthy, unhealthy, draining ...")
     agent: str = Field(default="", description="SSM: Online, ConnectionLost; it may be minutes old")
 
+
+class DrillHost(Frozen):
+    """A host in the corner: it serves nobody, and belongs to the run that made it."""
+
+    id: str
+    run: str
+    state: str
+    born: datetime
 
 
 class HostImage(Frozen):
@@ -361,19 +369,19 @@ class DataView(Frozen):
     newest: datetime | None = Field(default=None, description="the newest commit seen")
 
 
+class Rows(Frozen):
+    """What a statement answered: its rows, each value as text. `total` counts those beyond the room, too."""
+
+    rows: tuple[dict[str, str | None], ...] = ()
+    total: int = 0
+
+
 class TableSalvage(Frozen):
     """How many rows of a table a restore left behind."""
 
     inserted: int = 0
     updated: int = 0
     deleted: int = 0
-
-
-class Rows(Frozen):
-    """What a statement answered: its rows, each value as text. `total` counts those beyond the room, too."""
-
-    rows: tuple[dict[str, str | None], ...] = ()
-    total: int = 0
 
 
 class Conflict(Frozen):
@@ -552,6 +560,9 @@ class Point(Frozen):
 Topic = Literal["critical", "alerts"]
 """Who is told: `critical` wakes somebody, `alerts` may wait for the morning."""
 
+Severity = Literal["SEV-1", "SEV-2", "SEV-3"]
+"""How bad it is: a full outage, a partial outage, degraded."""
+
 AlarmState = Literal["OK", "ALARM", "INSUFFICIENT_DATA"]
 
 
@@ -578,6 +589,36 @@ class AlarmChange(Frozen):
     before: AlarmState
     after: AlarmState
     why: str = ""
+
+
+class Incident(Frozen):
+    """One incident as it stands. One is open at a time; `number` counts them."""
+
+    id: str
+    number: int
+    environment: str
+    severity: Severity
+    title: str
+    alarm: str = ""
+    runbook: str = ""
+    opened: datetime
+    opened_by: str
+    acked: datetime | None = Field(default=None, description="since when somebody has it; an escalation asks again")
+    acked_by: str = ""
+    closed: datetime | None = None
+
+
+IncidentEventKind = Literal["opened", "paged", "page-refused", "acked", "noted", "escalated", "closed"]
+
+
+class IncidentEvent(Frozen):
+    """One numbered line of an incident: who did what. Its facts are JSON values, as a run's are."""
+
+    number: int
+    kind: IncidentEventKind
+    at: datetime
+    who: str
+    facts: Facts = Field(default_factory=dict)
 
 
 class Fence(Frozen):

@@ -41,6 +41,7 @@ from ratemyunit_ops.model import (
     RestoreWindow,
     Rows,
     SalvageView,
+    StaleSecret,
     Topic,
     Works,
 )
@@ -159,12 +160,28 @@ class Fleet(Protocol):
         """Tell whether every host holds requests. Who held them in this process may answer from memory."""
         ...
 
+    def unneeded(self) -> Mapping[str, int]:
+        """Tell how many bytes of images that nothing needs lie on each host."""
+        ...
+
+    def prune(self) -> Facts:
+        """Remove the images that no slot, no worker and no container of their host holds."""
+        ...
+
+    def stale(self) -> tuple[StaleSecret, ...]:
+        """Name the secrets that something was started with and that are no longer today's. No value leaves a host."""
+        ...
+
 
 class Group(Protocol):
     """The hosts' places in their group: who is in service, and taking one out."""
 
     def states(self) -> Mapping[str, str]:
         """Tell each member's lifecycle state."""
+        ...
+
+    def health(self) -> Mapping[str, HostHealth]:
+        """Tell how each member is, by everybody who watches it from outside: its group, EC2, the balancer, SSM."""
         ...
 
     def booted(self, host: str) -> float | None:
@@ -177,10 +194,6 @@ class Group(Protocol):
 
     def rejoin(self, host: str) -> None:
         """Put a host back into service."""
-        ...
-
-    def health(self) -> Mapping[str, HostHealth]:
-        """Tell how each member is, by everybody who watches it from outside: its group, EC2, the balancer, SSM."""
         ...
 
     def reboot(self, host: str) -> None:
@@ -255,6 +268,8 @@ class CommandResult(Frozen):
     exit_code: int
     stdout: str
     stderr: str
+    cut: bool = False
+    """Whether there was more output than the transport keeps."""
 
 
 class Shell(Protocol):
@@ -267,8 +282,6 @@ class Shell(Protocol):
 
 class Traffic(Protocol):
     """The front door, as a client meets it."""
-    cut: bool = False
-    """Whether there was more output than the transport keeps."""
 
     def look(self) -> FrontDoor:
         """Ask who serves; every field None where nothing does. Raises Unreachable."""
@@ -391,6 +404,17 @@ class Data(Protocol):
         """Run the SQL of a restore's salvage: each row is put once, so it is safe to repeat."""
         ...
 
+    def rows(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Rows:
+        """Ask one statement in a read-only transaction. `variables` are psql's, `:'NAME'` in the text.
+
+        Raises Refused for a statement that does more than look, Failed with the SQLSTATE where it fails.
+        """
+        ...
+
+    def act(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Facts:
+        """Run one statement that changes something, whole or not at all; answer its `rows`."""
+        ...
+
     def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
         """Count every table's rows and sum them up, whatever their order."""
         ...
@@ -401,17 +425,6 @@ class Corner(Protocol):
 
     def at(self, fence: Fence) -> Corner:
         """Bind the right to act."""
-        ...
-
-    def rows(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Rows:
-        """Ask one statement in a read-only transaction. `variables` are psql's, `:'NAME'` in the text.
-
-        Raises Refused for a statement that does more than look, Failed with the SQLSTATE where it fails.
-        """
-        ...
-
-    def act(self, database: Database, sql: str, *, variables: Mapping[str, str], limit: timedelta) -> Facts:
-        """Run one statement that changes something, whole or not at all; answer its `rows`."""
         ...
 
     def hosts(self) -> tuple[DrillHost, ...]:
@@ -484,6 +497,14 @@ class Secrets(Protocol):
 
     def names(self) -> tuple[str, ...]:
         """List the names of the app's secrets."""
+        ...
+
+    def renewed(self, name: str, *, run: str) -> bool:
+        """Tell whether a secret's value is the one that this run has made."""
+        ...
+
+    def renew(self, name: str, *, run: str) -> Facts:
+        """Give a secret a new random value, once for a run."""
         ...
 
 

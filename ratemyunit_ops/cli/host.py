@@ -1,4 +1,4 @@
-"""`rmu host`: list, reboot, replace."""
+"""`rmu host`: list, reboot, replace, prune."""
 
 from __future__ import annotations
 
@@ -69,3 +69,23 @@ def replace(
     from ratemyunit_ops.cli.wire import wire
 
     replace_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
+
+
+@app.command(short_help="Remove images that nothing needs.")
+def prune(
+    env: Env = None,
+    because: Because = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    no_input: NoInput = False,
+    as_json: AsJson = False,
+) -> None:
+    """Remove images that no slot and no worker holds, on every host. What serves or is warm keeps its image.
+
+    Example: rmu host prune --because "the disk is full"
+    """
+    from ratemyunit_ops.cli.carrying import Asked
+    from ratemyunit_ops.cli.upkeep import prune_hosts
+    from ratemyunit_ops.cli.wire import wire
+
+    prune_hosts(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))

@@ -66,6 +66,7 @@ from ratemyunit_ops.steps.restore import (
     SettleDatabase,
 )
 from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
+from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 
 
 class ChangeInCorner(Change):
@@ -153,12 +154,14 @@ AnyStep = Annotated[
     | PointTo
     | Prepare
     | Proven
+    | PruneImages
     | Ready
     | RebootHost
     | RecordRelease
     | RecordRestore
     | Rejoin
     | RenewPasswords
+    | RenewSecret
     | Rehearse
     | RehearseContract
     | ReplaceHost
@@ -175,6 +178,7 @@ AnyStep = Annotated[
     | StartWorker
     | StillWorks
     | StopRelease
+    | TodaysSecrets
     | UnfenceDatabase
     | Unneeded
     | WarmDatabase,

@@ -18,6 +18,7 @@ from ratemyunit_ops.model import (
     Probe,
     Release,
     ReleaseRef,
+    StaleSecret,
     Works,
 )
 from ratemyunit_ops.ports import CommandResult, Guest
@@ -79,6 +80,18 @@ class FakeFleet:
 
     def holding(self) -> bool:
         return self._line.call("fleet.holding", lambda: all(h.held_until is not None for h in self._world.in_service()))
+
+    def unneeded(self) -> Mapping[str, int]:
+        def look() -> dict[str, int]:
+            return {h.id: len(h.unneeded()) * self._world.image_size for h in self._world.in_service()}
+
+        return self._line.call("fleet.unneeded", look)
+
+    def prune(self) -> Facts:
+        return self._each("prune", lambda h: h.prune(self._world.image_size))
+
+    def stale(self) -> tuple[StaleSecret, ...]:
+        return self._line.call("fleet.stale", lambda: tuple(s for h in self._world.in_service() for s in h.stale()))
 
     def start_worker(self, ref: ReleaseRef | None) -> Facts:
         return self._each("worker", lambda h: self._worker(h, ref))
@@ -152,6 +165,8 @@ class FakeFleet:
         slot = self._slot(host, ref)
         host.worker_running = False
         running = slot.running
+        if not running:
+            slot.old_secrets.clear()
         slot.running = slot.was_started = True
         return {"outcome": "already" if running else "changed", **self._ready(host, ref, schema_head, deadline)}
 
@@ -184,6 +199,8 @@ class FakeFleet:
             host.worker_running = False
             return {"outcome": "changed"}
         slot = self._slot(host, ref)
+        if not host.worker_running:
+            host.worker_old_secrets.clear()
         host.worker, host.worker_database, host.worker_running = slot.release.ref, slot.database.identifier, True
         return {"outcome": "changed"}
 
@@ -230,23 +247,6 @@ class FakeGroup:
     def states(self) -> Mapping[str, str]:
         return self._line.call("group.states", lambda: {i.id: i.state for i in self._world.instances()})
 
-    def booted(self, host: str) -> float | None:
-        return self._line.call("group.booted", lambda: self._world.host(host).booted)
-
-    def stand_by(self, host: str) -> None:
-        self._line.call("group.stand_by", lambda: self._set(host, "Standby"), changes=True)
-
-    def rejoin(self, host: str) -> None:
-        self._line.call("group.rejoin", lambda: self._set(host, "InService"), changes=True)
-
-    def reboot(self, host: str) -> None:
-        self._line.call("group.reboot", lambda: self._world.reboot(host), changes=True)
-
-    def replace(self, host: str) -> None:
-        self._line.call("group.replace", lambda: self._world.replace_host(host), changes=True)
-
-    def _set(self, host: str, state: Literal["InService", "Standby"]) -> None:
-        self._world.host(host).state = state
     def health(self) -> Mapping[str, HostHealth]:
         def look() -> dict[str, HostHealth]:
             told = {h.id: h for h in self._world.hosts}
@@ -266,6 +266,23 @@ class FakeGroup:
             agent="Online" if well else "ConnectionLost",
         )
 
+    def booted(self, host: str) -> float | None:
+        return self._line.call("group.booted", lambda: self._world.host(host).booted)
+
+    def stand_by(self, host: str) -> None:
+        self._line.call("group.stand_by", lambda: self._set(host, "Standby"), changes=True)
+
+    def rejoin(self, host: str) -> None:
+        self._line.call("group.rejoin", lambda: self._set(host, "InService"), changes=True)
+
+    def reboot(self, host: str) -> None:
+        self._line.call("group.reboot", lambda: self._world.reboot(host), changes=True)
+
+    def replace(self, host: str) -> None:
+        self._line.call("group.replace", lambda: self._world.replace_host(host), changes=True)
+
+    def _set(self, host: str, state: Literal["InService", "Standby"]) -> None:
+        self._world.host(host).state = state
         self._world.send_requests()
 
 
@@ -412,10 +429,10 @@ class FakeShell:
     def _one(self, argv: Sequence[str], host: str) -> CommandResult:
         if host not in {h.id for h in self._world.in_service()}:
             raise Unreachable(f"no host {host} is in service", next="rmu host list")
+        act = self._world.does.get(tuple(argv))
+        if act is not None:
+            return CommandResult(host=host, exit_code=0, stdout=act(), stderr="")
         said = self._world.prints.get(tuple(argv))
         if said is None:
             return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
         return CommandResult(host=host, exit_code=0, stdout=said, stderr="")
-        act = self._world.does.get(tuple(argv))
-        if act is not None:
-            return CommandResult(host=host, exit_code=0, stdout=act(), stderr="")

@@ -7,7 +7,17 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed
-from ratemyunit_ops.model import Database, Facts, Fence, HostView, Release, ReleaseRef, SlotView, WorkerView
+from ratemyunit_ops.model import (
+    Database,
+    Facts,
+    Fence,
+    HostView,
+    Release,
+    ReleaseRef,
+    SlotView,
+    StaleSecret,
+    WorkerView,
+)
 
 MIB = 2**20
 SlotName = Literal["blue", "green"]
@@ -23,6 +33,8 @@ class Slot:
     running: bool = False
     was_started: bool = False
     failed: bool = False
+    old_secrets: set[str] = field(default_factory=set)
+    """Secrets that have another value since it was started."""
 
     def holds(self, ref: ReleaseRef) -> bool:
         same = (self.release.version, self.release.digest) == (ref.version, ref.digest)
@@ -41,6 +53,7 @@ class Host:
     worker: ReleaseRef | None = None
     worker_database: str | None = None
     worker_running: bool = False
+    worker_old_secrets: set[str] = field(default_factory=set)
     held_until: float | None = None
     waiting: int = 0
     """Requests that wait at the proxy."""
@@ -68,6 +81,22 @@ class Host:
         self.log.append(verb)
         self.answers[asked] = act()
         return self.answers[asked]
+
+    def unneeded(self) -> set[str]:
+        return self.images - {s.release.digest for _, s in self.filled()} - {self.worker.digest if self.worker else ""}
+
+    def prune(self, size: int) -> Facts:
+        gone = self.unneeded()
+        self.images -= gone
+        self.disk_free += len(gone) * size
+        return {"outcome": "changed" if gone else "already", "removed": sorted(gone), "freed": len(gone) * size}
+
+    def stale(self) -> Iterator[StaleSecret]:
+        holders = [(s.release.version, s.old_secrets) for _, s in self.filled() if s.running]
+        if self.worker and self.worker_running:
+            holders.append((f"{self.worker.version}'s worker", self.worker_old_secrets))
+        for holder, names in holders:
+            yield from (StaleSecret(host=self.id, holder=holder, secret=name) for name in sorted(names))
 
     def slot_of(self, ref: ReleaseRef | None) -> SlotName | None:
         return next((n for n, s in self.filled() if ref is not None and s.holds(ref)), None)

@@ -82,6 +82,19 @@ class FakeSecrets:
     def names(self) -> tuple[str, ...]:
         return self._line.call("secrets.names", lambda: tuple(sorted(self._world.secrets)))
 
+    def renewed(self, name: str, *, run: str) -> bool:
+        return self._line.call("secrets.renewed", lambda: self._world.renewed.get(name) == run)
+
+    def renew(self, name: str, *, run: str) -> Facts:
+        def make() -> Facts:
+            already = self._world.renewed.get(name) == run
+            if not already:
+                self._world.renewed[name] = run
+                self._world.outdate(name)
+            return {"outcome": "already" if already else "changed"}
+
+        return self._line.call("secrets.renew", make, changes=True)
+
 
 class FakePlaces:
     """What Terraform wrote down."""

@@ -64,6 +64,8 @@ class FakeWorld:
     image_size: int = 300 * 2**20
     kept: dict[str, str] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
+    renewed: dict[str, str] = field(default_factory=dict)
+    """Secret -> the run that made its value."""
     places: dict[str, str] = field(default_factory=lambda: {"database": DATABASE.identifier})
     databases: dict[str, DatabaseView] = field(default_factory=dict)
     stores: dict[str, Store] = field(default_factory=dict)
@@ -94,12 +96,12 @@ class FakeWorld:
     drifted: set[str] = field(default_factory=set)
     adopting_replaces: set[str] = field(default_factory=set)
     prints: dict[tuple[str, ...], str] = field(default_factory=dict)
-    never_ready: set[str] = field(default_factory=set)
-    unhealthy: set[str] = field(default_factory=set)
     does: dict[tuple[str, ...], Callable[[], str]] = field(default_factory=dict)
     """What a command on a host does to the world, and prints."""
     sql: Callable[[str, Mapping[str, str]], list[dict[str, str | None]]] = field(default=lambda sql, variables: [])
     """What a database answers to a statement; one that changes something does so here."""
+    never_ready: set[str] = field(default_factory=set)
+    unhealthy: set[str] = field(default_factory=set)
     runs_digest: dict[str, str] = field(default_factory=dict)
     smoke_fails: set[str] = field(default_factory=set)
     keep_fails: set[str] = field(default_factory=set)
@@ -422,6 +424,13 @@ class FakeWorld:
             return self.retained[resource_id].store
         return self.stores[next(v.identifier for v in self.databases.values() if v.resource_id == resource_id)]
 
+    def outdate(self, secret: str) -> None:
+        """Let whatever runs hold an older value of a secret."""
+        for host in self.hosts:
+            host.worker_old_secrets.add(secret)
+            for _, slot in host.filled():
+                slot.old_secrets.add(secret)
+
     def live_database(self) -> str:
         """Name the instance that the pointer names, or the first one."""
         database = self.pointer().database
@@ -500,6 +509,7 @@ class FakeWorld:
                 "bucket": self.bucket,
                 "kept": self.kept,
                 "secrets": self.secrets,
+                "renewed": self.renewed,
                 "roles": self.roles,
                 "built": self.built,
                 "locks": self.state_locks,

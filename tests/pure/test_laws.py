@@ -88,6 +88,7 @@ from ratemyunit_ops.steps.restore import (
     SettleDatabase,
 )
 from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
+from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
 from tests.fakes.hosts import Slot
@@ -130,6 +131,14 @@ def contractible() -> FakeWorld:
     )
     world.push("v41", revisions=revisions)
     world.live("v41")
+    return world
+
+
+def littered() -> FakeWorld:
+    """Make a world whose hosts have an image that nothing needs."""
+    world = fresh()
+    for host in world.hosts:
+        host.images.add("sha256:nobody")
     return world
 
 
@@ -376,6 +385,9 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         StartWorker(release=w.record("v42").ref, instead_of=w.record("v41").ref),
     ),
     "still_works": lambda: (w := fresh(), StillWorks(release=w.record("v41").ref)),
+    "prune_images": lambda: (littered(), PruneImages()),
+    "renew_secret": lambda: (fresh(), RenewSecret(name="app/secret_key", run="r-renew")),
+    "todays_secrets": lambda: (fresh(), TodaysSecrets()),
     "stop_release": lambda: (
         w := old_and_new(),
         StopRelease(release=w.record("v42").ref, schema_head="0001", resume_worker=w.record("v41").ref),
@@ -578,6 +590,8 @@ def test_a_title_reads_after_a_number(kind: str) -> None:
 
 
 LEAVES_TRACES_THAT_HARM_NOTHING = {
+    "prune_images",  # what is needed again is pulled again
+    "renew_secret",  # the value of before may be known to somebody
     "bring_along",  # after the fence
     "apply_salvage",  # a fence: rows that were given back stay
     "compute_salvage",  # files in the bucket, which expire

@@ -26,6 +26,7 @@ from ratemyunit_ops.model import (
     Release,
     ReleaseRef,
     SlotView,
+    StaleSecret,
     WorkerView,
     Works,
 )
@@ -61,12 +62,14 @@ SECONDS = {
     "retire": 120,
     "stop": 300,
     "hold": 120,
+    "prune": 300,
+    "stale": 30,
     "data_look": 120,
+    "data_rows": 15,
+    "data_act": 15,
     "data_warm": 3600,
     "data_fence": 120,
     "data_sequences": 90,
-    "data_rows": 15,
-    "data_act": 15,
     "data_salvage": 3600,
     "data_apply": 1800,
     "data_checksum": 1800,
@@ -77,14 +80,15 @@ STATES = {
     "migrate": "Traffic was not moved; the schema may be part of the way (migrations are safe to repeat).",
     "start": "It was left as it is beside what serves; traffic was not moved.",
     "ready": "It was left as it is beside what serves; traffic was not moved.",
+    "prune": "Only images that nothing needs are removed; pruning again is safe.",
     "hold": "A hold ends by itself within half a minute; traffic was not moved.",
     "serve": "A host that cannot prove the flip puts its traffic back by itself.",
+    "data_rows": "It was only read; what serves was not touched.",
+    "data_act": "The statement is one transaction: what it had done is taken back.",
     "data_warm": "It was only read; what serves was not touched.",
     "data_fence": "Some sessions may have been ended; fencing again, or lifting the fence, is safe.",
     "data_sequences": "Sequences only ever move forward, so moving them again is safe.",
     "data_salvage": "No row was written anywhere; what serves was not touched.",
-    "data_rows": "It was only read; what serves was not touched.",
-    "data_act": "The statement is one transaction: what it had done is taken back.",
     "data_apply": "Each file is there whole or not at all, up to the one that failed; applying again is safe.",
 }
 NEXT = {
@@ -325,6 +329,27 @@ class SsmFleet:
             return True
         return all(a["holding"] for a in self._look(Question("survey")).values())
 
+    def unneeded(self) -> dict[str, int]:
+        """Tell how many bytes of images that nothing needs lie on each host."""
+        answers = self._look(Question("prune", {"look": True}))
+        return {host: int(a["bytes"]) for host, a in answers.items()}
+
+    def prune(self) -> Facts:
+        """Remove the images that nothing on their host needs."""
+        answers = self._change(Question("prune"))
+        return facts_of(answers, freed=sum(int(a["freed"]) for a in answers.values()))
+
+    def stale(self) -> tuple[StaleSecret, ...]:
+        """Name the secrets that something was started with and that are no longer today's."""
+        views = {host.id: host for host in self.survey()}
+        answers = self._look(Question("stale"))
+        found = ((views[host], slot, names) for host, a in answers.items() for slot, names in a["stale"].items())
+        return tuple(
+            StaleSecret(host=view.id, holder=_holder(view, slot), secret=name)
+            for view, slot, names in found
+            for name in names
+        )
+
     def _change(self, question: Question) -> Answers:
         return self.hosts.ask(question, self.hosts.in_service(), fenced(question, self.fence))
 
@@ -485,8 +510,17 @@ def _view(host: str, answer: Answer) -> HostView:
         backup_on=answer["backup_on"],
         holding_requests=answer["holding"],
         memory_available=answer["memory"]["available"],
+        memory_total=answer["memory"].get("total", 0),
         disk_free=answer["disk_free"],
+        fell_back=bool(answer.get("fell_back")),
+        redis=answer.get("redis"),
+        booted=answer.get("booted", 0),
     )
+
+
+def _holder(view: HostView, slot: str) -> str:
+    """Name who holds a secret as people do: a release, or its worker."""
+    return f"{view.worker.release}'s worker" if slot == "worker" else str(view.slots[slot].release)
 
 
 def _probe(answers: Answers) -> Probe:
@@ -505,7 +539,3 @@ def _probe(answers: Answers) -> Probe:
 
 def _last(text: str) -> str:
     return (text.strip().splitlines() or ["it said nothing"])[-1][:200]
-        memory_total=answer["memory"].get("total", 0),
-        fell_back=bool(answer.get("fell_back")),
-        redis=answer.get("redis"),
-        booted=answer.get("booted", 0),

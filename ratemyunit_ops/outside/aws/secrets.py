@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Sequence
 
+from ratemyunit_ops.model import Facts
 from ratemyunit_ops.outside.aws.session import Account, Said
 
 BYTES = 24  # 32 url-safe characters
@@ -39,6 +40,27 @@ class SsmSecrets:
         found = self._account.pages("ssm", "DescribeParameters", "Parameters", ParameterFilters=here)
         return tuple(sorted(p["Name"].removeprefix(path) for p in found))
 
+    def renewed(self, name: str, *, run: str) -> bool:
+        """Tell whether a secret's value is the one that this run has made: its description says who did."""
+        here = [{"Key": "Name", "Option": "Equals", "Values": [self._base + name]}]
+        found = self._account.pages("ssm", "DescribeParameters", "Parameters", ParameterFilters=here)
+        return any(p.get("Description") == _made_by(run) for p in found)
+
+    def renew(self, name: str, *, run: str) -> Facts:
+        """Give a secret a new random value, once for a run. SSM keeps the older ones as versions."""
+        if self.renewed(name, run=run):
+            return {"outcome": "already"}
+        answer = self._account.act(
+            "ssm",
+            "PutParameter",
+            Name=self._base + name,
+            Type="SecureString",
+            Value=secrets.token_urlsafe(BYTES),
+            Description=_made_by(run),
+            Overwrite=True,
+        )
+        return {"outcome": "changed", "version": answer["Version"]}
+
     def _make(self, name: str) -> bool:
         """Make one secret; False where somebody was faster. PutParameter has no token, but it does not overwrite."""
         try:
@@ -55,3 +77,7 @@ class SsmSecrets:
                 raise
             return False
         return True
+
+
+def _made_by(run: str) -> str:
+    return f"made by run {run}"

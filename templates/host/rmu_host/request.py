@@ -19,7 +19,9 @@ from . import (
     roles,
     serve,
     slots,
+    stale,
     survey,
+    tidy,
 )
 from .answers import Answer, No, refused
 from .cloud import Cloud
@@ -51,12 +53,13 @@ class Host:
             "survey": lambda _: survey.survey(m),
             "ready": lambda r: ready.ready(m, r),
             "probe": lambda r: {**probe.result(m, r), "fell_back": serve.fell_back(m)},
+            "stale": lambda _: stale.stale(m, self.settings, self.cloud),
             "data_look": self.by_sql(data.look),
             "data_checksum": self.by_sql(data.checksum),
+            "data_rows": self.by_sql(data_rows.rows),
         }
 
     def changing(self) -> dict[str, Verb]:
-            "data_rows": self.by_sql(data_rows.rows),
         """List the verbs that change this host."""
         m = self.m
         return {
@@ -69,12 +72,13 @@ class Host:
             "worker": lambda r: releases.worker(m, r["release"]),
             "retire": lambda r: releases.retire(m, r),
             "stop": lambda r: releases.stop(m, r),
+            "prune": lambda r: tidy.prune(m, r),
             "data_warm": self.by_sql(data.warm),
+            "data_act": self.by_sql(data_rows.act),
             "data_fence": self.by_sql(data_fence.fence),
             "data_sequences": self.by_sql(data.sequences),
             "data_salvage": self.salvage,
             "data_apply": self.salvage,
-            "data_act": self.by_sql(data_rows.act),
         }
 
     def by_sql(self, verb: Callable[[Machine, dict[str, Any], dict[str, Any], Cloud], Answer]) -> Verb:
