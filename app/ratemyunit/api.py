@@ -4,6 +4,8 @@ import hmac
 import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -13,9 +15,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import AnyHttpUrl, BaseModel, Field
 from redis import RedisError
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 
-from ratemyunit import database, fixture, health, jobs, ratings, schema, units
+from ratemyunit import database, fixture, health, jobs, pauses, ratings, schema, units
 from ratemyunit.problems import answer_problems
 from ratemyunit.settings import Settings
 from ratemyunit.watch import Watch
@@ -74,6 +77,33 @@ class Scrape(BaseModel):
     university: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 
 
+class Pausing(BaseModel):
+    """An operator's wish: pause the queue, in this name and for this reason."""
+
+    by: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+    because: Annotated[str, Field(max_length=500, pattern=NO_NUL)] = ""
+
+
+class Resuming(BaseModel):
+    """An operator's wish: let the queue run."""
+
+    by: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
+
+
+class Queue(BaseModel):
+    """How the queue stands, and who paused it, if anybody did."""
+
+    waiting: int
+    running: int
+    later: int
+    failed: int
+    oldest_s: float
+    paused: bool
+    paused_by: str | None
+    paused_at: datetime | None
+    because: str | None
+
+
 def create(settings: Settings) -> FastAPI:
     """Build the application; nothing is connected before the first request needs it."""
     engine = database.engine(settings.database_url)
@@ -90,11 +120,12 @@ def create(settings: Settings) -> FastAPI:
 
     app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
-    app.add_middleware(Watch)
+    app.add_middleware(Watch, release=settings.version)
     answer_problems(app)
     _operations(app)
     _units(app)
     _admin(app)
+    _queue(app)
     if settings.fixture_catalogue:
         app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
     return app
@@ -184,6 +215,38 @@ def _admin(app: FastAPI) -> None:
         if found is None:
             raise HTTPException(404, "there is no such job")
         return dict(found)
+
+
+def _queue(app: FastAPI) -> None:
+    admin = [Depends(_admin_only)]
+
+    @app.get("/api/admin/queue/status", dependencies=admin)
+    def status(response: Response) -> Queue:
+        response.headers["Cache-Control"] = "no-store"
+        with app.state.engine.connect() as connection:
+            return _how_it_stands(connection)
+
+    @app.post("/api/admin/queue/pause", dependencies=admin)
+    def pause(wish: Pausing) -> Queue:
+        with app.state.engine.begin() as connection:
+            changed = pauses.pause(connection, wish.by, wish.because)
+            stands = _how_it_stands(connection)
+        log.info("queue paused", extra={"fields": {"event": "queue paused", "changed": changed}})
+        return stands
+
+    @app.post("/api/admin/queue/resume", dependencies=admin)
+    def resume(wish: Resuming) -> Queue:
+        with app.state.engine.begin() as connection:
+            changed = pauses.resume(connection)
+            stands = _how_it_stands(connection)
+        log.info("queue resumed", extra={"fields": {"event": "queue resumed", "changed": changed}})
+        return stands
+
+
+def _how_it_stands(connection: Connection) -> Queue:
+    found = pauses.current(connection) or {"paused_by": None, "paused_at": None, "because": None}
+    paused = found["paused_by"] is not None
+    return Queue(**asdict(jobs.counts(connection)), paused=paused, **found)
 
 
 def _admin_only(request: Request, authorization: Annotated[str, Header()] = "") -> None:

@@ -10,7 +10,7 @@ from uuid import uuid4
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratemyunit import database, jobs, logs, ratings, schema, settings, units
+from ratemyunit import database, jobs, logs, pauses, ratings, schema, settings, units
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,7 +44,7 @@ class Tried:
 
 def run() -> int:
     """Try everything; print one JSON line last; answer the exit code."""
-    logs.start("WARNING")
+    logs.start("WARNING", role="check", release=settings.release())
     try:
         answer = check(settings.database_url())
     except settings.SettingsWrong as why:
@@ -88,6 +88,11 @@ def _everything(connection: Connection, tried: Tried) -> None:
 
 
 def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
+    tried.writes(pauses.pause, connection, mark, "taken back")
+    tried.reads(pauses.current, connection)
+    # A queue that is paused gives no job away; this transaction alone sees it run.
+    tried.writes(pauses.resume, connection)
+    tried.reads(jobs.counts, connection)
     asked = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
     tried.reads(jobs.one, connection, asked)
     tried.reads(jobs.due, connection, most=1)

@@ -10,8 +10,9 @@ from datetime import timedelta
 from uuid import UUID
 
 from redis import Redis
-from sqlalchemy import ColumnElement, Connection, RowMapping, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, or_, select, update
 
+from ratemyunit import pauses
 from ratemyunit.schema import jobs
 
 QUEUE = "rmu:jobs"
@@ -28,6 +29,17 @@ class Job:
     url: str
     university: str
     attempts: int
+
+
+@dataclass(frozen=True)
+class Counts:
+    """How the queue stands. `oldest_s` is how long the oldest waiting job has been due, in seconds."""
+
+    waiting: int
+    running: int
+    later: int
+    failed: int
+    oldest_s: float
 
 
 def add(connection: Connection, url: str, university: str) -> UUID:
@@ -60,10 +72,25 @@ def due(connection: Connection, *, most: int) -> Sequence[UUID]:
     return connection.execute(query).scalars().all()
 
 
+def counts(connection: Connection) -> Counts:
+    """Count jobs: due and not taken, running, put off until later, given up."""
+    since = case((jobs.c.state == "running", jobs.c.lease_until), else_=jobs.c.not_before)
+    query = select(
+        func.count().filter(_due()),
+        func.count().filter(and_(jobs.c.state == "running", jobs.c.lease_until >= func.now())),
+        func.count().filter(and_(jobs.c.state == "queued", jobs.c.not_before > func.now())),
+        func.count().filter(jobs.c.state == "failed"),
+        func.coalesce(func.extract("epoch", func.now() - func.min(since).filter(_due())), 0.0),
+    ).where(jobs.c.state != "done")
+    waiting, running, later, failed, oldest = connection.execute(query).one()
+    return Counts(waiting, running, later, failed, round(float(oldest), 1))
+
+
 def claim(connection: Connection, job: UUID) -> Job | None:
-    """Take the row, if it is due and nobody else has it."""
+    """Take the row, if it is due, nobody else has it, and the queue is not paused."""
     # The inner lock lets a second worker pass by at once instead of waiting for the first one's commit.
-    free = select(jobs.c.id).where(jobs.c.id == job, _due()).with_for_update(skip_locked=True).scalar_subquery()
+    wanted = select(jobs.c.id).where(jobs.c.id == job, _due(), pauses.running())
+    free = wanted.with_for_update(skip_locked=True).scalar_subquery()
     take = (
         update(jobs)
         .where(jobs.c.id == free)

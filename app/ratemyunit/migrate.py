@@ -56,7 +56,7 @@ def run(what: str) -> int:
     if what == "head":
         print(json.dumps({"head": schema.HEAD}))
         return 0
-    logs.start("INFO")
+    logs.start("INFO", role="migrate", release=settings.release())
     try:
         answer = _answer(what, settings.database_url())
     except settings.SettingsWrong as why:

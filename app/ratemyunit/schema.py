@@ -100,6 +100,16 @@ ratings = Table(
     Index("ratings_of_unit", "unit_id", "created_at"),
 )
 
+# A row is a pause, of the queue it names.
+queue_pauses = Table(
+    "queue_pauses",
+    metadata,
+    Column("queue", String(32), primary_key=True),
+    Column("paused_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("paused_by", String(200), nullable=False),
+    Column("because", String(500), nullable=False, server_default=""),
+)
+
 
 @dataclass(frozen=True)
 class Fit:

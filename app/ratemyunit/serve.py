@@ -35,10 +35,10 @@ def run() -> int:
     try:
         asked = settings.read()
     except settings.SettingsWrong as why:
-        logs.start("INFO")
+        logs.start("INFO", role="api")
         log.error("settings are wrong: %s", why)
         return 2
-    logs.start(asked.log_level)
+    logs.start(asked.log_level, role="api", release=asked.version)
     config = uvicorn.Config(
         api.create(asked),
         host=asked.http_host,

@@ -62,6 +62,11 @@ def database_url(environ: Mapping[str, str] | None = None) -> str:
     return _url(os.environ if environ is None else environ, "DATABASE_URL", ("postgresql://", "postgres://"))
 
 
+def release() -> str:
+    """Name the release, for who needs no other setting."""
+    return os.environ.get("RELEASE_VERSION", "unknown")
+
+
 def browser() -> str:
     """Find the system's Chromium; the image has the headless one, a developer's machine perhaps the other."""
     return next((path for path in BROWSERS if os.path.exists(path)), BROWSERS[0])

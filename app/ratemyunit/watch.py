@@ -6,6 +6,8 @@ import time
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ratemyunit import logs
+
 REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram(
     "http_request_seconds", "Time to answer", ["route"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
@@ -17,10 +19,14 @@ log = logging.getLogger("ratemyunit.access")
 
 
 class Watch:
-    """ASGI middleware; the query string stays out of the log, since people type names into it."""
+    """ASGI middleware; the query string stays out of the log, since people type names into it.
 
-    def __init__(self, app: ASGIApp) -> None:
+    The request's id comes from the proxy, and each answer tells it the release, for its own line.
+    """
+
+    def __init__(self, app: ASGIApp, release: str) -> None:
         self._app = app
+        self._release = (b"x-rmu-release", release.encode("latin-1", "replace"))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note how it went."""
@@ -34,12 +40,18 @@ class Watch:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                message = {**message, "headers": [*message.get("headers", ()), self._release]}
             await send(message)
 
-        try:
-            await self._app(scope, receive, noting)
-        finally:
-            _note(scope, status, time.perf_counter() - began)
+        with logs.about(request_id=logs.request_id(_header(scope, b"x-request-id"))):
+            try:
+                await self._app(scope, receive, noting)
+            finally:
+                _note(scope, status, time.perf_counter() - began)
+
+
+def _header(scope: Scope, name: bytes) -> str:
+    return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), "")
 
 
 def _note(scope: Scope, status: int, seconds: float) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import signal
 import threading
+import time
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -14,7 +15,7 @@ from redis import Redis, RedisError
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratemyunit import database, health, jobs, logs, settings, units
+from ratemyunit import database, health, jobs, logs, pauses, settings, units
 from ratemyunit.catalogue import Catalogues
 
 JOB_DEADLINE = 45
@@ -30,13 +31,13 @@ log = logging.getLogger("ratemyunit.worker")
 
 def run() -> int:
     """Work until told to stop; answer the exit code."""
-    logs.start("INFO")
+    logs.start("INFO", role="worker")
     try:
         asked = settings.read()
     except settings.SettingsWrong as why:
         log.error("settings are wrong: %s", why)
         return 2
-    logs.start(asked.log_level)
+    logs.start(asked.log_level, role="worker", release=asked.version)
     health_door = _serve_health(asked)
     try:
         asyncio.run(_work(asked))
@@ -68,6 +69,7 @@ class Worker:
         self._redis = redis
         self._catalogues = catalogues
         self._stop = stop
+        self._paused = False
 
     async def until_stopped(self) -> None:
         """Take the next job, or wait a little, until stop is set."""
@@ -83,6 +85,8 @@ class Worker:
                 await _wait(self._stop, IDLE)
 
     def _next(self) -> jobs.Job | None:
+        if self._is_paused():
+            return None
         offered = self._redis.zpopmin(jobs.QUEUE)
         if not offered:
             with self._engine.connect() as connection:
@@ -93,7 +97,20 @@ class Worker:
         with self._engine.begin() as connection:
             return jobs.claim(connection, UUID(str(offered[0][0])))
 
+    def _is_paused(self) -> bool:
+        with self._engine.connect() as connection:
+            found = pauses.current(connection)
+        if self._paused != bool(found):
+            self._paused = bool(found)
+            log.info("paused" if found else "working again")
+        return self._paused
+
     async def _one(self, job: jobs.Job) -> None:
+        with logs.about(job=str(job.id)):
+            await self._try(job)
+
+    async def _try(self, job: jobs.Job) -> None:
+        began = time.monotonic()
         reading = asyncio.create_task(self._read(job))
         stopping = asyncio.create_task(self._stop.wait())
         await asyncio.wait({reading, stopping}, timeout=JOB_DEADLINE, return_when=asyncio.FIRST_COMPLETED)
@@ -109,7 +126,7 @@ class Worker:
         outcome, leave = self._judge(job, end, unfinished)
         JOBS.labels(outcome).inc()
         PAGES.set(self._catalogues.open_pages)
-        log.info("job", extra={"fields": {"job": job.id, "outcome": outcome, "attempt": job.attempts}})
+        log.info("scrape", extra={"fields": _scrape(job, outcome, time.monotonic() - began)})
         await asyncio.to_thread(self._leave, leave)
 
     async def _read(self, job: jobs.Job) -> int:
@@ -141,6 +158,12 @@ class Worker:
                 leave(connection)
         except SQLAlchemyError:
             log.warning("the job's end could not be written; its lease will run out and it is due again")
+
+
+def _scrape(job: jobs.Job, outcome: str, seconds: float) -> dict[str, object]:
+    """Say how a job ended, for who counts: one given back has not succeeded and has not failed."""
+    ok = None if outcome == "given back" else outcome == "done"
+    return {"event": "scrape", "ok": ok, "outcome": outcome, "ms": round(seconds * 1000), "attempt": job.attempts}
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -36,8 +36,8 @@ def upgrade() -> None:
 EXPAND = {
     "title": "A rating need not bring a comment",
     "downgrade": "leave the default; older code names the column",
-    "revision": "0003",
-    "before": "0002",
+    "revision": "0004",
+    "before": "0003",
     "phase": "expand",
     "oldest_code": "0001",
     "sql": "alter table ratings alter column comment set default ''",
@@ -45,16 +45,16 @@ EXPAND = {
 CONTRACT = {
     "title": "Ratings have no comments any more",
     "downgrade": "none; what students wrote is gone, and only a restore brings it back",
-    "revision": "0004",
-    "before": "0003",
+    "revision": "0005",
+    "before": "0004",
     "phase": "contract",
-    "oldest_code": "0003",
+    "oldest_code": "0004",
     "sql": "alter table ratings drop column comment",
 }
 REPLACED = {
     "ratemyunit/schema.toml": [
-        ('head = "0002"', 'head = "0003"'),
-        ('oldest = "0002"', 'oldest = "0003"'),
+        ('head = "0003"', 'head = "0004"'),
+        ('oldest = "0003"', 'oldest = "0004"'),
     ],
     "ratemyunit/schema.py": [
         ('    Column("stars", SmallInteger, nullable=False),\n    Column("comment", Text, nullable=False),\n',

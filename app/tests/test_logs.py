@@ -1,0 +1,150 @@
+"""What is logged: whose line it is, one request from proxy to SQL, and nothing that must not be kept."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import TOKEN, Cluster, Role
+
+from ratemyunit import database, logs, redact
+from ratemyunit.logs import JsonLines
+
+ID = "req-0123456789"
+
+
+def line_of(message: str = "hello", **fields: Any) -> dict[str, Any]:
+    """Format one record as a process of release v7 would."""
+    record = logging.LogRecord("ratemyunit.test", logging.INFO, "", 0, message, (), None)
+    record.fields = fields
+    said: dict[str, Any] = json.loads(JsonLines({"release": "v7", "role": "api"}).format(record))
+    return said
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("postgresql://rmu_app:s3cr3t/x@db:5432/x?sslmode=require", "rmu_app"),
+        ("Authorization: Bearer abcdef0123456789", "Authorization"),
+        ("headers {'cookie': 'session=abcdef; theme=dark'}", "headers"),
+        ("Set-Cookie: session=abcdef; Path=/", "Set-Cookie"),
+        ("sent bearer abcdef0123456789 along", "along"),
+        ('{"password": "abcdef"}', "password"),
+        ("password = abcdef, user = u", "user = u"),
+        ("ADMIN_TOKEN=abcdef HOST=h", "HOST=h"),
+        ("key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdef", "key"),
+        ("no account for ana.maria+abcdef@uni.example.edu here", "here"),
+    ],
+)
+def test_a_text_loses_its_secret_and_keeps_the_rest(said: str, kept: str) -> None:
+    cleaned = redact.clean(said)
+
+    assert kept in cleaned
+    assert not [part for part in ("abcdef", "s3cr3t", "ana.maria") if part in cleaned]
+
+
+@pytest.mark.parametrize("name", ["password", "ADMIN_TOKEN", "Authorization", "set-cookie", "api_key", "session_id"])
+def test_a_field_named_like_a_secret_is_gone_whatever_it_holds(name: str) -> None:
+    assert redact.redact({"deep": {name: "x"}, name: ["x"]}) == {"deep": {name: redact.GONE}, name: redact.GONE}
+
+
+@pytest.mark.parametrize(
+    "text", ["3 tokens left", "the password was wrong", "bearer of news", "schema_head 0002", "a cookie a day"]
+)
+def test_what_is_no_secret_is_left_alone(text: str) -> None:
+    assert redact.clean(text) == text
+
+
+def test_an_exception_is_cleaned_and_cut_so_that_journald_does_not_tear_its_line() -> None:
+    try:
+        raise ValueError("postgresql://u:s3cr3t@db/x " + "y" * 60_000)
+    except ValueError as why:
+        record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), (type(why), why, why.__traceback__))
+
+    line = JsonLines().format(record)
+
+    assert "s3cr3t" not in line
+    assert len(line) < 40_000
+
+
+def test_every_line_tells_release_role_and_what_it_is_about() -> None:
+    with logs.about(request_id=ID):
+        line = line_of("request", ms=1.5, ok=None)
+
+    assert {k: line[k] for k in ("release", "role", "request_id", "ms", "ok", "level")} == {
+        "release": "v7",
+        "role": "api",
+        "request_id": ID,
+        "ms": 1.5,
+        "ok": None,
+        "level": "info",
+    }
+    assert "request_id" not in line_of()
+
+
+@pytest.mark.parametrize("given", ["", "short", "x" * 65, "with space 1234", "a'*/drop table--", "ünïcode-1234"])
+def test_an_id_that_is_not_well_formed_is_replaced(given: str) -> None:
+    assert logs.request_id(given) != given
+    assert logs.REQUEST_ID.fullmatch(logs.request_id(given))
+    assert logs.request_id(ID) == ID
+
+
+def test_a_statement_says_whom_it_is_for_and_can_hold_no_trick() -> None:
+    with logs.about(request_id="a'*/%s-12345"):
+        said = database.comment()
+
+    assert said == "/*request_id='a%27%2A%2F%25s-12345'*/ "
+    assert database.comment() == ""
+
+
+def test_a_request_is_found_by_its_id_in_the_apps_line_and_in_postgresqls_log(
+    start: "type[Role]", cluster: Cluster, database: str, redis_url: str
+) -> None:
+    cluster.sql(f"alter database {database} set log_min_duration_statement = 0")
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url, RELEASE_VERSION="v7")
+
+    status, headers, _ = api.get("/api/units?search=100%25", **{"X-Request-ID": ID})
+    api.get("/api/units?search=other", **{"X-Request-ID": "no good"})
+    api.stop()
+
+    mine, other = [line for line in api.lines() if line["message"] == "request"]
+    assert status == 200
+    assert (mine["request_id"], mine["release"], mine["role"]) == (ID, "v7", "api")
+    assert other["request_id"] not in ("no good", ID)
+    assert {k.lower(): v for k, v in headers.items()}["x-rmu-release"] == "v7"
+    timed = [line for line in Path(cluster.directory, "log").read_text().splitlines() if "duration:" in line]
+    assert [line for line in timed if f"/*request_id='{ID}'*/ SELECT units" in line]
+
+
+def test_a_scrape_says_how_it_ended_and_its_job_is_found_in_postgresqls_log(
+    start: "type[Role]", cluster: Cluster, database: str, redis_url: str
+) -> None:
+    cluster.sql(f"alter database {database} set log_min_duration_statement = 0")
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    wish = {"url": "http://127.0.0.1:1/catalogue", "university": "Nowhere"}
+    job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
+    worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url, RELEASE_VERSION="v7")
+
+    scrapes = _until(lambda: [line for line in worker.lines() if line.get("event") == "scrape"])
+    worker.stop()
+
+    line = scrapes[0]
+    assert {k: line[k] for k in ("ok", "outcome", "attempt", "job", "role", "release")} == {
+        "ok": False,
+        "outcome": "failed",
+        "attempt": 1,
+        "job": job,
+        "role": "worker",
+        "release": "v7",
+    }
+    assert isinstance(line["ms"], int)
+    assert f"/*job='{job}'*/" in Path(cluster.directory, "log").read_text()
+
+
+def _until(question: Any) -> Any:
+    from conftest import wait_until
+
+    found: list[Any] = []
+    wait_until(lambda: found.append(question()) or found[-1], within=30)
+    return found[-1]
