@@ -120,6 +120,18 @@ class Release(Frozen):
         return self.schema_oldest <= head and admits <= self.schema_head
 
 
+class CertificateView(Frozen):
+    """A certificate of the account: what ACM says of it, and how many days it has left."""
+
+    arn: str
+    domain: str
+    status: str = ""
+    imported: bool = False
+    renewal: str = Field(default="", description="how ACM's own renewal goes; empty before it begins, and for imported")
+    days_left: float | None = None
+    used: bool = False
+
+
 class StaleSecret(Frozen):
     """A secret, by name, that `holder` (a release, or its worker) was started with and that has another value today."""
 
@@ -489,6 +501,7 @@ class World(Frozen):
     last_drill: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
     fenced: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
     in_terraform: Known[str] | Unknown = Unknown(why="not asked")
+    incident: Known[Incident | None] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:
         """List the fields that were asked for and could not be read, with why."""

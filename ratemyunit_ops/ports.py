@@ -15,6 +15,7 @@ from ratemyunit_ops.model import (
     AlarmChange,
     AlarmView,
     Carried,
+    CertificateView,
     Database,
     DatabaseSettings,
     DatabaseView,
@@ -508,6 +509,14 @@ class Secrets(Protocol):
         ...
 
 
+class Certificates(Protocol):
+    """The account's certificates."""
+
+    def all(self) -> tuple[CertificateView, ...]:
+        """Describe every certificate, the first to end first."""
+        ...
+
+
 class Places(Protocol):
     """What Terraform made, by the names it wrote."""
 
@@ -748,6 +757,7 @@ class Outside:
     corner: Corner
     registry: Registry
     secrets: Secrets
+    certificates: Certificates
     places: Places
     metrics: Metrics
     pager: Pager

@@ -155,6 +155,7 @@ def account_of(settings: Settings) -> Account:
 
 def compose(settings: Settings, people: People) -> Outside:
     """Make every port of an environment. Reaches nothing yet."""
+    from ratemyunit_ops.outside.aws.certificates import AcmCertificates
     from ratemyunit_ops.outside.aws.corner import Ec2Corner
     from ratemyunit_ops.outside.aws.data import SsmData
     from ratemyunit_ops.outside.aws.databases import RdsDatabases
@@ -190,6 +191,7 @@ def compose(settings: Settings, people: People) -> Outside:
         corner=cast(Corner, Ec2Corner(hosts, places, shell, smoke=env.smoke)),
         registry=EcrRegistry(account, f"{name}/app", endpoint=env.registry),
         secrets=SsmSecrets(account, settings.environment),
+        certificates=AcmCertificates(account, clock),
         places=places,
         metrics=CloudWatchMetrics(account, settings.environment, clock),
         pager=SnsPager(account, places, settings.environment),

@@ -25,7 +25,7 @@ DAYS = 10
 
 def _certificate(site: Site, target: str | None) -> str:
     days = number(target or str(DAYS))
-    made, key = _self_signed("rmu.example.org", datetime.timedelta(days=days))
+    made, key = self_signed("rmu.example.org", datetime.timedelta(days=days))
     answer = client(site, "acm").import_certificate(Certificate=made, PrivateKey=key, Tags=[TAG])
     return f"{answer['CertificateArn']} ends in {days:g} days"
 
@@ -38,7 +38,8 @@ def _uncertificate(site: Site, _: str | None) -> str:
     return "the certificate is gone"
 
 
-def _self_signed(name: str, lasts: datetime.timedelta) -> tuple[bytes, bytes]:
+def self_signed(name: str, lasts: datetime.timedelta) -> tuple[bytes, bytes]:
+    """Make a certificate that signs itself, and its key, as ACM takes them."""
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     now = datetime.datetime.now(datetime.UTC)

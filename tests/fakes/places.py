@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from ratemyunit_ops.errors import Failed
-from ratemyunit_ops.model import Facts, FrontDoor, ImageView, PlanSummary
+from ratemyunit_ops.model import CertificateView, Facts, FrontDoor, ImageView, PlanSummary
 from ratemyunit_ops.ports import LockHolder, Said
 from tests.fakes.line import Line
 
@@ -94,6 +94,17 @@ class FakeSecrets:
             return {"outcome": "already" if already else "changed"}
 
         return self._line.call("secrets.renew", make, changes=True)
+
+
+class FakeCertificates:
+    """The account's certificates."""
+
+    def __init__(self, world: FakeWorld, line: Line) -> None:
+        self._world = world
+        self._line = line
+
+    def all(self) -> tuple[CertificateView, ...]:
+        return self._line.call("certificates.all", lambda: tuple(self._world.certificates))
 
 
 class FakePlaces:

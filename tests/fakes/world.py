@@ -11,6 +11,7 @@ from typing import Any
 
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.model import (
+    CertificateView,
     Database,
     DatabaseSettings,
     DatabaseView,
@@ -40,6 +41,7 @@ from tests.fakes.line import Faults, Killed, Line
 from tests.fakes.metrics import FakeMetrics, Meters
 from tests.fakes.pager import FakePager, Post
 from tests.fakes.places import (
+    FakeCertificates,
     FakeIdentity,
     FakeInfra,
     FakePeople,
@@ -64,6 +66,7 @@ class FakeWorld:
     image_size: int = 300 * 2**20
     kept: dict[str, str] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
+    certificates: list[CertificateView] = field(default_factory=list)
     renewed: dict[str, str] = field(default_factory=dict)
     """Secret -> the run that made its value."""
     places: dict[str, str] = field(default_factory=lambda: {"database": DATABASE.identifier})
@@ -168,6 +171,7 @@ class FakeWorld:
             corner=FakeCorner(self, line),
             registry=FakeRegistry(self, line),
             secrets=FakeSecrets(self, line),
+            certificates=FakeCertificates(self, line),
             places=FakePlaces(self, line),
             metrics=FakeMetrics(self.meters, line),
             pager=FakePager(self.post, line),

@@ -33,6 +33,8 @@ data "aws_iam_policy_document" "deploy" {
   statement {
     sid = "Look"
     actions = [
+      "acm:DescribeCertificate",
+      "acm:ListCertificates",
       "autoscaling:DescribeAutoScalingGroups",
       "autoscaling:DescribeAutoScalingInstances",
       "autoscaling:DescribeLifecycleHooks",
