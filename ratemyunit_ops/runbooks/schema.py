@@ -60,7 +60,7 @@ Kind = Literal["host", "database", "release", "run", "pid", "text", "choice"]
 class Strict(BaseModel):
     """A part of a runbook: frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True)
 
 
 class Input(Strict):
@@ -225,9 +225,10 @@ class Done(Asked):
 
 
 class Back(Asked):
-    """What takes a step back."""
+    """What takes a step back, and how it is told that it is taken back already."""
 
     title: Says
+    done: Done | None = None
 
 
 class Deed(Asked):

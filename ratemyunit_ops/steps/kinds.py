@@ -65,6 +65,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
+from ratemyunit_ops.steps.runbook import Command, Holds, Sql
 from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
 from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 
@@ -124,6 +125,7 @@ AnyStep = Annotated[
     | BringAlong
     | ChangeInCorner
     | CheckInCorner
+    | Command
     | CompareData
     | ComputeSalvage
     | Contract
@@ -135,6 +137,7 @@ AnyStep = Annotated[
     | EnsureSecrets
     | FenceDatabase
     | HoldRequests
+    | Holds
     | HostBack
     | HostsInService
     | ImageFit
@@ -172,6 +175,7 @@ AnyStep = Annotated[
     | SameSettings
     | Serve
     | SettleDatabase
+    | Sql
     | StandBy
     | StandsInCorner
     | StartRelease

@@ -7,7 +7,7 @@ breaks unwinding. A kind without a sample fails here.
 from __future__ import annotations
 
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import count
 
@@ -29,6 +29,9 @@ from ratemyunit_ops.model import (
 )
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import database_entry, pointer_entry, salvage_entry
+from ratemyunit_ops.runbooks.binding import Look
+from ratemyunit_ops.runbooks.conditions import Condition
+from ratemyunit_ops.runbooks.schema import Judged, Read
 from ratemyunit_ops.steps.base import Change, Check, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
 from ratemyunit_ops.steps.data import (
@@ -87,6 +90,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
+from ratemyunit_ops.steps.runbook import Back, Command, Holds, Settled, Sql
 from ratemyunit_ops.steps.traffic import BringAlong, HoldRequests, LetRequestsGo, Serve
 from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 from tests.fakes import BEGIN, DATABASE, FakeWorld
@@ -112,6 +116,55 @@ def old_and_new(*, head: str = "0001", schema: str = "0001", running: bool = Tru
         host.backed = backed
         host.worker_running = not running
     return world
+
+
+def with_a_worker_to_stop() -> FakeWorld:
+    """Let one host know the commands that stop and start its worker, and tell whether it runs."""
+    world = fresh()
+    host = world.hosts[0]
+
+    def run(on: bool) -> str:
+        host.worker_running = on
+        return ""
+
+    world.does[("systemctl", "stop", "rmu-worker")] = lambda: run(False)
+    world.does[("systemctl", "start", "rmu-worker")] = lambda: run(True)
+    world.does[("systemctl", "is-active", "rmu-worker")] = lambda: "active" if host.worker_running else "inactive"
+    return world
+
+
+def stop_the_worker() -> Command:
+    def systemctl(*words: str) -> Look:
+        return Look(check="worker", says="the worker", command=("systemctl", *words, "rmu-worker"), host="i-1")
+
+    return Command(
+        label="stop the worker",
+        deed=systemctl("stop"),
+        settled=Settled(look=systemctl("is-active"), prints="inactive"),
+        back=Back(
+            label="start the worker",
+            deed=systemctl("start"),
+            settled=Settled(look=systemctl("is-active"), prints="active"),
+        ),
+    )
+
+
+def with_a_session() -> FakeWorld:
+    """Let one session be open, until somebody ends it."""
+    world, pids = fresh(), {"42"}
+
+    def answer(sql: str, variables: Mapping[str, str]) -> list[dict[str, str | None]]:
+        if "terminate" not in sql:
+            return [{"count": str(int(variables["pid"] in pids))}]
+        pids.discard(variables["pid"])
+        return [{"pg_terminate_backend": "t"}]
+
+    world.sql = answer
+    return world
+
+
+def of_session(sql: str) -> Look:
+    return Look(check="session", says="the session", sql=sql, variables={"pid": "42"}, database=DATABASE)
 
 
 def fresh() -> FakeWorld:
@@ -293,6 +346,24 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "stands_in_corner": lambda: (in_the_corner(), StandsInCorner(identifier=COPY.identifier, group="sg-drill")),
     "launch_drill_host": lambda: (fresh(), LaunchDrillHost(run=RESTORE, image="ami-1")),
     "move_reminder": lambda: (fresh(), MoveReminder(until=BEGIN + timedelta(days=91))),
+    "command": lambda: (with_a_worker_to_stop(), stop_the_worker()),
+    "holds": lambda: (
+        fresh(),
+        Holds(
+            label="both hosts serve",
+            looks=(Look(check="group", says="", source="group", reads={"n": Read(path="in_service", type="number")}),),
+            judged=Judged(all=(Condition.parse("n == 2"),)),
+            otherwise="rmu host list",
+        ),
+    ),
+    "sql": lambda: (
+        with_a_session(),
+        Sql(
+            label="end the session",
+            deed=of_session("select pg_terminate_backend(:'pid'::int)"),
+            settled=Settled(look=of_session("select count(*) from pg_stat_activity where pid = :'pid'"), prints="0"),
+        ),
+    ),
     "adopt_database": lambda: (
         fresh(),
         AdoptDatabase(
@@ -622,6 +693,7 @@ LEAVES_TRACES_THAT_HARM_NOTHING = {
     "reboot_host",  # it stands by, and comes back as it was
     "replace_host",  # a fence
     "retire",  # a fence: the deploy is recorded before it
+    "sql",  # a session that was ended: its client connects anew
 }
 
 

@@ -1,0 +1,196 @@
+"""How the checks of a runbook are asked: one after the other, each answered or not, and never a reason to stop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from ratemyunit_ops.errors import Mistyped, RmuError, Unreachable
+from ratemyunit_ops.model import Database, Frozen
+from ratemyunit_ops.ports import CommandResult, Outside
+from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
+from ratemyunit_ops.runbooks.conditions import Facts
+from ratemyunit_ops.runbooks.evidence import Evidence, kept, read_all
+from ratemyunit_ops.runbooks.schema import Check, Input, Runbook
+from ratemyunit_ops.steps.named import placed
+from ratemyunit_ops.steps.sources import database_name, document, previous_good, well
+
+CUT = "the transport kept the first 24,000 characters only"
+
+
+class Gathered(Frozen):
+    """What a diagnosis brought: evidence by check, the facts read from it, and the inputs as they came to be known."""
+
+    evidence: tuple[Evidence, ...]
+    facts: Facts
+    inputs: dict[str, str]
+    unknown: dict[str, str]
+
+
+def gather(
+    o: Outside,
+    runbook: Runbook,
+    given: Mapping[str, str],
+    *,
+    environment: str,
+    tell: Callable[[Check], None] = lambda check: None,
+) -> Gathered:
+    """Ask every check of a runbook. One that cannot be asked is evidence too. Raises Mistyped for a wrong input."""
+    inputs = given_inputs(runbook, given)
+    facts: Facts = {}
+    unknown: dict[str, str] = {}
+    found: list[Evidence] = []
+    for check in runbook.diagnosis:
+        tell(check)
+        _learn(o, runbook, uses(check), inputs, facts, unknown)
+        evidence = _checked(o, check, inputs, environment)
+        facts |= read_all(check.reads, evidence)
+        found.append(evidence)
+    _learn(o, runbook, tuple(runbook.inputs), inputs, facts, unknown)
+    return Gathered(evidence=tuple(found), facts=facts, inputs=inputs, unknown=unknown)
+
+
+def given_inputs(runbook: Runbook, given: Mapping[str, str]) -> dict[str, str]:
+    """Check what a person said. Raises Mistyped, which names the inputs that there are."""
+    strange = [name for name in given if name not in runbook.inputs]
+    if strange:
+        known = ", ".join(runbook.inputs) or "none"
+        raise Mistyped(
+            f"{runbook.name} has no input {strange[0]}; it has: {known}", next=f"rmu runbook show {runbook.name}"
+        )
+    return {name: checked(name, runbook.inputs[name], value) for name, value in given.items()}
+
+
+def ask(o: Outside, look: Look) -> Evidence:
+    """Ask one question that changes nothing. What cannot be asked is told as evidence."""
+    try:
+        if look.command is not None:
+            return of_command(look, run(o, look))
+        if look.sql is not None:
+            return _of_sql(o, look)
+        return Evidence(check=look.check, says=look.says, document=document(o, look))
+    except RmuError as why:
+        return Evidence(check=look.check, says=look.says, answered=False, why=why.what)
+
+
+def run(o: Outside, look: Look) -> CommandResult:
+    """Run a command on its host. Raises Unreachable, Failed."""
+    assert look.command is not None
+    return o.shell.run(look.command, hosts=[look.host], deadline=look.deadline)[0]
+
+
+def of_command(look: Look, said: CommandResult) -> Evidence:
+    """Keep what a command said; an exit that was not expected is no answer."""
+    text, cut = kept(said.stdout)
+    why = "" if said.exit_code in look.exits else f"exit {said.exit_code}: {said.stderr.strip()[:300] or 'no word'}"
+    notes = [note for note in (cut, CUT if said.cut else "") if note]
+    return Evidence(
+        check=look.check,
+        says=look.says,
+        answered=not why,
+        why=why,
+        exit=said.exit_code,
+        text=text,
+        cut="; ".join(notes),
+    )
+
+
+def at_place(o: Outside, look: Look) -> Database:
+    """Find where a database is reached: by the pointer, which needs no control plane, else by that."""
+    assert look.database is not None
+    pointer = read_pointer(o.ledger).database
+    known = pointer if pointer is not None and pointer.identifier == look.database.identifier else look.database
+    return placed(o, known)
+
+
+def _of_sql(o: Outside, look: Look) -> Evidence:
+    assert look.sql is not None
+    seen = o.data.rows(at_place(o, look), look.sql, variables=look.variables, limit=look.deadline)
+    cut = f"{len(seen.rows)} rows of more" if seen.total > len(seen.rows) else ""
+    return Evidence(check=look.check, says=look.says, rows=seen.rows, cut=cut)
+
+
+def _checked(o: Outside, check: Check, inputs: Mapping[str, str], environment: str) -> Evidence:
+    try:
+        look = bind(check, inputs, environment=environment)
+    except Mistyped as why:
+        return Evidence(check=check.name, says=check.says, answered=False, why=why.what)
+    return ask(o, look)
+
+
+def _learn(
+    o: Outside,
+    runbook: Runbook,
+    names: tuple[str, ...],
+    inputs: dict[str, str],
+    facts: Facts,
+    unknown: dict[str, str],
+) -> None:
+    """Find the default of each input that nobody has said: its value, what is looked up, or a fact."""
+    for name in names:
+        if name in inputs:
+            continue
+        try:
+            inputs[name] = checked(name, runbook.inputs[name], _default(o, runbook.inputs[name], facts))
+            unknown.pop(name, None)
+        except RmuError as why:
+            unknown[name] = why.what
+
+
+def _default(o: Outside, asked: Input, facts: Facts) -> str | int:
+    if asked.value is not None:
+        return asked.value
+    if asked.look_up is not None:
+        return LOOK_UPS[asked.kind, asked.look_up](o)
+    if asked.fact is not None and asked.fact in facts:
+        return str(facts[asked.fact])
+    raise Mistyped(f"nobody said it{f', and {asked.fact} is unknown' if asked.fact else ''}", next="--input NAME=VALUE")
+
+
+def _ailing(o: Outside) -> str:
+    health = o.group.health()
+    sick = sorted(name for name, one in health.items() if not well(one))
+    return _one_of(sick or sorted(health), "no host is in the group", "rmu host list")
+
+
+def _first(o: Outside) -> str:
+    states = o.group.states()
+    serving = sorted(name for name, state in states.items() if state == "InService")
+    return _one_of(serving or sorted(states), "no host is in the group", "rmu host list")
+
+
+def _live_release(o: Outside) -> str:
+    return _one_of([read_pointer(o.ledger).release], "nothing is live", "rmu status")
+
+
+def _previous_release(o: Outside) -> str:
+    found = read_releases(o.ledger)
+    live = next((r for r in found if r.version == read_pointer(o.ledger).release), None)
+    previous = previous_good(found, live)
+    return _one_of([previous.version if previous else None], "there is no earlier good release", "rmu history")
+
+
+def _open_run(o: Outside) -> str:
+    lease = read_lease(o.ledger)
+    return _one_of([lease.run if lease is not None and held(lease) else None], "no run is open", "rmu history")
+
+
+def _newest_run(o: Outside) -> str:
+    return _one_of([h.run for h in reversed(read_headers(o.ledger))], "there never was a run", "rmu history")
+
+
+def _one_of(found: list[str | None] | list[str], why: str, next: str) -> str:
+    if not found or found[0] is None:
+        raise Unreachable(why, next=next)
+    return found[0]
+
+
+LOOK_UPS: dict[tuple[str, str], Callable[[Outside], str]] = {
+    ("host", "ailing"): _ailing,
+    ("host", "first"): _first,
+    ("database", "live"): database_name,
+    ("release", "live"): _live_release,
+    ("release", "previous"): _previous_release,
+    ("run", "open"): _open_run,
+    ("run", "newest"): _newest_run,
+}
