@@ -12,6 +12,7 @@ import gzip
 import io
 import json
 import lzma
+import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -34,7 +35,21 @@ _PACKAGES = (
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
 )
 _OF_BOOT = frozenset(
-    {"__init__", "main", "answers", "boot", "cloud", "log", "machine", "ready", "slots", "state", "traffic", "units"}
+    {
+        "__init__",
+        "main",
+        "answers",
+        "boot",
+        "cloud",
+        "follow",
+        "log",
+        "machine",
+        "ready",
+        "slots",
+        "state",
+        "traffic",
+        "units",
+    }
 )
 """All that user data has room for."""
 _SALVAGING = frozenset({"data_salvage", "data_apply"})
@@ -47,6 +62,7 @@ _FILES = {
     "nftables": "/etc/nftables.conf",
     "redis": "/etc/redis/redis.conf",
     "boot": "/etc/systemd/system/rmu-boot.service",
+    "follow": "/etc/systemd/system/rmu-follow.service",
     "agent": "/etc/rmu/cloudwatch-agent.json",
 }
 
@@ -124,7 +140,8 @@ def _lean(source: str) -> str:
             node.annotation = None
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             node.returns = None
-    return ast.unparse(tree) + "\n"
+    # A space is enough to be deeper.
+    return re.sub(r"(?m)^(?: {4})+", lambda deep: " " * (len(deep[0]) // 4), ast.unparse(tree)) + "\n"
 
 
 def host_program_text(verb: str) -> str:

@@ -64,7 +64,7 @@ fi
 
 say "enabling units"
 systemctl daemon-reload
-systemctl enable -q --now nftables.service redis-server.service amazon-ssm-agent.service
+systemctl enable -q --now nftables.service redis-server.service amazon-ssm-agent.service rmu-follow.service
 nft -f /etc/nftables.conf
 [ -z "$changed_redis" ] || systemctl restart redis-server.service
 {# rmu-boot starts HAProxy, once the map is this instance's own. #}

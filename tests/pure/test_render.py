@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import base64
 import gzip
 import io
@@ -120,6 +121,18 @@ def test_the_boots_program_starts_without_them(tmp_path: Path) -> None:
     said = subprocess.run([sys.executable, "-I", place, "nonsense"], capture_output=True, text=True, check=False)
 
     assert said.stderr.startswith("usage:")
+
+
+def test_what_is_carried_means_what_was_written() -> None:
+    carried = zipfile.ZipFile(io.BytesIO(render.host_program()))
+
+    for file in sorted((shipped("templates") / "host" / "rmu_host").glob("*.py")):
+        written = [n.value for n in ast.walk(ast.parse(file.read_text())) if isinstance(n, ast.Constant)]
+        strings = [
+            n.value for n in ast.walk(ast.parse(carried.read(f"rmu_host/{file.name}"))) if isinstance(n, ast.Constant)
+        ]
+        # Docstrings are left behind; every other string, of SQL or of a unit, is there to the last space.
+        assert not set(map(repr, strings)) - set(map(repr, written)), file.name
 
 
 def test_host_settings_and_registry_login_are_files_of_the_user_data() -> None:

@@ -17,7 +17,7 @@ from .units import write_environment
 
 
 def main(argv: list[str]) -> int:
-    """Run one call of this program: request, boot, environment SLOT, protect, probe."""
+    """Run one call of this program: request, boot, environment SLOT, protect, probe, follow."""
     os.environ.setdefault("HOME", "/root")  # SSM's agent and systemd give none; podman wants one
     m = Machine()
     match argv:
@@ -35,7 +35,11 @@ def main(argv: list[str]) -> int:
             from .probe import run
 
             run(m)
+        case ["follow"]:
+            from .follow import follow
+
+            follow(m)
         case _:
-            print("usage: rmu_host.pyz [request] | boot | environment SLOT | protect | probe", file=sys.stderr)
+            print("usage: rmu_host.pyz [request] | boot | environment SLOT | protect | probe | follow", file=sys.stderr)
             return 2
     return 0
