@@ -19,6 +19,9 @@ from ratemyunit.redact import redact
 
 # What the line in hand belongs to: a request or a job. Threads that answer for a request inherit it.
 _ABOUT: ContextVar[Mapping[str, str]] = ContextVar("about", default=MappingProxyType({}))
+KEPT = ("at", "level", "release", "role", "logger", "message", "request_id", "job")
+LONGEST_LINE = 8000
+"""In bytes. A container's longer line reaches the journal in pieces, and half a JSON object is none."""
 REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
 
 
@@ -42,7 +45,16 @@ class JsonLines(logging.Formatter):
         line.update(getattr(record, "fields", {}))
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return json.dumps(redact(line), ensure_ascii=False)
+        return whole(redact(line))
+
+
+def whole(line: Mapping[str, object]) -> str:
+    """Spell a line; one that podman would tear in pieces keeps only who says it, about what, and its beginning."""
+    text = json.dumps(line, ensure_ascii=False)
+    if len(text.encode()) <= LONGEST_LINE:
+        return text
+    kept = {name: str(line[name])[:1000] for name in KEPT if name in line}
+    return json.dumps({**kept, "cut": len(text)}, ensure_ascii=False)
 
 
 def start(level: str, *, role: str, release: str = "unknown") -> None:
