@@ -477,6 +477,20 @@ class ImageView(Frozen):
     revisions: tuple[PendingMigration, ...] = Field(default=(), description="all that its tree has, oldest first")
 
 
+class QueueView(Frozen):
+    """The app's queue: jobs due and not taken, taken, put off, given up; and who paused it, if anybody did."""
+
+    waiting: int
+    running: int
+    later: int = 0
+    failed: int = 0
+    oldest_s: float = 0.0
+    paused: bool
+    paused_by: str | None = None
+    paused_at: datetime | None = None
+    because: str | None = None
+
+
 class World(Frozen):
     """A snapshot of what one verb needs. Asking for a field that verb did not survey is a bug."""
 
@@ -501,6 +515,8 @@ class World(Frozen):
     last_drill: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
     fenced: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
     in_terraform: Known[str] | Unknown = Unknown(why="not asked")
+    queue: Known[QueueView] | Unknown = Unknown(why="not asked")
+    budgets_gone: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
     incident: Known[Incident | None] | Unknown = Unknown(why="not asked")
 
     def unknown(self) -> dict[str, str]:

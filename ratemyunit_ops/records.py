@@ -5,8 +5,12 @@ Events and cancels belong to the engine's journal.
 
 from __future__ import annotations
 
+import secrets
+
 from ratemyunit_ops.model import (
     DatabaseNote,
+    Incident,
+    IncidentEvent,
     LeaseView,
     LiveNote,
     Pointer,
@@ -119,3 +123,37 @@ def read_header(ledger: Ledger, run: str) -> RunHeader | None:
 def read_headers(ledger: Ledger) -> tuple[RunHeader, ...]:
     """List every run, oldest first."""
     return tuple(RunHeader.model_validate_json(str(i["body"])) for i in ledger.query("run"))
+
+
+def read_incidents(ledger: Ledger) -> tuple[Incident, ...]:
+    """List every incident, in the order they were opened."""
+    found = (Incident.model_validate_json(str(i["body"])) for i in ledger.query("incident"))
+    return tuple(sorted(found, key=lambda i: i.number))
+
+
+def read_open_incident(ledger: Ledger) -> Incident | None:
+    """Read the incident that is open; None while there is none."""
+    newest = read_incidents(ledger)[-1:]
+    return next((i for i in newest if i.closed is None), None)
+
+
+def read_incident_events(ledger: Ledger, incident: str) -> tuple[IncidentEvent, ...]:
+    """Read one incident's events, in order; empty for one that was never opened."""
+    return tuple(IncidentEvent.model_validate_json(str(i["body"])) for i in ledger.query(f"incident#{incident}"))
+
+
+def incident_entries(incident: Incident, event: IncidentEvent) -> tuple[Entry, ...]:
+    """Make the items of one event: the event itself, absent so far, and the incident as it stands after it.
+
+    The first event also takes the incident's number, so that two people cannot open two.
+    """
+    number, nonce, new = f"{event.number:05d}", secrets.token_hex(8), event.number == 0
+    line: dict[str, str | int] = {"body": event.model_dump_json(), "nonce": nonce}
+    stands: dict[str, str | int] = {"body": incident.model_dump_json(), "nonce": nonce}
+    taken: dict[str, str | int] = {"incident": incident.id, "nonce": nonce}
+    entries = (
+        Entry(pk=f"incident#{incident.id}", sk=number, attributes=line, if_absent=True),
+        Entry(pk="incident", sk=incident.id, attributes=stands, if_absent=new),
+    )
+    slot = Entry(pk="incident-number", sk=f"{incident.number:05d}", attributes=taken, if_absent=True)
+    return (slot, *entries) if new else entries

@@ -11,11 +11,12 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
 
 from ratemyunit_ops.errors import Mistyped
+from ratemyunit_ops.model import Severity
 
 
 class Credentials(BaseModel):
@@ -24,6 +25,14 @@ class Credentials(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     access_key: str
     secret_key: SecretStr
+
+
+RESPOND_WITHIN: dict[Severity, timedelta] = {
+    "SEV-1": timedelta(minutes=15),
+    "SEV-2": timedelta(hours=1),
+    "SEV-3": timedelta(hours=4),
+}
+"""The deployment review's response times: who has not acknowledged by then is paged again."""
 
 
 class Environment(BaseModel):
@@ -47,6 +56,9 @@ class Environment(BaseModel):
     smoke: str = "a"
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
+    respond_within: Mapping[Severity, timedelta] = Field(default_factory=lambda: RESPOND_WITHIN)
+    slo: Literal["warn", "refuse"] = Field(default="warn", description="what a deploy does when a budget is gone")
+    slo_speed: int = Field(default=1, ge=1, le=60, description="burn windows are so many times shorter: a local AWS")
     dashboard: str | None = Field(default=None, description="what people watch while a migration runs")
     app: Mapping[str, str] = Field(default_factory=dict)
 
@@ -65,6 +77,12 @@ class Settings(BaseModel):
     def root(self) -> Path:
         """The folder rmu.toml lies in; the checkout, where there is one."""
         return self.path.parent
+
+    @property
+    def slo_tfvars(self) -> Path | None:
+        """The file that `rmu slo compile` writes, beside the environment's tfvars; None where it has none."""
+        tfvars = self.env.tfvars
+        return self.root / f"{tfvars.removesuffix('.tfvars')}.slo.tfvars.json" if tfvars else None
 
 
 DEFAULT_ENVIRONMENT = "twin"

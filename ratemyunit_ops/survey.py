@@ -16,6 +16,7 @@ from ratemyunit_ops.records import (
     read_headers,
     read_lease,
     read_live_notes,
+    read_open_incident,
     read_pointer,
     read_releases,
     read_schema_notes,
@@ -27,7 +28,7 @@ DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "datab
 ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run", "schema_notes"})
 STATUS = frozenset(
     {"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database", "database_notes"}
-    | {"last_drill", "fenced", "in_terraform"}
+    | {"last_drill", "fenced", "in_terraform", "incident"}
 )
 RESTORE = frozenset(
     {"pointer", "releases", "lease", "instances", "database", "windows", "settings"}
@@ -51,6 +52,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "last_drill": lambda: last_drill(o),
         "fenced": lambda: fenced_databases(o),
         "in_terraform": lambda: o.places.all().get("database", ""),
+        "incident": lambda: read_open_incident(o.ledger),
         "live_notes": lambda: read_live_notes(o.ledger),
         "schema_notes": lambda: read_schema_notes(o.ledger),
         "database_notes": lambda: read_databases(o.ledger),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ratemyunit_ops.render import page
-from ratemyunit_ops.reports.drawing import bar_of, clock
+from ratemyunit_ops.reports.drawing import bars_of, clock
 from ratemyunit_ops.show.screen import in_words
 
 LONGEST_BAR = 24
@@ -33,12 +34,19 @@ def size(number: int) -> str:
     return f"{mib / 1024:.1f} GiB" if mib >= 1024 else f"{mib:.0f} MiB"
 
 
+def line(text: str) -> str:
+    """Put what people or machines wrote into one line of Markdown that it cannot leave."""
+    plain = " ".join(text.split())
+    return re.sub(r"([\\`*_\[\]<>|#])", r"\\\1", plain)
+
+
 WORDS: dict[str, Any] = {
     "words": in_words,
     "clock": clock,
     "short": short,
     "size": size,
     "number": lambda n: f"{int(n):,}",
-    "bar": lambda span: bar_of(span, LONGEST_BAR),
+    "bars": lambda spans: bars_of(spans, LONGEST_BAR),
+    "line": line,
 }
 """What the templates call to say things."""

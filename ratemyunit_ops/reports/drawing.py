@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from ratemyunit_ops.model import Frozen
@@ -42,8 +43,11 @@ def clock(seconds: float) -> str:
     return f"{hours}:{whole % 60:02}"
 
 
-def bar_of(span: dict[str, Any], width: int) -> str:
-    """Draw one bar as text."""
-    before = min(round(span["x"] * width), width - 1)
-    long = max(1, min(round(span["w"] * width), width - before))
-    return f"{'·' * before}{'█' * long}{'·' * (width - before - long)}"
+def bars_of(spans: Sequence[dict[str, Any]], width: int) -> str:
+    """Draw a row of bars as text."""
+    drawn = ["·"] * width
+    for span in spans:
+        before = min(round(span["x"] * width), width - 1)
+        long = max(1, min(round(span["w"] * width), width - before))
+        drawn[before : before + long] = "█" * long
+    return "".join(drawn)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, TableSalvage
+from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, Severity, TableSalvage
 from ratemyunit_ops.reports.lint.judging import Finding
 from ratemyunit_ops.reports.status import Status
 
@@ -77,6 +78,42 @@ class LintDocument(Loose):
     unsafe: bool = Field(description="whether any finding is an error; the exit code is 3 then")
 
 
+class IncidentDocument(Loose):
+    """`incident open`, `ack`, `note`, `escalate`, `close`."""
+
+    incident: str
+    outcome: str = Field(pattern="^(opened|joined|acknowledged|noted|escalated|closed)$")
+    severity: Severity
+    title: str
+    opened: datetime
+    opened_by: str
+    acked: datetime | None = Field(description="since when somebody has it; an escalation asks again")
+    acked_by: str
+    closed: datetime | None
+    paged: dict[str, Any] | None = Field(description="topic, sent, listening; null where nobody was to be paged")
+    refused: dict[str, str] = Field(description="what did not go out (page, escalation, chat, ledger), and why")
+
+
+class IncidentReportDocument(Loose):
+    """`incident report`."""
+
+    incident: str
+    severity: Severity
+    title: str
+    opened: datetime
+    closed: datetime | None
+    began: datetime
+    detected: datetime
+    paged: datetime | None
+    acked: datetime | None
+    mended: datetime | None = Field(description="null: nobody saw it mended")
+    seconds: float = Field(description="from its begin until it was mended, else closed, else now")
+    requests: dict[str, int] | None = Field(description="asked, failed; null: not known")
+    timeline: list[dict[str, Any]] = Field(description="at, source, says, who, bad")
+    unknown: list[str] = Field(description="what could not be read, and why")
+    report: str = Field(description="path of the HTML")
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
@@ -84,6 +121,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "db-restore": RestoreDocument,
     "db-salvage": SalvageDocument,
     "dr-drill": DrillDocument,
+    "incident": IncidentDocument,
+    "incident-report": IncidentReportDocument,
     "migrate-lint": LintDocument,
 }
 

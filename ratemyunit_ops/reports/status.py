@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
+from ratemyunit_ops.model import Frozen, HostView, Incident, Known, Release, World
 
 QUARTER_DAYS = 91
 
@@ -27,6 +27,7 @@ class Status(Frozen):
     lease: dict[str, Any] | None
     database: dict[str, Any]
     last_drill: dict[str, Any] | None = None
+    incident: dict[str, Any] | None = Field(default=None, description="the incident that is open")
     holding: tuple[str, ...] = Field(default=(), description="hosts at whose proxy requests wait")
     fenced: tuple[str, ...] | None = Field(
         default=(), description="databases that traffic is sent to and that take no writes; null: unknown"
@@ -61,6 +62,7 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
             "in_terraform": world.in_terraform.value if isinstance(world.in_terraform, Known) else None,
         },
         last_drill=_last_drill(world),
+        incident=_incident(world),
         holding=tuple(h.id for h in hosts if h.holding_requests),
         fenced=world.fenced.value if isinstance(world.fenced, Known) else None,
     )
@@ -120,6 +122,21 @@ def _superseded(world: World) -> list[dict[str, Any]]:
     ]
 
 
+def _incident(world: World) -> dict[str, Any] | None:
+    incident = world.incident.value if isinstance(world.incident, Known) else None
+    if incident is None:
+        return None
+    keys = ("id", "severity", "title", "alarm", "runbook", "opened_by", "acked_by")
+    told = {key: getattr(incident, key) for key in keys}
+    return {**told, "opened": _iso(incident.opened), "acked": _iso(incident.acked), "line": incident_line(incident)}
+
+
+def incident_line(i: Incident) -> str:
+    """Say an incident in one line, and who has it."""
+    has_it = f"{i.acked_by} has it" if i.acked else "nobody has it yet: rmu incident ack"
+    return f"{i.severity} {i.id}, since {i.opened:%H:%M} UTC: {i.title} ({has_it})"
+
+
 def _iso(moment: datetime | None) -> str | None:
     return moment.isoformat() if moment else None
 
@@ -130,6 +147,7 @@ def status_lines(s: Status) -> list[str]:
     previous = f"{s.previous['release']} ({s.previous['state']})" if s.previous["release"] else "none"
     lines = [
         f"{s.release or 'nothing'} serves {s.environment}   {s.front_door}",
+        *([f"  incident   {s.incident['line']}"] if s.incident else []),
         f"  digest     {(s.digest or '-')[:26]}",
         f"  schema     {s.schema_head or '-'}",
         f"  database   {s.database['identifier'] or '-'}",

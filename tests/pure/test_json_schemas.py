@@ -16,6 +16,8 @@ STAY = {
     "migrate-lint": "findings",
     "db-restore": "run outcome restore_point left_behind instance superseded seconds",
     "db-salvage": "tables files",
+    "incident": "incident outcome severity title opened acked acked_by closed paged refused",
+    "incident-report": "incident began detected paged acked mended seconds requests timeline unknown report",
     "dr-drill": "run outcome rto_seconds rpo_seconds verified report",
 }
 
