@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ratemyunit_ops.errors import Mistyped
 from ratemyunit_ops.model import Database, Frozen
-from ratemyunit_ops.runbooks.schema import Asked, Check, Input, Read, Runbook, Source
+from ratemyunit_ops.runbooks.schema import Asked, Check, Deed, Existing, Input, Read, Remedy, Runbook, Source
 
 INPUT = re.compile(r"\$([a-z][a-z0-9_]{0,39})")
 VARIABLE = re.compile(r"(?<!:):'([a-z][a-z0-9_]{0,39})'")
@@ -63,6 +63,30 @@ def uses(asked: Asked) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*(name for name in (host, database) if name), *found]))
 
 
+def questions(step: Deed | Existing) -> list[Asked]:
+    """List what a step asks: what it does, how it tells that it is done, what takes it back."""
+    if isinstance(step, Existing):
+        return []
+    back = [step.undo, step.undo.done] if step.undo else []
+    return [one for one in (step, step.done, *back) if one is not None]
+
+
+def needs(remedy: Remedy) -> tuple[str, ...]:
+    """Name the inputs that a remedy needs; what its proof needs, the diagnosis has found."""
+    words = [*(remedy.verb or ())]
+    for step in remedy.steps:
+        words += [v for v in step.values.values() if isinstance(v, str)] if isinstance(step, Existing) else []
+    found = [m[1] for word in words if (m := INPUT.fullmatch(word))]
+    found += [name for step in remedy.steps for asked in questions(step) for name in uses(asked)]
+    return tuple(dict.fromkeys(found))
+
+
+def filled(value: str, inputs: Mapping[str, str]) -> str:
+    """Answer an input's value for `$name`, and anything else as it is."""
+    found = INPUT.fullmatch(value)
+    return inputs[found[1]] if found else value
+
+
 def bind(asked: Asked, inputs: Mapping[str, str], *, environment: str, name: str = "", says: str = "") -> Look:
     """Fill the inputs in. Raises Mistyped for one that nobody knows."""
     missing = [one for one in uses(asked) if one not in inputs]
@@ -74,7 +98,7 @@ def bind(asked: Asked, inputs: Mapping[str, str], *, environment: str, name: str
     return Look(
         check=check.name if check else name,
         says=check.says if check else says,
-        command=tuple(_word(word, inputs) for word in asked.command) if asked.command else None,
+        command=tuple(filled(word, inputs) for word in asked.command) if asked.command else None,
         sql=asked.sql,
         source=asked.facts,
         variables={one: inputs[one] for one in VARIABLE.findall(asked.sql or "")},
@@ -91,8 +115,3 @@ def bind(asked: Asked, inputs: Mapping[str, str], *, environment: str, name: str
 def checks_for(runbook: Runbook, facts: tuple[str, ...]) -> tuple[Check, ...]:
     """List the checks that tell these facts, in the order of the diagnosis."""
     return tuple(check for check in runbook.diagnosis if any(fact in check.reads for fact in facts))
-
-
-def _word(word: str, inputs: Mapping[str, str]) -> str:
-    found = INPUT.fullmatch(word)
-    return inputs[found[1]] if found else word

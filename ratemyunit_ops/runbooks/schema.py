@@ -51,7 +51,21 @@ Compared = Annotated[Condition, BeforeValidator(_condition)]
 Literals = str | int | float | bool
 Argv = Annotated[tuple[Annotated[str, StringConstraints(min_length=1, max_length=2000)], ...], Field(min_length=1)]
 Source = Literal[
-    "alarms", "database", "front_door", "group", "ledger", "metrics", "queue", "releases", "survey", "vitals"
+    "alarms",
+    "carrier",
+    "certificates",
+    "database",
+    "front_door",
+    "group",
+    "images",
+    "instances",
+    "ledger",
+    "metrics",
+    "queue",
+    "releases",
+    "secrets",
+    "survey",
+    "vitals",
 ]
 """What rmu looks up already; docs/runbooks.md lists what each tells."""
 Kind = Literal["host", "database", "release", "run", "pid", "text", "choice"]
