@@ -6,12 +6,14 @@ import re
 from datetime import timedelta
 
 from ratemyunit_ops import __version__
+from ratemyunit_ops.cli.budgets import budgets_gone
 from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, go_on, new_run_id, session_of
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Mistyped, RmuError
+from ratemyunit_ops.model import Unknown, World
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, warm_on, way_of
@@ -41,6 +43,8 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
         return
     with w.screen.working("looking at hosts, registry and ledger"):
         world = survey(w.outside, w.settings.environment, DEPLOY, version=version)
+        world = world.model_copy(update={"budgets_gone": budgets_gone(w)})
+    _warn_of_budgets(w, world)
     request = _request(w, version, bake=bake, base=base, probe=probe)
     plan = plan_deploy(world, request)
     if already_serves(world, request):
@@ -89,7 +93,16 @@ def _request(w: Wired, version: str, *, bake: str | None, base: str | None, prob
         warm_floor=env.warm_floor_mib * 2**20,
         config=dict(env.app),
         secrets=w.outside.secrets.names(),
+        slo=env.slo,
     )
+
+
+def _warn_of_budgets(w: Wired, world: World) -> None:
+    """Say where a deploy would spend what is not there, and where nobody can tell."""
+    if isinstance(world.budgets_gone, Unknown):
+        w.screen.note(f"what is left of budgets is unknown: {world.budgets_gone.why}")
+    elif world.budgets_gone.value:
+        w.screen.note(f"nothing is left of the budget of {', '.join(world.budgets_gone.value)}   (rmu slo show)")
 
 
 def duration(text: str) -> timedelta:

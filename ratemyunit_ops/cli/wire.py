@@ -166,6 +166,7 @@ def compose(settings: Settings, people: People) -> Outside:
     from ratemyunit_ops.outside.aws.metrics import CloudWatchMetrics
     from ratemyunit_ops.outside.aws.pager import SnsPager
     from ratemyunit_ops.outside.aws.places import SsmPlaces
+    from ratemyunit_ops.outside.aws.queue import SsmQueue
     from ratemyunit_ops.outside.aws.registry import EcrRegistry
     from ratemyunit_ops.outside.aws.secrets import SsmSecrets
     from ratemyunit_ops.outside.aws.shell import SsmShell
@@ -185,6 +186,7 @@ def compose(settings: Settings, people: People) -> Outside:
         group=AutoScalingGroup(account, f"{name}-hosts", shell),
         oneoff=SsmOneOff(hosts),
         shell=shell,
+        queue=SsmQueue(hosts),
         traffic=FrontDoorTraffic(env.front_door, smoke=env.smoke, start_hint=env.start_hint),
         databases=RdsDatabases(account, settings.environment, clock),
         data=SsmData(hosts, places, account),
@@ -211,6 +213,7 @@ def _infra(settings: Settings, account: Account) -> Infra:
         sources=shipped("terraform"),
         work=settings_file.cache_dir() / "terraform",
         tfvars=settings.root / tfvars if tfvars else None,
+        alarms=settings.slo_tfvars,
     )
     return Terraform(settings.environment, account, StsIdentity(account), folders)
 

@@ -58,11 +58,15 @@ class TerraformRefused(Refused):
 
 @dataclass(frozen=True)
 class Folders:
-    """Where Terraform's sources lie, where it may write, and the environment's own values (None: it has none)."""
+    """Where Terraform's sources lie, where it may write, and the environment's own values (None: it has none).
+
+    `alarms` are the values that `rmu slo compile` wrote.
+    """
 
     sources: Path
     work: Path
     tfvars: Path | None = None
+    alarms: Path | None = None
     mirror: Path | None = None
 
 
@@ -322,7 +326,10 @@ class Terraform:
         own = self._home / f"{root}.tfvars.json"
         declared = (self._folder(root) / "variables.tf").read_text()
         own.write_text(json.dumps({k: v for k, v in variables.items() if f'variable "{k}"' in declared}))
-        return [str(f.resolve()) for f in (self._folders.tfvars, own) if f is not None]
+        files = [self._folders.tfvars, own]
+        if 'variable "slo_alarms"' in declared and self._folders.alarms and self._folders.alarms.is_file():
+            files.insert(1, self._folders.alarms)
+        return [str(f.resolve()) for f in files if f is not None]
 
     # ---- running it
 

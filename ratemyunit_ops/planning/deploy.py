@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from typing import Literal
 
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, ImageView, Release, ReleaseRef, SchemaNote, World
+from ratemyunit_ops.model import Frozen, ImageView, Known, Release, ReleaseRef, SchemaNote, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
@@ -32,6 +33,7 @@ class DeployRequest(Frozen):
     warm_floor: int = Field(default=150 * 2**20, description="bytes")
     config: dict[str, str] = Field(default_factory=dict)
     secrets: tuple[str, ...] = ()
+    slo: Literal["warn", "refuse"] = Field(default="warn", description="what to do where a budget is gone")
 
 
 def plan_deploy(world: World, request: DeployRequest) -> Plan:
@@ -39,12 +41,13 @@ def plan_deploy(world: World, request: DeployRequest) -> Plan:
 
     Raises:
         Refused: no such image, CRITICAL findings, an archived image, a base that is not live, a schema that the old
-            release or the new one cannot run on, a contract revision that has to run first.
+            release or the new one cannot run on, a contract revision that has to run first, a budget that is gone.
         Unreachable: something the deploy relies on could not be read.
     """
     live = live_release(world)
     image = fit_image(world, request)
     _base_is_live(request, live)
+    _budgets_allow(world, request)
     release = release_of(world, request, image)
     schema_fits(world, release, image, live)
     hosts = in_service(world)
@@ -174,6 +177,16 @@ def _left_behind(world: World, request: DeployRequest) -> list[Step]:
     behind = [s for h in backed for name, s in h.slots.items() if name != h.live_slot]
     refs = {ReleaseRef(version=s.release, digest=s.digest) for s in behind if s.release and s.digest}
     return [Retire(release=ref, warm_floor=request.warm_floor) for ref in sorted(refs, key=lambda r: r.version)]
+
+
+def _budgets_allow(world: World, request: DeployRequest) -> None:
+    """See that settings let a deploy spend what is left of budgets; budgets that nobody could read stop nothing."""
+    lost = world.budgets_gone.value if isinstance(world.budgets_gone, Known) else ()
+    if lost and request.slo == "refuse":
+        raise Refused(
+            f"nothing is left of the budget of {', '.join(lost)}, and settings let no deploy spend more",
+            next='rmu slo show   (for a deploy that mends it: slo = "warn" in rmu.toml)',
+        )
 
 
 def _base_is_live(request: DeployRequest, live: Release | None) -> None:

@@ -19,6 +19,9 @@ ANYBODY = {"model", "errors", ""}
 ARROWS: dict[str, set[str]] = {
     "model": set(),
     "errors": set(),
+    "documents": set(),
+    "objectives": {"documents"},
+    "burning": {"objectives"},
     "ports": {"model"},
     "records": {"ports"},
     "render": {"shipped"},
@@ -29,7 +32,7 @@ ARROWS: dict[str, set[str]] = {
     "steps": {"ports", "render", "records", "runbooks"},
     "planning": {"steps", "settings", "runbooks"},
     "engine": {"steps.base", "ports", "records"},
-    "reports": {"ports", "records"},
+    "reports": {"ports", "records", "objectives", "burning"},
     "show": {"steps.base", "runbooks"},
     "outside": {"ports"},
     "twin": set(),

@@ -1,0 +1,238 @@
+"""How much of each objective's budget is left, how fast it burns, and when it would be gone. Read-only.
+
+A budget is the part of the events of a window that may be bad. Where nothing was counted there is no verdict, which is
+not the same as a good one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Literal
+
+from ratemyunit_ops.burning import DAY, MINUTE, Group, Tier, short_words, tiers
+from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.model import Frozen, MetricQuery, Point
+from ratemyunit_ops.objectives import Measured, Objective
+from ratemyunit_ops.ports import Metrics
+
+Verdict = Literal["kept", "burning", "gone", "unknown"]
+STEPS = (MINUTE, 5 * MINUTE, 15 * MINUTE, 60 * MINUTE)
+AT_MOST_STEPS = 750
+
+
+class Scope(Frozen):
+    """Whose metrics they are: the environment's name, and what CloudWatch calls its balancer and target group."""
+
+    environment: str
+    balancer: str = ""
+    targets: str = ""
+
+    @staticmethod
+    def of_places(environment: str, places: Mapping[str, str]) -> Scope:
+        """Read the names off the ARNs that Terraform wrote down."""
+        balancer = places.get("alb_arn", "").partition(":loadbalancer/")[2]
+        targets = places.get("target_group_arn", "").rpartition(":")[2]
+        return Scope(environment=environment, balancer=balancer, targets=targets)
+
+    def query(self, id: str, measured: Measured) -> MetricQuery:
+        """Say how CloudWatch is asked for a metric."""
+        of = {"LoadBalancer": self.balancer, "TargetGroup": self.targets}
+        wanted = {"balancer": ("LoadBalancer",), "targets": ("LoadBalancer", "TargetGroup"), "environment": ()}
+        return MetricQuery(
+            id=id,
+            namespace=measured.namespace or f"rmu/{self.environment}",
+            name=measured.metric,
+            stat=measured.stat,
+            dimensions={name: of[name] for name in wanted[measured.of]},
+        )
+
+
+class Burn(Frozen):
+    """How fast a budget burns over a tier's two windows (None: nothing was counted), and whether both are too fast."""
+
+    group: Group
+    rate: float
+    long: str
+    short: str
+    over_long: float | None
+    over_short: float | None
+    too_fast: bool
+
+
+class Step(Frozen):
+    """What was counted in one step of the window, and which part of the budget was left after it."""
+
+    at: datetime
+    total: float
+    bad: float
+    left: float
+
+
+class Budget(Frozen):
+    """One objective, now. `left` is 1 for an untouched budget, 0 for none, less for one that is overdrawn."""
+
+    name: str
+    title: str
+    target: float
+    window: str
+    verdict: Verdict
+    why: str = ""
+    total: float | None = None
+    bad: float | None = None
+    good_ratio: float | None = None
+    left: float | None = None
+    burn: float | None = None
+    burn_over: str = ""
+    runs_out: datetime | None = None
+    burns: tuple[Burn, ...] = ()
+    steps: tuple[Step, ...] = ()
+
+
+class Spent(Frozen):
+    """What a stretch of time cost an objective; `share` is the part of a whole window's budget (None: unknown, why)."""
+
+    name: str
+    title: str
+    target: float
+    window: str
+    total: float = 0
+    bad: float = 0
+    share: float | None = None
+    why: str = ""
+
+
+def report_budgets(
+    metrics: Metrics, scope: Scope, objectives: Sequence[Objective], now: datetime
+) -> tuple[Budget, ...]:
+    """Look at every objective; what cannot be read is unknown, with why."""
+    return tuple(_read_budget(metrics, scope, objective, now) for objective in objectives)
+
+
+def gone(metrics: Metrics, scope: Scope, objectives: Sequence[Objective], now: datetime) -> tuple[str, ...]:
+    """Name the objectives whose budget is gone, by the fewest questions. Raises Unreachable."""
+    left = {o.name: _left(o, *_sums(_counted(metrics, scope, o, now - o.window, now))) for o in objectives}
+    return tuple(name for name, part in left.items() if part is not None and part <= 0)
+
+
+def spent_between(
+    metrics: Metrics, scope: Scope, objectives: Sequence[Objective], *, start: datetime, end: datetime
+) -> tuple[Spent, ...]:
+    """Tell what a stretch of time cost each objective, of the budget of the window that ends with it."""
+    return tuple(_spent(metrics, scope, objective, start, end) for objective in objectives)
+
+
+def _spent(metrics: Metrics, scope: Scope, o: Objective, start: datetime, end: datetime) -> Spent:
+    spent = Spent(name=o.name, title=o.title, target=o.target, window=short_words(o.window))
+    try:
+        total, bad = _sums(_counted(metrics, scope, o, start, end))
+        allowed = o.budget * _sums(_counted(metrics, scope, o, end - o.window, end))[0]
+    except RmuError as why:
+        return spent.model_copy(update={"why": why.what})
+    if not allowed:
+        return spent.model_copy(update={"why": "nothing was counted"})
+    return spent.model_copy(update={"total": total, "bad": bad, "share": bad / allowed})
+
+
+def _read_budget(metrics: Metrics, scope: Scope, o: Objective, now: datetime) -> Budget:
+    try:
+        coarse = _counted(metrics, scope, o, now - o.window, now)
+        fine = _counted(metrics, scope, o, now - min(o.window, DAY), now, step=MINUTE)
+    except RmuError as why:
+        return _bare(o, why.what)
+    total, bad = _sums(coarse)
+    left = _left(o, total, bad)
+    if left is None:
+        return _bare(o, f"nothing was counted in {short_words(o.window)}")
+    burns = tuple(_burn(o, tier, coarse, fine, now) for tier in tiers(o))
+    first = next((b for b in burns if b.over_long is not None), None)
+    burn = first.over_long if first else None
+    return _bare(o).model_copy(
+        update={
+            "verdict": "gone" if left <= 0 else "burning" if any(b.too_fast for b in burns) else "kept",
+            "total": total,
+            "bad": bad,
+            "good_ratio": 1 - bad / total,
+            "left": left,
+            "burn": burn,
+            "burn_over": first.long if first else "",
+            "runs_out": _runs_out(o, left, burn, now),
+            "burns": burns,
+            "steps": _steps(o, coarse, total),
+        }
+    )
+
+
+def _bare(o: Objective, why: str = "") -> Budget:
+    return Budget(name=o.name, title=o.title, target=o.target, window=short_words(o.window), verdict="unknown", why=why)
+
+
+Counted = Mapping[datetime, tuple[float, float]]
+"""Begin of a step -> how many events there were in it, and how many of them were bad."""
+
+
+def _counted(
+    metrics: Metrics, scope: Scope, o: Objective, start: datetime, end: datetime, *, step: timedelta | None = None
+) -> Counted:
+    """Count events step by step. The first step begins on a whole one, as CloudWatch keeps them."""
+    every = step or next((s for s in STEPS if (end - start) / s <= AT_MOST_STEPS), STEPS[-1])
+    asked = {measured: scope.query(f"m{n}", measured) for n, measured in enumerate(o.measured())}
+    found = metrics.data(list(asked.values()), start=_floor(start, every), end=end, period=every)
+    summed: dict[datetime, tuple[float, float]] = {}
+    for at in sorted({p.at for points in found.values() for p in points}):
+        here = {measured: _at(found[query.id], at) for measured, query in asked.items()}
+        total = sum(here[m] for m in o.total)
+        bad = sum(here[m] for m in o.bad) if o.bad else total - sum(here[m] for m in o.good)
+        summed[at] = (total, max(bad, 0.0))
+    return summed
+
+
+def _at(points: Sequence[Point], at: datetime) -> float:
+    return next((p.value for p in points if p.at == at), 0.0)
+
+
+def _floor(moment: datetime, step: timedelta) -> datetime:
+    return moment - timedelta(seconds=moment.timestamp() % step.total_seconds())
+
+
+def _sums(counted: Counted, since: datetime | None = None) -> tuple[float, float]:
+    counts = [c for at, c in counted.items() if since is None or at >= since]
+    return sum(total for total, _ in counts), sum(bad for _, bad in counts)
+
+
+def _left(o: Objective, total: float, bad: float) -> float | None:
+    return 1 - bad / (o.budget * total) if total else None
+
+
+def _burn(o: Objective, tier: Tier, coarse: Counted, fine: Counted, now: datetime) -> Burn:
+    def rate(length: timedelta) -> tuple[float | None, float]:
+        counted = fine if length <= DAY else coarse
+        total, bad = _sums(counted, now - length)
+        return (bad / total / o.budget if total else None), bad
+
+    (long, bad), (short, _) = rate(tier.long), rate(tier.short)
+    too_fast = bad >= o.least and (long or 0) > tier.burn and (short or 0) > tier.burn
+    return Burn(
+        group=tier.group,
+        rate=tier.burn,
+        long=short_words(tier.long),
+        short=short_words(tier.short),
+        over_long=long,
+        over_short=short,
+        too_fast=too_fast,
+    )
+
+
+def _runs_out(o: Objective, left: float, burn: float | None, now: datetime) -> datetime | None:
+    """Tell when nothing would be left at this rate, at the soonest; None where that rate can be kept up for ever."""
+    if left <= 0 or burn is None or burn <= 1:
+        return None
+    return now + o.window * (left / burn)
+
+
+def _steps(o: Objective, counted: Counted, all_of_it: float) -> tuple[Step, ...]:
+    spent, found = 0.0, []
+    for at, (total, bad) in counted.items():
+        spent += bad / (o.budget * all_of_it)
+        found.append(Step(at=at, total=total, bad=bad, left=1 - spent))
+    return tuple(found)
