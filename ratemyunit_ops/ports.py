@@ -36,6 +36,7 @@ from ratemyunit_ops.model import (
     PlanSummary,
     Point,
     Probe,
+    QueueView,
     Release,
     ReleaseRef,
     RestorePoint,
@@ -278,6 +279,26 @@ class Shell(Protocol):
 
     def run(self, argv: Sequence[str], *, hosts: Sequence[str], deadline: timedelta) -> tuple[CommandResult, ...]:
         """Run argv on each host and wait for its end."""
+        ...
+
+
+class Queue(Protocol):
+    """The app's queue of jobs, as the release that serves knows it. Raises Refused where that one has none."""
+
+    def at(self, fence: Fence) -> Queue:
+        """Bind the right to act."""
+        ...
+
+    def status(self) -> QueueView:
+        """Tell how it stands."""
+        ...
+
+    def pause(self, *, by: str, because: str) -> Facts:
+        """Let no worker take a job until it is resumed; jobs in hand are finished. Whoever paused first stays named."""
+        ...
+
+    def resume(self, *, by: str) -> Facts:
+        """Let workers take jobs again."""
         ...
 
 
@@ -751,6 +772,7 @@ class Outside:
     group: Group
     oneoff: OneOff
     shell: Shell
+    queue: Queue
     traffic: Traffic
     databases: Databases
     data: Data
@@ -774,6 +796,7 @@ class Outside:
             fleet=self.fleet.at(fence),
             oneoff=self.oneoff.at(fence),
             data=self.data.at(fence),
+            queue=self.queue.at(fence),
             corner=self.corner.at(fence),
         )
 

@@ -51,6 +51,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "last_run": lambda: last_run(o),
         "last_drill": lambda: last_drill(o),
         "fenced": lambda: fenced_databases(o),
+        "queue": lambda: o.queue.status(),
         "in_terraform": lambda: o.places.all().get("database", ""),
         "incident": lambda: read_open_incident(o.ledger),
         "live_notes": lambda: read_live_notes(o.ledger),

@@ -52,6 +52,7 @@ from ratemyunit_ops.steps.infra import (
     NothingLeft,
 )
 from ratemyunit_ops.steps.people import Ask
+from ratemyunit_ops.steps.queue import PauseQueue, ResumeQueue
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -154,6 +155,7 @@ AnyStep = Annotated[
     | NoteRestorePoint
     | NothingElseServes
     | NothingLeft
+    | PauseQueue
     | PointTo
     | Prepare
     | Proven
@@ -170,6 +172,7 @@ AnyStep = Annotated[
     | ReplaceHost
     | Restorable
     | RestoreDatabase
+    | ResumeQueue
     | Retire
     | RetireDatabase
     | SameSettings

@@ -74,6 +74,9 @@ class FakeMachine(Machine):
         self.on_flip: Callable[[], object] = lambda: None
         self.before: dict[str, Callable[[], object]] = {}
         self.hears: Callable[[int, str], Heard | None] = lambda port, path: None
+        self.token = "its-token"
+        self.queue: dict[str, Any] | Heard | None = {"waiting": 3, "running": 1, "paused": False, "paused_by": None}
+        self.asked: list[tuple[str, int, str, object]] = []
         self.write(CONFIG, render.render("host/files/haproxy.cfg", {"trusted_hops": 1}))
         self.write(LUA, self.shipped("hold.lua"))
         self.write(HOLD, "until 0\n")
@@ -159,6 +162,21 @@ class FakeMachine(Machine):
         slot = next(s for s, p in PORTS.items() if p == port)
         unit = self.units.get(f"rmu-{slot}")
         return self.answer(unit, path) if unit else Heard(0, "ConnectionRefusedError")
+
+    def ask(self, method: str, port: int, path: str, body: object = None, token: str = "", timeout: float = 5) -> Heard:
+        self.asked.append((method, port, path, body))
+        if token != self.token:
+            return Heard(401, '{"detail": "this needs the admin token"}')
+        if self.queue is None:
+            return Heard(404, "{}")
+        if isinstance(self.queue, Heard):
+            return self.queue
+        what = path.rpartition("/")[2]
+        if what != "status":
+            assert isinstance(body, dict)
+            paused = what == "pause"
+            self.queue |= {"paused": paused, "paused_by": body["by"] if paused else None}
+        return Heard(200, json.dumps(self.queue))
 
     def answer(self, unit: Unit, path: str) -> Heard:
         app = self.apps[unit.digest]

@@ -22,6 +22,7 @@ from ratemyunit_ops.model import (
     Instance,
     Pointer,
     Probe,
+    QueueView,
     Release,
     RestorePoint,
     RunHeader,
@@ -50,6 +51,7 @@ from tests.fakes.places import (
     FakeSecrets,
     FakeTraffic,
 )
+from tests.fakes.queue import FakeQueue
 
 DATABASE = Database(identifier="rmu-test-db-1", address="db-1.example")
 
@@ -134,6 +136,7 @@ class FakeWorld:
     drill_host_boots_in: float = 60.0
     host_image: HostImage | None = None
     remind_from: datetime | None = BEGIN
+    queue: QueueView | None = field(default_factory=lambda: QueueView(waiting=3, running=1, paused=False))
     meters: Meters = field(init=False)
     post: Post = field(init=False)
     """What is measured, and the alarms."""
@@ -165,6 +168,7 @@ class FakeWorld:
             group=FakeGroup(self, line),
             oneoff=FakeOneOff(self, line),
             shell=FakeShell(self, line),
+            queue=FakeQueue(self, line),
             traffic=FakeTraffic(self, line),
             databases=FakeDatabases(self, line),
             data=FakeData(self, line),
@@ -522,6 +526,7 @@ class FakeWorld:
                 "probing": self.probing,
                 "corner": self.drill_hosts,
                 "reminder": self.remind_from,
+                "queue": self.queue,
             }
         )
 
@@ -545,6 +550,7 @@ class FakeWorld:
             "schema": self.schema_head,
             "databases": {name: self.stores[name].open for name in self.databases},
             "kept": dict(self.kept),
+            "queue": self.queue,
             "records": records,
         }
 

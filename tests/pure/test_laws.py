@@ -77,6 +77,7 @@ from ratemyunit_ops.steps.infra import (
 )
 from ratemyunit_ops.steps.kinds import AnyStep, ChangeInCorner, CheckInCorner, parse_step
 from ratemyunit_ops.steps.people import Ask
+from ratemyunit_ops.steps.queue import PauseQueue, ResumeQueue
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.restore import (
     DatabaseAvailable,
@@ -200,6 +201,13 @@ def flipped(*, backed: bool) -> FakeWorld:
     world = old_and_new()
     for host in world.hosts:
         host.live, host.backed = "green", backed
+    return world
+
+
+def paused() -> FakeWorld:
+    """Make a world whose queue somebody has paused."""
+    world = fresh()
+    world.outside().queue.at(Fence(generation=1, sequence=0)).pause(by="ann@laptop", because="the site is down")
     return world
 
 
@@ -476,6 +484,8 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "keys_noted": lambda: (copied(noted=True), KeysNoted(database=PLANNED, run=RESTORE)),
     "let_requests_go": lambda: (held(), LetRequestsGo()),
     "move_sequences": lambda: (copied(), MoveSequences(old=DATABASE, new=PLANNED)),
+    "pause_queue": lambda: (fresh(), PauseQueue(by="ann@laptop", because="the site is down")),
+    "resume_queue": lambda: (paused(), ResumeQueue(by="bob@desk", paused_by="ann@laptop", because="the site is down")),
     "point_to": lambda: (
         shut(),
         PointTo(
@@ -710,4 +720,5 @@ def seen_by_people(world: FakeWorld) -> dict[str, object]:
         "databases": {name: world.stores[name].open for name in world.databases},
         "admitted": {name: world.database_settings[name].security_groups for name in world.databases},
         "corner": {run: [s.running for _, s in host.filled()] for run, (host, _) in world.drill_hosts.items()},
+        "paused": world.queue.paused if world.queue else None,
     }

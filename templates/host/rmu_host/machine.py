@@ -84,9 +84,16 @@ class Machine:
 
     def get(self, port: int, path: str, timeout: float = 2) -> Heard:
         """Send one GET to loopback on a connection of its own."""
+        return self.ask("GET", port, path, timeout=timeout)
+
+    def ask(self, method: str, port: int, path: str, body: object = None, token: str = "", timeout: float = 5) -> Heard:
+        """Send one request to loopback on a connection of its own: a body as JSON, a token as a bearer's."""
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=timeout)
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        if body is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            connection.request("GET", path)
+            connection.request(method, path, None if body is None else json.dumps(body), headers)
             answer = connection.getresponse()
             slot = answer.headers.get("X-Rmu-Slot", "")
             return Heard(answer.status, answer.read().decode(errors="replace"), slot)
