@@ -53,6 +53,8 @@ _OF_BOOT = frozenset(
 )
 """All that user data has room for."""
 _SALVAGING = frozenset({"data_salvage", "data_apply"})
+_ASIDE = frozenset({"data_rows", "stale", "tidy"})
+"""What a salvage has no need of, and no room for."""
 _CARRIED = ("haproxy.cfg", "hold.lua")
 """Files a request brings along, for a host whose HAProxy is older than its caller."""
 
@@ -103,7 +105,7 @@ def _pages() -> jinja2.Environment:
     )
 
 
-def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:
+def host_program(*, boot_only: bool = False, salvage: bool = True, aside: bool = True) -> bytes:
     """Return the host program as a zip archive that Python runs; the same sources give the same bytes.
 
     What only a request needs is left out for the boot, since user data is small: every request brings it along.
@@ -111,14 +113,15 @@ def host_program(*, boot_only: bool = False, salvage: bool = True) -> bytes:
     archive = io.BytesIO()
     # Stored, not deflated: whoever carries it compresses it whole, which is smaller.
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_STORED) as z:
-        for name, source in _sources(boot_only=boot_only, salvage=salvage):
+        for name, source in _sources(boot_only=boot_only, salvage=salvage, aside=aside):
             z.writestr(zipfile.ZipInfo(name), source)
     return archive.getvalue()
 
 
-def _sources(*, boot_only: bool, salvage: bool = True) -> list[tuple[str, str]]:
+def _sources(*, boot_only: bool, salvage: bool = True, aside: bool = True) -> list[tuple[str, str]]:
     package = shipped("templates") / "host" / "rmu_host"
-    names = [f for f in package.glob("*.py") if f.stem in _OF_BOOT or not boot_only]
+    left_out = frozenset() if aside else _ASIDE
+    names = [f for f in package.glob("*.py") if f.stem not in left_out and (f.stem in _OF_BOOT or not boot_only)]
     sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names if salvage or "salvage" not in f.stem}
     if not boot_only:
         # How many proxies stand in front, the host knows.
@@ -151,7 +154,7 @@ def host_program_text(verb: str) -> str:
 
 @cache
 def _text(salvage: bool) -> str:
-    return base64.b64encode(gzip.compress(host_program(salvage=salvage), mtime=0)).decode()
+    return base64.b64encode(gzip.compress(host_program(salvage=salvage, aside=not salvage), mtime=0)).decode()
 
 
 def user_data(values: Mapping[str, Any]) -> bytes:

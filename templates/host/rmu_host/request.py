@@ -9,7 +9,6 @@ from typing import Any
 from . import (
     data,
     data_fence,
-    data_rows,
     hold,
     oneoff,
     probe,
@@ -20,9 +19,7 @@ from . import (
     roles,
     serve,
     slots,
-    stale,
     survey,
-    tidy,
 )
 from .answers import Answer, No, refused
 from .cloud import Cloud
@@ -54,10 +51,10 @@ class Host:
             "survey": lambda _: survey.survey(m),
             "ready": lambda r: ready.ready(m, r),
             "probe": lambda r: {**probe.result(m, r), "fell_back": serve.fell_back(m)},
-            "stale": lambda _: stale.stale(m, self.settings, self.cloud),
+            "stale": self.stale,
             "data_look": self.by_sql(data.look),
             "data_checksum": self.by_sql(data.checksum),
-            "data_rows": self.by_sql(data_rows.rows),
+            "data_rows": self.statement,
         }
 
     def changing(self) -> dict[str, Verb]:
@@ -73,10 +70,10 @@ class Host:
             "worker": lambda r: releases.worker(m, r["release"]),
             "retire": lambda r: releases.retire(m, r),
             "stop": lambda r: releases.stop(m, r),
-            "prune": lambda r: tidy.prune(m, r),
+            "prune": self.prune,
             "queue": lambda r: queue.queue(m, r),
             "data_warm": self.by_sql(data.warm),
-            "data_act": self.by_sql(data_rows.act),
+            "data_act": self.statement,
             "data_fence": self.by_sql(data_fence.fence),
             "data_sequences": self.by_sql(data.sequences),
             "data_salvage": self.salvage,
@@ -86,6 +83,26 @@ class Host:
     def by_sql(self, verb: Callable[[Machine, dict[str, Any], dict[str, Any], Cloud], Answer]) -> Verb:
         """Give a verb of databases what it reaches them by."""
         return lambda request: verb(self.m, request, self.settings, self.cloud)
+
+    # The program of a salvage has no room for these modules, so they are imported where they are needed.
+    def statement(self, request: dict[str, Any]) -> Answer:
+        """Ask a database one statement of a runbook, or let it act."""
+        from . import data_rows
+
+        verb = {"data_rows": data_rows.rows, "data_act": data_rows.act}[request["verb"]]
+        return verb(self.m, request, self.settings, self.cloud)
+
+    def stale(self, _: dict[str, Any]) -> Answer:
+        """Name the secrets that something was started with and that are no longer today's."""
+        from . import stale
+
+        return stale.stale(self.m, self.settings, self.cloud)
+
+    def prune(self, request: dict[str, Any]) -> Answer:
+        """Remove the images that nothing needs, or name them."""
+        from . import tidy
+
+        return tidy.prune(self.m, request)
 
     def salvage(self, request: dict[str, Any]) -> Answer:
         """Find what an old database has and the new one lacks, or give it back."""
