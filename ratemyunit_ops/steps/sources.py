@@ -12,6 +12,7 @@ from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, Run
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look
+from ratemyunit_ops.steps.sources_upkeep import UPKEEP
 
 Document = dict[str, Any]
 PERIOD = timedelta(minutes=1)
@@ -222,4 +223,5 @@ SOURCES: dict[str, Callable[[Outside, Look], Document]] = {
     "metrics": _metrics,
     "releases": _releases,
     "survey": _survey,
+    **UPKEEP,
 }
