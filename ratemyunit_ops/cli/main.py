@@ -9,7 +9,23 @@ import traceback
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli import db, deploy, dr, host, image, infra, look, migrate, run, secret, shell, twin
+from ratemyunit_ops.cli import (
+    db,
+    deploy,
+    dr,
+    host,
+    image,
+    incident,
+    infra,
+    look,
+    migrate,
+    queue,
+    run,
+    secret,
+    shell,
+    slo,
+    twin,
+)
 from ratemyunit_ops.errors import Bug, Interrupted, Mistyped, RmuError
 
 app = typer.Typer(
@@ -23,9 +39,12 @@ app.add_typer(infra.app, name="infra")
 app.add_typer(image.app, name="image")
 app.add_typer(host.app, name="host")
 app.add_typer(secret.app, name="secret")
+app.add_typer(queue.app, name="queue")
 app.add_typer(migrate.app, name="migrate")
 app.add_typer(db.app, name="db")
 app.add_typer(dr.app, name="dr")
+app.add_typer(incident.app, name="incident")
+app.add_typer(slo.app, name="slo")
 app.add_typer(twin.app, name="twin")
 
 
