@@ -620,6 +620,36 @@ class AlarmChange(Frozen):
     why: str = ""
 
 
+LogGroup = Literal["app", "proxy", "host", "events", "database"]
+
+
+class LogLine(Frozen):
+    """One line as it came to a log group. `at` is when the group got it; the line itself may know better."""
+
+    id: str
+    at: datetime
+    group: LogGroup
+    place: str = Field(description="the group's whole name; of databases there are several")
+    stream: str
+    text: str
+
+
+class LogEntry(Frozen):
+    """One line, read: who said it, when by its own word, about what. `text` is short, `fields` is all of it."""
+
+    at: datetime
+    role: Literal["api", "worker", "proxy", "host", "database", "events"]
+    host: str = Field(description="the instance, or the database")
+    unit: str = ""
+    level: str = ""
+    release: str = ""
+    request: str = Field(default="", description="the request's id, or the job's")
+    text: str
+    more: str = Field(default="", description="what does not fit into a line: a traceback, a statement")
+    fields: dict[str, Any] = Field(default_factory=dict)
+    raw: str
+
+
 class Incident(Frozen):
     """One incident as it stands. One is open at a time; `number` counts them."""
 

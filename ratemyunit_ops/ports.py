@@ -5,7 +5,7 @@ Every port may raise `Unreachable` (nothing was changed) or, from a change, `Fai
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ from ratemyunit_ops.model import (
     ImageView,
     Instance,
     LeaseView,
+    LogGroup,
+    LogLine,
     MetricQuery,
     MigrationsView,
     PlanSummary,
@@ -598,6 +600,19 @@ class Pager(Protocol):
         ...
 
 
+class Logs(Protocol):
+    """The environment's log groups. Lines of hosts and databases that are gone are still there."""
+
+    def lines(
+        self, groups: Sequence[LogGroup], *, start: datetime, end: datetime, pattern: str = "", host: str = ""
+    ) -> Iterator[LogLine]:
+        """Read lines, oldest first; `pattern` is CloudWatch's filter syntax, `host` begins a stream's name.
+
+        Raises Absent where none of the groups is there, Refused where one may not be read.
+        """
+        ...
+
+
 class Identity(Protocol):
     """Who we are to the cloud."""
 
@@ -782,6 +797,7 @@ class Outside:
     certificates: Certificates
     places: Places
     metrics: Metrics
+    logs: Logs
     pager: Pager
     identity: Identity
     people: People

@@ -163,6 +163,7 @@ def compose(settings: Settings, people: People) -> Outside:
     from ratemyunit_ops.outside.aws.hosts import Hosts, SsmFleet, SsmOneOff
     from ratemyunit_ops.outside.aws.identity import StsIdentity
     from ratemyunit_ops.outside.aws.ledger import DynamoLedger
+    from ratemyunit_ops.outside.aws.logs import CloudWatchLogs
     from ratemyunit_ops.outside.aws.metrics import CloudWatchMetrics
     from ratemyunit_ops.outside.aws.pager import SnsPager
     from ratemyunit_ops.outside.aws.places import SsmPlaces
@@ -196,6 +197,7 @@ def compose(settings: Settings, people: People) -> Outside:
         certificates=AcmCertificates(account, clock),
         places=places,
         metrics=CloudWatchMetrics(account, settings.environment, clock),
+        logs=CloudWatchLogs(account, settings.environment),
         pager=SnsPager(account, places, settings.environment),
         identity=StsIdentity(account),
         people=people,

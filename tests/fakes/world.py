@@ -39,6 +39,7 @@ from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
 from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
 from tests.fakes.line import Faults, Killed, Line
+from tests.fakes.logs import FakeLogs, Logbook
 from tests.fakes.metrics import FakeMetrics, Meters
 from tests.fakes.pager import FakePager, Post
 from tests.fakes.places import (
@@ -137,11 +138,13 @@ class FakeWorld:
     host_image: HostImage | None = None
     remind_from: datetime | None = BEGIN
     queue: QueueView | None = field(default_factory=lambda: QueueView(waiting=3, running=1, paused=False))
+    logbook: Logbook = field(init=False)
     meters: Meters = field(init=False)
     post: Post = field(init=False)
     """What is measured, and the alarms."""
 
     def __post_init__(self) -> None:
+        self.logbook = Logbook(self.clock)
         self.meters = Meters(self.clock)
         self.post = Post(self.clock)
         self.databases[DATABASE.identifier] = DatabaseView(
@@ -178,6 +181,7 @@ class FakeWorld:
             certificates=FakeCertificates(self, line),
             places=FakePlaces(self, line),
             metrics=FakeMetrics(self.meters, line),
+            logs=FakeLogs(self.logbook, line),
             pager=FakePager(self.post, line),
             identity=FakeIdentity(who),
             people=FakePeople(self, line, who),
