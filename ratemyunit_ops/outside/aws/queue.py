@@ -34,7 +34,7 @@ class SsmQueue:
     def _act(self, **wish: str) -> Facts:
         question = Question("queue", wish)
         answer = self.hosts.ask_one(question, fenced(question, self.fence))
-        return facts_of({answer["instance"]: answer}, queue=_view(answer).model_dump(mode="json"))
+        return facts_of({answer["instance"]: answer}, told={"queue": _view(answer).model_dump(mode="json")})
 
 
 def _view(answer: Answer) -> QueueView:
