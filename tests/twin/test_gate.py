@@ -2,71 +2,21 @@
 
 import base64
 import json
-import os
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from typing import Any
 
-import boto3
 import pytest
-from botocore.config import Config
 from botocore.exceptions import ClientError
 
-LATENCY = 0.3
-
-
-class Gate:
-    """One gate process and the two sides that speak to it."""
-
-    def __init__(self, port: int) -> None:
-        self.url = f"http://127.0.0.1:{port}"
-
-    def client(self, service: str) -> Any:
-        return boto3.client(
-            service,
-            endpoint_url=self.url,
-            region_name="us-east-1",
-            aws_access_key_id="twin",
-            aws_secret_access_key="twin",
-            config=Config(retries={"total_max_attempts": 1}),
-        )
-
-    def call(self, path: str, body: Any = None) -> Any:
-        data = None if body is None else json.dumps(body).encode()
-        with urllib.request.urlopen(urllib.request.Request(self.url + path, data=data), timeout=30) as answer:
-            return json.loads(answer.read())
-
-    def seen(self, **report: Any) -> None:
-        self.call("/twin/seen", report)
+from tests.twin.gate_alone import LATENCY, Gate, running_gate
 
 
 @pytest.fixture(scope="module")
 def gate(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gate]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    env = {**os.environ, "RMU_TWIN_SSM_LATENCY": str(LATENCY)}
-    command = [sys.executable, "-m", "ratemyunit_ops.twin.gate.server", "--host", "127.0.0.1", "--port", str(port)]
-    log = (tmp_path_factory.mktemp("gate") / "gate.log").open("w")
-    process = subprocess.Popen(command, env=env, stdout=log, stderr=log)
-    gate = Gate(port)
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            gate.call("/twin/wanted")
-            break
-        except OSError:
-            assert process.poll() is None and time.monotonic() < deadline, "the gate did not start"
-            time.sleep(0.2)
-    yield gate
-    process.kill()
-    process.wait()
-    log.close()
+    with running_gate(tmp_path_factory.mktemp("gate")) as gate:
+        yield gate
 
 
 @pytest.fixture(scope="module")
@@ -410,11 +360,11 @@ def test_an_alarm_knows_nothing_at_first_and_remembers_its_changes(gate: Gate) -
     born = watch.describe_alarms(AlarmNames=["busy"])["MetricAlarms"][0]["StateValue"]
 
     watch.set_alarm_state(AlarmName="busy", StateValue="ALARM", StateReason="a test")
-    history = watch.describe_alarm_history(AlarmName="busy")["AlarmHistoryItems"]
+    history = watch.describe_alarm_history(AlarmName="busy", HistoryItemType="StateUpdate")["AlarmHistoryItems"]
     both = watch.describe_alarms(AlarmTypes=["CompositeAlarm", "MetricAlarm"])
 
     assert born == "INSUFFICIENT_DATA"
-    assert [one["HistorySummary"] for one in history] == ["Alarm updated from INSUFFICIENT_DATA to ALARM"]
+    assert history[-1]["HistorySummary"] == "Alarm updated from INSUFFICIENT_DATA to ALARM"
     assert [one["AlarmRule"] for one in both["CompositeAlarms"]] == ["ALARM(busy)"]
 
 

@@ -11,10 +11,12 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, rds, rds_backups
+from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, outbox, rds, rds_backups, sns
 from ratemyunit_ops.twin.gate.agent import body_of, reply
+from ratemyunit_ops.twin.gate.deliveries import deliveries
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
+from ratemyunit_ops.twin.gate.measured import take
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.ssm import RUN
 from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
@@ -48,6 +50,26 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         return reply(start_response, dlm.run())
     if action == "ssm-latency":
         RUN.latency = float(body_of(environ))
+        return reply(start_response, None)
+    return _messages(action, environ, start_response)
+
+
+def _messages(action: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    """Serve what is about metrics and messages."""
+    if action == "measured":
+        take(body_of(environ))
+        return reply(start_response, None)
+    if action == "deliveries":
+        return reply(start_response, deliveries(int(body_of(environ) or 0)))
+    if action == "confirm":
+        return reply(start_response, sns.confirm(body_of(environ)))
+    if action == "outbox":
+        return reply(start_response, outbox.due())
+    if action == "posted":
+        outbox.posted(body_of(environ))
+        return reply(start_response, None)
+    if action == "sns-refuses":
+        sns.refuse_all(bool(body_of(environ)))
         return reply(start_response, None)
     return reply(start_response, {"error": f"no such call: {action}"}, "404 Not Found")
 

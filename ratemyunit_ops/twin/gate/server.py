@@ -1,8 +1,12 @@
 """The gate's process: moto's server on one address inside the twin's namespace, mended, with our own few paths."""
 
 import argparse
+import itertools
 import logging
 import os
+import threading
+import time
+import traceback
 from collections.abc import Iterable
 from typing import Any
 
@@ -18,21 +22,27 @@ from werkzeug.serving import run_simple
 
 from ratemyunit_ops.twin.gate import (
     agent,
+    alarms,
     autoscaling,
     cloudwatch,
     dlm,
     ec2,
     ecr,
     elbv2,
+    events,
     inside,
+    measured,
     rds,
     rds_backups,
     rds_restore,
     rereads,
+    schedules,
+    sns,
     ssm,
 )
+from ratemyunit_ops.twin.gate.metrics import STORES
 
-MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, rds, rds_backups, rds_restore, rereads, ssm)
+MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, events, rds, rds_backups, rds_restore, rereads, sns, ssm)
 
 
 class Gate:
@@ -61,6 +71,30 @@ class Quiet(MotoRequestHandler):
             super().log_request(code, size)
 
 
+def keep_time() -> None:
+    """Every second: judge alarms, fire schedules, now and then measure what the record tells and let old points go.
+
+    The same failure is told once.
+    """
+    told: set[str] = set()
+    for beat in itertools.count():
+        began = time.time()
+        for act, every in ((measured.look, 5), (alarms.tick, 1), (schedules.tick, 1), (_age, 30)):
+            try:
+                if beat % every == 0:
+                    act(began)
+            except Exception as why:  # noqa: BLE001  (a clock that stops is worse than one that stumbles)
+                if repr(why) not in told:
+                    told.add(repr(why))
+                    traceback.print_exc()
+        time.sleep(max(0.05, 1.0 - (time.time() - began)))
+
+
+def _age(now: float) -> None:
+    for store in list(STORES.values()):
+        store.age(now)
+
+
 def main() -> None:
     """Serve until killed."""
     parser = argparse.ArgumentParser()
@@ -68,6 +102,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     asked = parser.parse_args()
     logging.getLogger("werkzeug").setLevel(logging.INFO)
+    threading.Thread(target=keep_time, name="clock", daemon=True).start()
     run_simple(asked.host, asked.port, Gate(), threaded=True, request_handler=Quiet)
 
 

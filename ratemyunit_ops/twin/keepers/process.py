@@ -6,6 +6,7 @@ import traceback
 from typing import Any, Protocol
 
 from ratemyunit_ops.twin.keepers.balancers import Balancers
+from ratemyunit_ops.twin.keepers.courier import Courier
 from ratemyunit_ops.twin.keepers.databases import Databases
 from ratemyunit_ops.twin.keepers.groups import Groups
 from ratemyunit_ops.twin.keepers.hosts import Hosts
@@ -44,7 +45,7 @@ def main() -> None:
     """Keep every organ of the site named by the environment."""
     site = Site.from_env()
     record = Record(site)
-    organs: list[Organ] = [kind(site, record) for kind in (Hosts, Groups, Balancers, Databases, Walls)]
+    organs: list[Organ] = [kind(site, record) for kind in (Hosts, Groups, Balancers, Databases, Walls, Courier)]
     threads = [threading.Thread(target=keep, args=(one, record), name=one.name) for one in organs]
     for one in threads:
         one.start()
