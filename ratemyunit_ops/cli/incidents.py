@@ -14,7 +14,7 @@ from ratemyunit_ops.model import Facts, Frozen, Incident, Severity
 from ratemyunit_ops.records import read_incident_events, read_incidents, read_open_incident
 from ratemyunit_ops.reports.incident import first_ack
 from ratemyunit_ops.reports.status import incident_line
-from ratemyunit_ops.show.screen import in_words
+from ratemyunit_ops.show.screen import in_words, plain
 
 SEVERITIES: tuple[Severity, ...] = get_args(Severity)
 """From the worst on."""
@@ -288,7 +288,7 @@ def _result(
         "paged": None if told is None else {"topic": told.topic, "sent": told.sent, "listening": told.listening},
         "refused": told.refused if told else refused or {},
     }
-    w.screen.result(document, [*lines, *(_sent(told) if told else ())])
+    w.screen.result(document, [plain(line) for line in (*lines, *(_sent(told) if told else ()))])
 
 
 def _sent(told: Told) -> list[str]:

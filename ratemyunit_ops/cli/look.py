@@ -23,12 +23,13 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
     """
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.reports.status import report_status, status_lines
+    from ratemyunit_ops.show.screen import plain
     from ratemyunit_ops.survey import STATUS, lease_age, survey
 
     w = wire(env, as_json=as_json, in_folder=True)
     world = survey(w.outside, w.settings.environment, STATUS)
     report = report_status(world, w.settings.env.front_door, lease_age(w.outside, world))
-    w.screen.result(report.model_dump(mode="json"), status_lines(report))
+    w.screen.result(report.model_dump(mode="json"), [plain(line) for line in status_lines(report)])
 
 
 def doctor(env: Env = None, as_json: AsJson = False) -> None:

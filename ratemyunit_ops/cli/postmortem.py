@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from ratemyunit_ops.cli.budgets import objectives_of
 from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.incident import read_incident
@@ -12,7 +13,7 @@ from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.records import read_incidents
 from ratemyunit_ops.reports.incident import IncidentReport, report_incident
 from ratemyunit_ops.reports.incident_picture import picture
-from ratemyunit_ops.show.screen import in_words
+from ratemyunit_ops.show.screen import in_words, plain
 
 
 def report_it(w: Wired, named: str | None, folder: Path) -> None:
@@ -21,11 +22,11 @@ def report_it(w: Wired, named: str | None, folder: Path) -> None:
     if name is None:
         raise Refused("there was no incident here yet", next="rmu incident open --help")
     with w.screen.working("gathering what happened"):
-        report = report_incident(w.outside, read_incident(w.outside, name))
+        report = report_incident(w.outside, read_incident(w.outside, name), objectives_of(w.settings))
     paths = write_report(report, folder)
     for missing in report.unknown:
         w.screen.note(f"left out: {missing}")
-    w.screen.result(_document(report, paths), _lines(report, paths))
+    w.screen.result(_document(report, paths), [plain(line) for line in _lines(report, paths)])
 
 
 def write_report(report: IncidentReport, folder: Path) -> tuple[Path, Path]:

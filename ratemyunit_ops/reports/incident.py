@@ -20,14 +20,15 @@ from ratemyunit_ops.model import (
     Incident,
     IncidentEvent,
     IncidentEventKind,
-    MetricQuery,
-    Point,
     RunHeader,
 )
+from ratemyunit_ops.objectives import Measured, Objective
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_headers, read_incident_events
 from ratemyunit_ops.reports.runs import Line as RunLine
 from ratemyunit_ops.reports.runs import report_run, timeline
+from ratemyunit_ops.reports.slo import Scope, Spent, spent_between
+from ratemyunit_ops.reports.slo_shown import percent
 
 BEFORE = timedelta(hours=1)
 STEP = timedelta(minutes=1)
@@ -36,6 +37,10 @@ QUIET = timedelta(minutes=5)
 NEAR = timedelta(minutes=15)
 """What failed no longer than this before anybody noticed belongs to the incident."""
 
+BALANCER = "AWS/ApplicationELB"
+
+Counted = dict[str, dict[datetime, float]]
+"""By name, what was counted in the minute that begins then."""
 Source = Literal["alarm", "page", "person", "run", "users"]
 
 
@@ -81,12 +86,20 @@ class Diagnosis(Frozen):
     evidence: tuple[Evidence, ...]
 
 
+class Minute(Frozen):
+    """One minute in which requests failed, at the balancer, or probes of the hosts through the front door."""
+
+    at: datetime
+    requests: int = 0
+    probes: int = 0
+
+
 class Requests(Frozen):
-    """What users met while it lasted."""
+    """What users met while it lasted, and the minutes that failed."""
 
     asked: int
     failed: int
-    minutes: tuple[Point, ...] = ()
+    minutes: tuple[Minute, ...] = ()
 
 
 class IncidentReport(Frozen):
@@ -116,7 +129,7 @@ class IncidentReport(Frozen):
         return ((self.mended or self.until) - self.began).total_seconds()
 
 
-def report_incident(o: Outside, incident: Incident) -> IncidentReport:
+def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objective] = ()) -> IncidentReport:
     """Gather everything. Raises LedgerDown; what CloudWatch does not tell is named in the report."""
     until = incident.closed or o.clock.now()
     since = incident.opened - BEFORE
@@ -125,7 +138,7 @@ def report_incident(o: Outside, incident: Incident) -> IncidentReport:
     alarms = _alarms(o, since, until, unknown)
     ours = _related(alarms, incident)
     detected = min([s.began for s in ours] + [incident.opened])
-    minutes = _minutes(o, since, until, unknown)
+    minutes = _minutes(o, incident.environment, since, until, unknown)
     failing = _failing(minutes, detected)
     began = min([p.at for p in failing] + [detected])
     mended = _mended(ours, failing, until)
@@ -153,6 +166,7 @@ def report_incident(o: Outside, incident: Incident) -> IncidentReport:
             [m for h in headers for m in _of_run(h, lines[h.run], until)],
             _of_users(failing),
         ),
+        spent=_spent(o, incident.environment, objectives, began, mended or until, unknown),
         unknown=tuple(unknown),
     )
 
@@ -212,47 +226,46 @@ def _related(alarms: Sequence[Span], incident: Incident) -> list[Span]:
     return [s for s in alarms if s.ended is None or s.ended >= incident.opened - STEP or s.name == incident.alarm]
 
 
-def _minutes(o: Outside, since: datetime, until: datetime, unknown: list[str]) -> dict[str, tuple[Point, ...]] | None:
+def _minutes(o: Outside, environment: str, since: datetime, until: datetime, unknown: list[str]) -> Counted | None:
+    asked = {
+        "asked": Measured(namespace=BALANCER, metric="RequestCount", of="balancer"),
+        "balancer": Measured(namespace=BALANCER, metric="HTTPCode_ELB_5XX_Count", of="balancer"),
+        "app": Measured(namespace=BALANCER, metric="HTTPCode_Target_5XX_Count", of="balancer"),
+        "probes": Measured(metric="ProbeFailed"),
+    }
     try:
-        arn = o.places.all().get("alb_arn", "")
-        dimensions = {"LoadBalancer": arn.partition(":loadbalancer/")[2]}
-        named = {
-            "asked": "RequestCount",
-            "balancer": "HTTPCode_ELB_5XX_Count",
-            "app": "HTTPCode_Target_5XX_Count",
-        }
-        queries = [
-            MetricQuery(id=n, namespace="AWS/ApplicationELB", name=metric, dimensions=dimensions)
-            for n, metric in named.items()
-        ]
-        return dict(o.metrics.data(queries, start=_floor(since), end=until + STEP, period=STEP))
+        scope = Scope.of_places(environment, o.places.all())
+        queries = [scope.query(name, measured) for name, measured in asked.items()]
+        found = o.metrics.data(queries, start=_floor(since), end=until + STEP, period=STEP)
     except RmuError as why:
         unknown.append(f"requests: {why.what}")
         return None
+    return {name: {p.at: p.value for p in found.get(name, ())} for name in asked}
 
 
 def _floor(moment: datetime) -> datetime:
     return moment.replace(second=0, microsecond=0)
 
 
-def _failing(minutes: dict[str, tuple[Point, ...]] | None, detected: datetime) -> list[Point]:
+def _failing(minutes: Counted | None, detected: datetime) -> list[Minute]:
     """Find the minutes that failed: those of the incident, and those before it that hang together with it."""
     if minutes is None:
         return []
-    by_minute: dict[datetime, float] = {}
-    for point in (*minutes.get("balancer", ()), *minutes.get("app", ())):
-        by_minute[point.at] = by_minute.get(point.at, 0.0) + point.value
-    found: list[Point] = []
+    times = sorted({at for name in ("balancer", "app", "probes") for at in minutes[name]}, reverse=True)
+    found: list[Minute] = []
     edge = detected
-    for at in sorted((at for at, failed in by_minute.items() if failed > 0), reverse=True):
+    for at in times:
+        requests, probes = minutes["balancer"].get(at, 0) + minutes["app"].get(at, 0), minutes["probes"].get(at, 0)
+        if not requests and not probes:
+            continue
         if at < edge - (NEAR if edge == detected else QUIET):
             break
-        found.append(Point(at=at, value=by_minute[at]))
+        found.append(Minute(at=at, requests=round(requests), probes=round(probes)))
         edge = min(edge, at)
     return found[::-1]
 
 
-def _mended(ours: Sequence[Span], failing: Sequence[Point], until: datetime) -> datetime | None:
+def _mended(ours: Sequence[Span], failing: Sequence[Minute], until: datetime) -> datetime | None:
     """Tell when the last of its alarms was green again and no request failed any more; None where nobody saw that."""
     if not ours and not failing:
         return None
@@ -262,16 +275,33 @@ def _mended(ours: Sequence[Span], failing: Sequence[Point], until: datetime) -> 
     return min(max(ends), until)
 
 
-def _requests(
-    minutes: dict[str, tuple[Point, ...]] | None, began: datetime, ended: datetime, failing: Sequence[Point]
-) -> Requests | None:
+def _requests(minutes: Counted | None, began: datetime, ended: datetime, failing: Sequence[Minute]) -> Requests | None:
     if minutes is None:
         return None
-    served = sum(p.value for p in minutes.get("asked", ()) if _floor(began) <= p.at < ended)
     # What the balancer answers by itself never reached a host, and is not among the requests it counts.
-    turned_away = sum(p.value for p in minutes.get("balancer", ()) if _floor(began) <= p.at < ended)
-    failed = sum(p.value for p in failing)
-    return Requests(asked=round(max(served + turned_away, failed)), failed=round(failed), minutes=tuple(failing))
+    counted = [*minutes["asked"].items(), *minutes["balancer"].items()]
+    asked = round(sum(n for at, n in counted if _floor(began) <= at < ended))
+    failed = sum(m.requests for m in failing)
+    return Requests(asked=max(asked, failed), failed=failed, minutes=tuple(failing))
+
+
+def _spent(
+    o: Outside, environment: str, objectives: Sequence[Objective], began: datetime, ended: datetime, unknown: list[str]
+) -> tuple[str, ...]:
+    """Say what it cost each objective that lost something, and of which nobody can tell."""
+    try:
+        scope = Scope.of_places(environment, o.places.all())
+    except RmuError as why:
+        unknown.append(f"budgets: {why.what}")
+        return ()
+    found = spent_between(o.metrics, scope, objectives, start=began, end=ended)
+    return tuple(_budget(s) for s in found if s.share != 0)
+
+
+def _budget(s: Spent) -> str:
+    if s.share is None:
+        return f"{s.title}: not known, {s.why}"
+    return f"{s.title}: {s.bad:.0f} of {s.total:.0f} were bad, {percent(s.share)} of the budget of {s.window}"
 
 
 def _within(header: RunHeader, since: datetime, until: datetime) -> bool:
@@ -387,8 +417,12 @@ def _of_run(header: RunHeader, lines: Sequence[RunLine], until: datetime) -> lis
     return found
 
 
-def _of_users(failing: Sequence[Point]) -> list[Moment]:
+def _fails(first: Minute) -> str:
+    return "the first requests fail" if first.requests else "the first probe through the front door fails"
+
+
+def _of_users(failing: Sequence[Minute]) -> list[Moment]:
     if not failing:
         return []
-    first = Moment(at=failing[0].at, source="users", says="the first request fails", bad=True)
-    return [first, Moment(at=failing[-1].at + STEP, source="users", says="no request fails any more")]
+    first = Moment(at=failing[0].at, source="users", says=_fails(failing[0]), bad=True)
+    return [first, Moment(at=failing[-1].at + STEP, source="users", says="nothing fails any more")]

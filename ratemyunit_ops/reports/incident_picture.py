@@ -54,10 +54,11 @@ class _View:
         return {"label": label, "thin": False, "seconds": seconds, "spans": [self._span(span.began, end, part, label)]}
 
     def users(self) -> list[dict[str, Any]]:
-        """Draw each minute in which requests failed."""
+        """Draw each minute in which something failed."""
         minutes = self.report.requests.minutes if self.report.requests else ()
-        spans = [self._span(p.at, p.at + STEP, "users", f"{p.value:.0f} requests failed") for p in minutes]
-        return [{"label": "requests failed", "thin": False, "seconds": None, "spans": spans}] if spans else []
+        says = {m.at: f"{m.requests} requests, {m.probes} probes failed" for m in minutes}
+        spans = [self._span(at, at + STEP, "users", text) for at, text in says.items()]
+        return [{"label": "requests or probes failed", "thin": False, "seconds": None, "spans": spans}] if spans else []
 
     def people(self) -> list[dict[str, Any]]:
         """Draw when somebody typed something."""

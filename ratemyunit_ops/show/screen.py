@@ -189,6 +189,11 @@ def on_both_clocks(moment: datetime) -> str:
     return f"{utc} = {here:%Y-%m-%d %H:%M:%S %Z} here" if here.utcoffset() else utc
 
 
+def plain(text: str) -> str:
+    """Let a line of a result be shown as it is, whatever people wrote in it."""
+    return escape(text)
+
+
 def at(moment: datetime) -> str:
     """Print a time in UTC with its zone, short enough for a column."""
     return moment.strftime("%m-%d %H:%M UTC")

@@ -14,6 +14,7 @@ from ratemyunit_ops.cli import incidents, postmortem
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.lease import acquire
 from ratemyunit_ops.errors import Refused, RmuError, Unreachable
+from ratemyunit_ops.objectives import Measured, Objective
 from ratemyunit_ops.records import header_entry, read_incident_events, read_incidents
 from ratemyunit_ops.reports.incident import IncidentReport, report_incident
 from ratemyunit_ops.reports.schemas import IncidentDocument, IncidentReportDocument
@@ -25,6 +26,29 @@ from tests.fakes.operator import SETTINGS, Ended, QuietScreen
 
 GOLDEN = Path(__file__).parent / "golden"
 REFUSAL = Refused("the caller may not sns:Publish", next="rmu doctor")
+BALANCER = "AWS/ApplicationELB"
+OBJECTIVES = (
+    Objective(
+        name="availability",
+        title="the front door answers",
+        service="ratemyunit",
+        target=0.995,
+        window=timedelta(days=30),
+        bad=(Measured(namespace=BALANCER, metric="HTTPCode_Target_5XX_Count", of="balancer"),),
+        total=(Measured(namespace=BALANCER, metric="RequestCount", of="balancer"),),
+        runbook="host-unresponsive",
+    ),
+    Objective(
+        name="scrapes",
+        title="scrapes succeed",
+        service="ratemyunit",
+        target=0.8,
+        window=timedelta(days=1),
+        bad=(Measured(metric="ScrapesFailed"),),
+        total=(Measured(metric="Scrapes"),),
+        runbook="queue-stalled",
+    ),
+)
 Command = Callable[[Wired], None]
 
 
@@ -84,7 +108,7 @@ def status(w: FakeWorld) -> list[str]:
 
 
 def report(w: FakeWorld) -> IncidentReport:
-    return report_incident(w.outside(), read_incidents(w.outside().ledger)[-1])
+    return report_incident(w.outside(), read_incidents(w.outside().ledger)[-1], OBJECTIVES)
 
 
 @pytest.mark.parametrize(
@@ -426,6 +450,15 @@ def test_status_and_runbooks_name_the_incident_that_is_open() -> None:
     assert named == [f"incident {line}"]
 
 
+def test_what_people_write_is_shown_as_they_wrote_it(capsys: pytest.CaptureFixture[str]) -> None:
+    w = world()
+    wired = Wired(outside=w.outside(), settings=SETTINGS, screen=Screen(), who="ann@laptop")
+
+    incidents.open_it(wired, title="[/red] [0/2] hosts answer", severity="SEV-1", alarm=None)
+
+    assert "[/red] [0/2] hosts answer" in capsys.readouterr().out
+
+
 def test_an_incident_that_cannot_be_read_is_no_reason_to_stop() -> None:
     w = world()
     w.table.down = True
@@ -442,9 +475,9 @@ def test_an_incident_that_cannot_be_read_is_no_reason_to_stop() -> None:
 def balancer(w: FakeWorld, asked: int, failed: int) -> None:
     """Let a minute of requests have passed."""
     lb = {"LoadBalancer": "app/rmu-test/50dc"}
-    w.meters.measure("AWS/ApplicationELB", "RequestCount", asked, **lb)
+    w.meters.measure(BALANCER, "RequestCount", asked, **lb)
     if failed:
-        w.meters.measure("AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", failed, **lb)
+        w.meters.measure(BALANCER, "HTTPCode_Target_5XX_Count", failed, **lb)
     w.clock.sleep(60)
 
 
@@ -550,10 +583,8 @@ def test_the_postmortem_reads_as_it_should(tmp_path: Path) -> None:
     w = world()
     a_night(w)
 
-    ended = types(w, lambda wired: postmortem.report_it(wired, None, tmp_path))
+    html, markdown = (p.read_text() for p in postmortem.write_report(report(w), tmp_path))
 
-    assert ended.code == 0, ended.failure
-    html, markdown = (next(tmp_path.glob(f"*.{kind}")).read_text() for kind in ("html", "md"))
     assert markdown == (GOLDEN / "incident.md").read_text()
     assert "&lt;b&gt;everywhere" in html and "<b>everywhere" not in html
     assert html.count('class="blank"') == 3 == markdown.count("**BLANK:**")
@@ -573,5 +604,6 @@ def test_what_programs_read_is_what_the_schemas_promise(tmp_path: Path) -> None:
     for command in typed:
         IncidentDocument.model_validate(types(w, command).screen.document)
     told = types(w, lambda wired: postmortem.report_it(wired, None, tmp_path)).screen.document
+    assert told is not None and Path(told["report"]).is_file()
 
     assert IncidentReportDocument.model_validate(told).incident == "i-260301-150000"
