@@ -42,10 +42,19 @@ class Asked:
     step: bool = False
 
 
-def carry_out(w: Wired, plan: Plan, asked: Asked, *, typed: str = "", then: Callable[[], None] = lambda: None) -> None:
+def carry_out(
+    w: Wired,
+    plan: Plan,
+    asked: Asked,
+    *,
+    typed: str = "",
+    still: Callable[[], None] = lambda: None,
+    then: Callable[[], None] = lambda: None,
+) -> None:
     """Show the plan, ask once where the environment wants it, carry it, do what comes `then`, and show the result.
 
-    `typed` is a word that has to be typed first, whatever the environment wants.
+    `typed` is a word that has to be typed first, whatever the environment wants; `still` raises where what was agreed
+    to is no longer what was shown.
     """
     w.screen.plan(plan)
     if asked.dry_run:
@@ -56,6 +65,7 @@ def carry_out(w: Wired, plan: Plan, asked: Asked, *, typed: str = "", then: Call
         _has_typed(w, typed)
         asked = replace(asked, yes=True)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
+    still()
 
     def act() -> None:
         runs.execute(w.outside, plan, session)

@@ -21,6 +21,7 @@ from ratemyunit_ops.cli import (
     migrate,
     queue,
     run,
+    runbook,
     secret,
     shell,
     slo,
@@ -45,6 +46,7 @@ app.add_typer(db.app, name="db")
 app.add_typer(dr.app, name="dr")
 app.add_typer(incident.app, name="incident")
 app.add_typer(slo.app, name="slo")
+app.add_typer(runbook.app, name="runbook")
 app.add_typer(twin.app, name="twin")
 
 

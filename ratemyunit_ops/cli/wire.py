@@ -134,7 +134,7 @@ def wire(
         outside = replace(outside, ledger=FileLedger(folder))
     wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder)
     if reach:
-        _right_account(wired)
+        right_account(wired)
     return wired
 
 
@@ -224,7 +224,8 @@ PROBE_FOR = timedelta(seconds=8)
 """How long the drop probe on the hosts watches after a flip."""
 
 
-def _right_account(w: Wired) -> None:
+def right_account(w: Wired) -> None:
+    """See that the account is the one that the environment names. Raises what `wire` raises."""
     try:
         account = w.outside.identity.account()
     except Unreachable as why:

@@ -7,78 +7,25 @@ from collections.abc import Callable, Sequence
 
 from ratemyunit_ops.runbooks.binding import INPUT, VARIABLE
 
-SHELLS = frozenset(
-    {
-        "sh",
-        "bash",
-        "dash",
-        "zsh",
-        "ksh",
-        "ash",
-        "busybox",
-        "eval",
-        "python",
-        "python3",
-        "perl",
-        "ruby",
-        "awk",
-        "gawk",
-        "mawk",
-    }
-)
+SHELLS = frozenset({
+    "sh", "bash", "dash", "zsh", "ksh", "ash", "busybox", "eval", "python", "python3", "perl", "ruby", "awk",
+    "gawk", "mawk",
+})  # fmt: skip
 """What would run a text as a program."""
-WRAPPERS = frozenset(
-    {
-        "env",
-        "sudo",
-        "su",
-        "runuser",
-        "nice",
-        "ionice",
-        "nohup",
-        "timeout",
-        "xargs",
-        "watch",
-        "nsenter",
-        "chroot",
-        "setsid",
-    }
-    | {"ssh", "systemd-run", "script", "stdbuf", "flock", "parallel", "command", "exec"}
-)
+WRAPPERS = frozenset({
+    "env", "sudo", "su", "runuser", "nice", "ionice", "nohup", "xargs", "watch", "nsenter", "chroot", "setsid",
+    "ssh", "systemd-run", "script", "stdbuf", "flock", "parallel", "command", "exec",
+})  # fmt: skip
 """What would run another command, whose deeds nobody could tell. SSM runs as root; a deadline is the runbook's own."""
-CHANGERS = frozenset(
-    {"kill", "killall", "pkill", "rm", "rmdir", "mv", "cp", "ln", "dd", "tee", "truncate", "shred", "install", "touch"}
-    | {"mkdir", "mktemp", "chmod", "chown", "chattr", "fallocate", "fstrim", "mount", "umount", "losetup", "wipefs"}
-    | {
-        "reboot",
-        "shutdown",
-        "poweroff",
-        "halt",
-        "init",
-        "telinit",
-        "swapon",
-        "swapoff",
-        "useradd",
-        "usermod",
-        "userdel",
-    }
-    | {"apt", "apt-get", "dpkg", "pip", "snap", "crontab", "at", "logrotate", "sync", "hostnamectl", "passwd", "rsync"}
-    | {
-        "iptables",
-        "nft",
-        "tc",
-        "ifconfig",
-        "ifup",
-        "ifdown",
-        "modprobe",
-        "insmod",
-        "rmmod",
-        "pg_ctl",
-        "dropdb",
-        "createdb",
-    }
-    | {"pg_restore", "wget", "scp", "patch", "unlink", "renice", "loginctl", "udevadm", "certbot"}
-)
+CHANGERS = frozenset({
+    "kill", "killall", "pkill", "rm", "rmdir", "mv", "cp", "ln", "dd", "tee", "truncate", "shred", "install",
+    "touch", "mkdir", "mktemp", "chmod", "chown", "chattr", "fallocate", "fstrim", "mount", "umount", "losetup",
+    "wipefs", "reboot", "shutdown", "poweroff", "halt", "init", "telinit", "swapon", "swapoff", "useradd",
+    "usermod", "userdel", "apt", "apt-get", "dpkg", "pip", "snap", "crontab", "at", "logrotate", "sync",
+    "hostnamectl", "passwd", "rsync", "iptables", "nft", "tc", "ifconfig", "ifup", "ifdown", "modprobe", "insmod",
+    "rmmod", "pg_ctl", "dropdb", "createdb", "pg_restore", "wget", "scp", "patch", "unlink", "renice", "loginctl",
+    "udevadm", "certbot",
+})  # fmt: skip
 """Programs that change something whatever they are told."""
 READS_OF: dict[str, frozenset[str]] = {
     "systemctl": frozenset(
@@ -120,6 +67,8 @@ REPEATS = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\d*\})")
 def of_command(argv: Sequence[str], *, changes: bool) -> str:
     """Say what is wrong with a command; empty where nothing is."""
     program = argv[0].rpartition("/")[2]
+    if program == "timeout" and len(argv) > 2 and not argv[1].startswith("-"):
+        return of_command(argv[2:], changes=changes)
     if program in SHELLS:
         return f"{program} runs a text as a program: say the command itself, as a list"
     if program in WRAPPERS:

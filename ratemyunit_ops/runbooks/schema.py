@@ -294,6 +294,9 @@ class Remedy(Strict):
     verb: Argv | None = Field(default=None, description="words of an rmu command, without rmu itself")
     steps: tuple[AnyDeed, ...] = ()
     proof: Proof | None = None
+    approve_within: Span = Field(
+        default=timedelta(minutes=10), description="how old the evidence may be when agreed to"
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Remedy:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, Literal
 
@@ -145,7 +146,7 @@ class Sql(_Deed):
         return {**said, **told([Evidence(check=self.deed.check, says=self.label, rows=tuple(rows))], "")}
 
 
-def told(found: list[Evidence], saw: str) -> Facts:
+def told(found: Sequence[Evidence], saw: str) -> Facts:
     """Say evidence as the journal keeps it: each answer short for a timeline, and whole as far as there is room."""
     return {"evidence": [_entry(e) for e in found], **({"saw": saw} if saw else {})}
 

@@ -1,0 +1,255 @@
+"""What `rmu runbook` does. A diagnosis takes no lease and changes nothing; a remedy is a run like any other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from ratemyunit_ops import __version__
+from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, go_on, new_run_id, session_of
+from ratemyunit_ops.cli.incidents import note_evidence, open_incident_lines
+from ratemyunit_ops.cli.moves import own_dead_run
+from ratemyunit_ops.cli.wire import Wired, right_account, wire
+from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
+from ratemyunit_ops.model import Facts, Frozen
+from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, verb_name, verb_of
+from ratemyunit_ops.runbooks.judging import Diagnosis, judge
+from ratemyunit_ops.runbooks.lint import lint
+from ratemyunit_ops.runbooks.reading import pages, read
+from ratemyunit_ops.runbooks.schema import Remedy, Runbook
+from ratemyunit_ops.shipped import shipped
+from ratemyunit_ops.show.runbook import as_document, diagnosed, offered, page, terminal
+from ratemyunit_ops.show.screen import Screen, in_words, plain
+from ratemyunit_ops.steps.looks import Gathered, gather
+from ratemyunit_ops.steps.runbook import told
+
+
+class Wanted(Frozen):
+    """Which runbook, what the person said of it, and where."""
+
+    name: str
+    remedy: str | None = None
+    inputs: tuple[str, ...] = ()
+    env: str | None = None
+    as_json: bool = False
+    no_input: bool = False
+
+
+def list_them(screen: Screen) -> None:
+    """List the runbooks."""
+    found = [p.runbook for p in pages(shipped("runbooks"))]
+    if screen.as_json:
+        keys = {"name", "title", "severity", "alarms", "symptoms"}
+        screen.result({"runbooks": [r.model_dump(mode="json", include=keys) for r in found]})
+        return
+    rows = [(r.name, r.severity, r.title, ", ".join(r.alarms)) for r in found]
+    screen.table("", ("runbook", "severity", "for", "alarms"), rows)
+
+
+def show_it(screen: Screen, name: str, *, markdown: bool) -> None:
+    """Show one runbook on a terminal, or as the page of the docs."""
+    runbook = named(name)
+    lines = page(runbook).splitlines() if markdown else terminal(runbook)
+    screen.result(runbook.model_dump(mode="json"), [plain(line) for line in lines])
+
+
+def lint_them(screen: Screen, paths: Sequence[Path]) -> None:
+    """Find what is wrong with runbooks. Exits with 3 when something is."""
+    folder = shipped("runbooks")
+    files = [f for path in paths or [folder] for f in _files(path)]
+    names = sorted({f.stem for f in [*folder.glob("*.yaml"), *files]})
+    found = lint(files, names=names, knows=complaint_of)
+    lines = [str(f) for f in found] or [f"{len(files)} runbooks, nothing is wrong with them"]
+    screen.result({"findings": [f.model_dump() for f in found]}, [plain(line) for line in lines])
+    if found:
+        raise typer.Exit(Refused.exit_code)
+
+
+def run_it(wanted: Wanted, asked: Asked) -> None:
+    """Look, judge, show; then carry what the person picks."""
+    runbook = named(wanted.name)
+    if wanted.remedy is not None:
+        picked(runbook, wanted.remedy)
+    w = wire(wanted.env, as_json=wanted.as_json, may_ask=not wanted.no_input, reach=False, in_folder=not wanted.remedy)
+    for line in open_incident_lines(w):
+        w.screen.note(line)
+    if wanted.remedy is not None and _resumed(w, runbook, wanted.remedy, asked):
+        return
+    reached = _reached(w)
+    seen = gather(
+        w.outside,
+        runbook,
+        _said(wanted.inputs),
+        environment=w.settings.environment,
+        tell=lambda check: w.screen.note(f"looking: {check.says}"),
+    )
+    judged = judge(runbook, seen.evidence)
+    _show(w, wanted, runbook, seen, judged)
+    _note(w, runbook, seen, judged)
+    remedy = _pick(w, wanted, runbook, judged)
+    if remedy is None:
+        return
+    if not reached:
+        right_account(w)
+    _mend(w, wanted, runbook, remedy, (seen, judged), asked)
+
+
+def named(name: str) -> Runbook:
+    """Read the runbook of that name. Raises Mistyped, which names those that there are."""
+    folder = shipped("runbooks")
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
+        raise Mistyped(f"there is no runbook {name}; there are: {known}", next="rmu runbook list")
+    return read(path).runbook
+
+
+def complaint_of(words: Sequence[str]) -> str:
+    """Say why rmu does not take these words; empty where it does."""
+    node, rest = _command(words)
+    if getattr(node, "commands", None):
+        return f"rmu has no command {' '.join(words)}"
+    strange = [w for w in rest if w.startswith("-") and w.partition("=")[0] not in _options(node)]
+    return f"rmu {' '.join(words[:2])} has no option {strange[0]}" if strange else ""
+
+
+def options_of(words: Sequence[str]) -> set[str]:
+    """Name the options of the command that words lead to."""
+    return _options(_command(words)[0])
+
+
+def _command(words: Sequence[str]) -> tuple[Any, list[str]]:
+    from typer.main import get_command
+
+    from ratemyunit_ops.cli.main import app
+
+    rest, node = list(words), get_command(app)
+    while (children := getattr(node, "commands", None)) and rest and rest[0] in children:
+        node = children[rest.pop(0)]
+    return node, rest
+
+
+def _options(node: Any) -> set[str]:
+    return {name for parameter in node.params for name in (*parameter.opts, *parameter.secondary_opts)}
+
+
+def _files(path: Path) -> list[Path]:
+    if not path.exists():
+        raise Mistyped(f"there is no {path}", next="rmu runbook lint PATH")
+    return sorted(path.glob("*.yaml")) if path.is_dir() else [path]
+
+
+def _said(inputs: Sequence[str]) -> dict[str, str]:
+    """Read NAME=VALUE. Raises Mistyped."""
+    for text in inputs:
+        if "=" not in text:
+            raise Mistyped(f"--input {text} names no value", next="--input NAME=VALUE")
+    return {name: value for name, _, value in (text.partition("=") for text in inputs)}
+
+
+def _reached(w: Wired) -> bool:
+    """See that the account is the right one. Where nothing answers, that is evidence too, and looking goes on."""
+    try:
+        right_account(w)
+    except Unreachable as why:
+        w.screen.note(f"{why.what}; looking at what else answers")
+        return False
+    return True
+
+
+def _resumed(w: Wired, runbook: Runbook, remedy: str, asked: Asked) -> bool:
+    """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
+    if asked.dry_run or picked(runbook, remedy).verb is not None:
+        return False
+    run = own_dead_run(w, verb_name(runbook.name), remedy)
+    if run is not None:
+        go_on(w, run, session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step))
+    return run is not None
+
+
+def _show(w: Wired, wanted: Wanted, runbook: Runbook, seen: Gathered, judged: Diagnosis) -> None:
+    """Show what was found. Where a remedy follows, its run is the one document that programs get."""
+    if w.screen.as_json and wanted.remedy is not None:
+        return
+    document = {**as_document(seen.evidence, judged, runbook), "inputs": seen.inputs, "unknown": seen.unknown}
+    w.screen.result(document, [plain(line) for line in diagnosed(seen.evidence, judged, runbook)])
+
+
+def _note(w: Wired, runbook: Runbook, seen: Gathered, judged: Diagnosis) -> None:
+    """Keep what was seen as evidence of the incident that is open, if one is."""
+    likely = judged.likeliest
+    text = f"{runbook.name}: {likely.says if likely else 'none of the causes that it knows is shown'}"
+    facts: Facts = {
+        "runbook": runbook.name,
+        "cause": judged.cause,
+        "speaks_for": list(likely.speaks_for) if likely else [],
+        **told(seen.evidence, ""),
+    }
+    note_evidence(w, text, facts)
+
+
+def _pick(w: Wired, wanted: Wanted, runbook: Runbook, judged: Diagnosis) -> Remedy | None:
+    """Take the remedy that a person names; none where nobody can be asked."""
+    if wanted.remedy is not None:
+        return picked(runbook, wanted.remedy)
+    first = offered(runbook, judged)[0].name
+    if w.screen.may_ask:
+        answer = w.screen.ask(f"Which remedy? (a name, as {first}; - for none)").strip()
+        return picked(runbook, answer) if answer not in {"", "-"} else None
+    if not w.screen.as_json:
+        w.screen.note(f"nothing was changed. next: rmu runbook run {runbook.name} --remedy {first}")
+    return None
+
+
+def _mend(
+    w: Wired, wanted: Wanted, runbook: Runbook, remedy: Remedy, found: tuple[Gathered, Diagnosis], asked: Asked
+) -> None:
+    """Carry the remedy that was picked, or hand over to the verb that it is."""
+    seen, judged = found
+    if remedy.verb is not None:
+        _hand_over(w, verb_of(remedy, seen.inputs, seen.unknown, runbook), wanted, asked)
+        return
+    request = RemedyRequest(
+        run=new_run_id(),
+        rmu_version=__version__,
+        environment=w.settings.environment,
+        at=w.outside.clock.now(),
+        remedy=remedy.name,
+        inputs=seen.inputs,
+        unknown=seen.unknown,
+    )
+    looked = w.outside.clock.monotonic()
+
+    def still_fresh() -> None:
+        waited = timedelta(seconds=w.outside.clock.monotonic() - looked)
+        if waited > remedy.approve_within:
+            raise Refused(
+                f"the approval came {in_words(waited.total_seconds())} after the evidence;"
+                f" it is good for {in_words(remedy.approve_within.total_seconds())}",
+                next=f"rmu runbook run {runbook.name} --remedy {remedy.name}",
+            )
+
+    carry_out(w, plan_remedy(runbook, judged, request), asked, still=still_fresh)
+
+
+def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None:
+    """Let another command of rmu do it: it plans, shows and asks by itself."""
+    from ratemyunit_ops.cli.main import app
+
+    w.screen.note(f"handing over to: rmu {' '.join(words)}")
+    known = options_of(words)
+    if asked.dry_run and "--dry-run" not in known:
+        w.screen.note(f"it cannot be tried without being done. next: rmu {' '.join(words)}")
+        return
+    flags = {"--dry-run": asked.dry_run, "--yes": asked.yes, "--step": asked.step, "--no-input": wanted.no_input}
+    flags |= {"--json": wanted.as_json}
+    more = [name for name, wished in flags.items() if wished and name in known]
+    because = asked.because or f"runbook {wanted.name}"
+    more += ["--because", because] if "--because" in known else []
+    code = app([*words, "--env", w.settings.environment, *more], standalone_mode=False)
+    if code:
+        raise typer.Exit(code)
