@@ -31,6 +31,7 @@ from ratemyunit_ops.twin.gate import (
     elbv2,
     events,
     inside,
+    logs,
     measured,
     rds,
     rds_backups,
@@ -42,7 +43,7 @@ from ratemyunit_ops.twin.gate import (
 )
 from ratemyunit_ops.twin.gate.metrics import STORES
 
-MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, events, rds, rds_backups, rds_restore, rereads, sns, ssm)
+MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, events, logs, rds, rds_backups, rds_restore, rereads, sns, ssm)
 
 
 class Gate:
@@ -67,7 +68,8 @@ class Quiet(MotoRequestHandler):
     """Log API calls; the keepers' and agents' polls would drown them."""
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        if not self.path.startswith("/twin"):
+        ships = self.headers.get("X-Amz-Target", "").endswith(".PutLogEvents")
+        if not self.path.startswith("/twin") and not ships:
             super().log_request(code, size)
 
 
