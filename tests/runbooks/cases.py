@@ -1,0 +1,184 @@
+"""Which cause each recorded fault is, and seeded variations of what was recorded: other numbers, and decoys beside it.
+
+Nothing here makes evidence up. A variation begins with what the twin showed under a planted fault; numbers are moved by
+a few percent, and where the planted fault leaves a check as it is on a healthy host, the check may show what it showed
+under another recorded fault, the decoy. A decoy never is one that the same runbook is about.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from ratemyunit_ops.runbooks.evidence import Evidence, read_all
+from ratemyunit_ops.runbooks.judging import Diagnosis, judge
+from ratemyunit_ops.runbooks.reading import pages
+from ratemyunit_ops.runbooks.schema import Runbook
+from ratemyunit_ops.shipped import shipped
+
+EVIDENCE = Path(__file__).parent / "evidence"
+CASES = 100
+DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
+"""Faults that leave most questions without an answer: no decoys, or nothing of the planted fault would be seen."""
+MOVES = 0.04
+"""By how much a number may be another in a variation. Small ones count things, and stay."""
+SMALL = 20
+
+TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
+    "healthy": {},
+    "redis-lost": {"redis-lost": ("stopped",)},
+    "redis-frozen": {"redis-lost": ("hung",)},
+    "not-ready-for-redis": {"redis-lost": ("stopped",)},
+    "journal-full": {"disk-full": ("journal",)},
+    "images-piled": {"disk-full": ("images",)},
+    "disk-full": {"disk-full": ("something-else",)},
+    "connections-full": {"database-connections": ("idle-leak", "exhausted")},
+    "exhausted-with-slow-query": {"database-connections": ("idle-leak", "exhausted")},
+    "secret-rotated": {"secret-rotation": ("older-value",)},
+    "password-rotated": {"secret-rotation": ("password-changed",)},
+    "deploy-killed": {"deploy-stuck": ("carrier-died",)},
+    "deploy-under-way": {"deploy-stuck": ("gets-on",)},
+    "lock-in-the-way": {"bad-migration": ("waits-for-lock",)},
+    "column-gone": {"bad-migration": ("took-away",)},
+    "region-lost": {"region-lost": ("region-gone",)},
+    "certificate-expiring": {"certificate-expiring": ("imported-ends",)},
+    "certificate-ends-tomorrow": {"certificate-expiring": ("imported-ends",)},
+    "release-never-ready": {"release-not-ready": ("the-release",)},
+    "still-fenced": {"restore-wrong": ("still-fenced",)},
+    "restore-failed": {"restore-wrong": ("backup-damaged",)},
+    "restore-killed": {"restore-wrong": ("carrier-died",), "deploy-stuck": ("carrier-died",)},
+    "query-slow": {},
+    "cpu-load": {},
+    "postgres-load": {},
+}
+"""Fault -> the runbooks that are about it, and the causes that are it. Whoever else names a cause blames wrongly."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One planted fault as one runbook sees it."""
+
+    fault: str
+    runbook: str
+    truth: tuple[str, ...]
+    decoy: str
+    seed: int
+    evidence: tuple[Evidence, ...]
+
+    def named(self) -> str | None:
+        """Name the cause that the diagnosis finds."""
+        return judge(runbooks()[self.runbook], self.evidence).cause
+
+
+@cache
+def runbooks() -> dict[str, Runbook]:
+    """Read every runbook, by name."""
+    return {page.runbook.name: page.runbook for page in pages(shipped("runbooks"))}
+
+
+@cache
+def recorded() -> dict[str, dict[str, tuple[Evidence, ...]]]:
+    """Read what was recorded: fault -> runbook -> evidence. Evidence of a check that is gone is left out."""
+    found = {}
+    for path in sorted(EVIDENCE.glob("*.json")):
+        document = json.loads(path.read_text())
+        found[document["fault"]] = {
+            book: tuple(Evidence.model_validate(one) for one in seen)
+            for book, seen in document["runbooks"].items()
+            if book in runbooks()
+        }
+    return found
+
+
+def diagnosis(fault: str, runbook: str) -> Diagnosis:
+    """Judge recorded evidence as it is."""
+    return judge(runbooks()[runbook], recorded()[fault][runbook])
+
+
+def verdict(fault: str, runbook: str) -> str:
+    """Say what a diagnosis makes of a recorded fault: `named`, `points`, `silent`, `missed` or `wrong`."""
+    found = diagnosis(fault, runbook).likeliest
+    own = TRUTH[fault].get(runbook)
+    if found is None:
+        return "silent" if own is None else "missed"
+    if own is not None and found.cause in own:
+        return "named"
+    if own is None and found.see in TRUTH[fault]:
+        return "points"
+    # An advice that sends nobody anywhere and offers nothing blames nobody.
+    return "wrong"
+
+
+def cases(count: int = CASES) -> Iterator[Case]:
+    """Make the seeded cases, round and round over what is planted."""
+    planted = [(f, book, truth) for f in recorded() if f in TRUTH for book, truth in TRUTH[f].items()]
+    for seed in range(count if planted else 0):
+        fault, book, truth = planted[seed % len(planted)]
+        yield case(fault, book, truth, seed)
+
+
+def case(fault: str, book: str, truth: tuple[str, ...], seed: int) -> Case:
+    """Make one variation of what was recorded."""
+    rng = random.Random(f"{fault} {book} {seed}")
+    fitting = [
+        d for d in recorded() if d in TRUTH and d not in DEAD and not about(d, book) and d not in (fault, "healthy")
+    ]
+    decoy = rng.choice(fitting) if fitting and fault not in DEAD else ""
+    mixed = beside(fault, decoy, book) if decoy else recorded()[fault][book]
+    return Case(fault, book, truth, decoy, seed, tuple(moved(one, rng) for one in mixed))
+
+
+def about(fault: str, book: str) -> bool:
+    """Tell whether a runbook has anything to say of a fault: by the table, or by what it says of it alone."""
+    return book in TRUTH[fault] or diagnosis(fault, book).cause is not None
+
+
+def beside(fault: str, decoy: str, book: str) -> tuple[Evidence, ...]:
+    """Show the decoy in every check that the planted fault leaves as it is on a healthy twin."""
+    healthy, planted, other = (by_check(name, book) for name in ("healthy", fault, decoy))
+    reads = {check.name: check.reads for check in runbooks()[book].diagnosis}
+
+    def facts(found: dict[str, Evidence], name: str) -> dict[str, Any]:
+        return read_all(reads[name], found[name])
+
+    def shown(name: str) -> Evidence:
+        if name not in healthy or name not in other or name not in reads:
+            return planted[name]
+        touched = facts(planted, name) != facts(healthy, name)
+        return planted[name] if touched else other[name]
+
+    return tuple(shown(name) for name in planted)
+
+
+def by_check(fault: str, book: str) -> dict[str, Evidence]:
+    return {one.check: one for one in recorded()[fault][book]}
+
+
+def moved(e: Evidence, rng: random.Random) -> Evidence:
+    """Move the numbers of an answer a little."""
+    text = re.sub(r"(?<![\w.:-])\d+(?![\w.:-])", lambda m: str(_near(int(m[0]), rng)), e.text)
+    text = re.sub(r"\d+(?=%)", lambda m: str(min(_near(int(m[0]), rng), 100)), text)
+    rows = tuple({k: _cell(v, rng) for k, v in row.items()} for row in e.rows)
+    return e.model_copy(update={"text": text, "rows": rows, "document": _shaken(e.document, rng)})
+
+
+def _cell(value: str | None, rng: random.Random) -> str | None:
+    return str(_near(int(value), rng)) if value is not None and value.isdigit() else value
+
+
+def _shaken(value: Any, rng: random.Random) -> Any:
+    if isinstance(value, dict):
+        return {k: _shaken(v, rng) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_shaken(v, rng) for v in value]
+    return _near(value, rng) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _near(number: int, rng: random.Random) -> int:
+    return number if abs(number) < SMALL else round(number * rng.uniform(1 - MOVES, 1 + MOVES))

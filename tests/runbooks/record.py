@@ -1,0 +1,404 @@
+"""Record what every diagnosis sees under every fault, on a twin with the product: one JSON file a fault.
+
+    python -m tests.runbooks.record --name cases --port-base 9760 --minutes 9 [FAULT...]
+
+Each fault is made as `rmu twin fault` and people make it, looked at by the questions of all runbooks through the same
+ports as `rmu runbook run` has, and mended again. What several runbooks ask is asked once. A file is whole or absent;
+faults come in the order below until the minutes are over. Nothing else writes into `evidence/`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
+
+from ratemyunit_ops.errors import Mistyped, RmuError
+from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
+from ratemyunit_ops.runbooks.evidence import Evidence, read_all
+from ratemyunit_ops.runbooks.reading import Page, pages
+from ratemyunit_ops.runbooks.schema import Check
+from ratemyunit_ops.shipped import shipped
+from ratemyunit_ops.steps import looks
+from ratemyunit_ops.twin.machine import Machine
+from ratemyunit_ops.twin.site import Site
+from ratemyunit_ops.twin.status import status
+from tests.twin.driver import CHECKOUT, Stack, started, wait_until
+
+EVIDENCE = Path(__file__).parent / "evidence"
+AT_ONCE, ALL_AT_ONCE = 6, 48
+DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
+"""Where nothing runs on the host, all questions wait for their deadlines: they do so together."""
+PRODUCT = {"LOG_LEVEL": "INFO", "FIXTURE_CATALOGUE": "1"}
+PAGE = "http://127.0.0.1:8080/fixture/catalogue"
+Seen = dict[str, list[Evidence]]
+
+
+@dataclass
+class Scene:
+    """A twin on which the product serves, and what recording needs of it."""
+
+    stack: Stack
+    o: Outside
+    versions: list[str]
+    pages: list[Page] = field(default_factory=lambda: pages(shipped("runbooks")))
+    made: int = 2
+
+    @property
+    def database(self) -> str:
+        return "rmu-twin-db-1"
+
+    def sql(self, script: str) -> None:
+        """Run SQL in the database as its superuser."""
+        argv = ["runuser", "-u", "postgres", "--", "psql", "-X", "-q", "-d", "ratemyunit", "-c", script]
+        Machine(self.stack.site, self.database).run(argv)
+
+    def held_open(self, role: str, sql: str) -> subprocess.Popen[str]:
+        """Hold a session of a role open that has said this and says no more."""
+        url = next(one["url"] for one in status(self.stack.site)["databases"] if one["identifier"] == self.database)
+        name = f"/rmu/twin/db/{role}_password"
+        password = self.stack.aws("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        place = url.partition("@")[2]
+        mine = f"postgresql://rmu_{role}:{quote(password, safe='')}@{place}"
+        process = subprocess.Popen(
+            ["psql", "-X", "-q", mine], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+        )
+        assert process.stdin
+        process.stdin.write(f"{sql}\n")
+        process.stdin.flush()
+        time.sleep(1)
+        return process
+
+    def jobs(self, count: int) -> None:
+        """Put scrape jobs down as rows, as the admin's page does."""
+        rows = ", ".join(f"('{PAGE}', 'Twin')" for _ in range(count))
+        self.sql(f"insert into jobs (url, university) values {rows}")
+
+
+# -- looking -----------------------------------------------------------------------------------------------------------
+
+
+def look_around(scene: Scene, host: str, at_once: int = AT_ONCE) -> Seen:
+    """Ask the questions of all runbooks: those that need no fact first, each once, several at a time."""
+    answers: dict[str, Evidence] = {}
+    found: Seen = {page.runbook.name: [] for page in scene.pages}
+    facts: dict[str, dict[str, Any]] = {name: {} for name in found}
+    for late in (False, True):
+        asked = [
+            (page, check) for page in scene.pages for check in page.runbook.diagnosis if by_fact(page, check) is late
+        ]
+        bound = [(page, check, bound_look(scene, page, check, host, facts)) for page, check in asked]
+        fresh = {key(look): look for _, _, look in bound if isinstance(look, Look) and key(look) not in answers}
+        with ThreadPoolExecutor(at_once) as pool:
+            said = pool.map(lambda one: looks.ask(scene.o, one), fresh.values())
+            answers |= dict(zip(fresh, said, strict=True))
+        for page, check, look in bound:
+            evidence = look if isinstance(look, Evidence) else answers[key(look)]
+            mine = evidence.model_copy(update={"check": check.name, "says": check.says})
+            found[page.runbook.name].append(mine)
+            facts[page.runbook.name] |= read_all(check.reads, mine)
+    return found
+
+
+def by_fact(page: Page, check: Check) -> bool:
+    """Tell whether a question needs an input that another answer brings."""
+    return any(page.runbook.inputs[name].fact for name in uses(check) if name in page.runbook.inputs)
+
+
+def bound_look(scene: Scene, page: Page, check: Check, host: str, facts: Mapping[str, Any]) -> Look | Evidence:
+    inputs = {}
+    for name, asked in page.runbook.inputs.items():
+        value = {"host": host, "database": scene.database}.get(asked.kind, asked.value)
+        value = facts[page.runbook.name].get(asked.fact) if asked.fact else value
+        if value is not None:
+            inputs[name] = checked(name, asked, value)
+    try:
+        return bind(check, inputs, environment="twin")
+    except Mistyped as why:
+        return Evidence(check=check.name, says=check.says, answered=False, why=why.what)
+
+
+def key(look: Look) -> str:
+    return look.model_dump_json(exclude={"check", "says", "reads"})
+
+
+# -- faults ------------------------------------------------------------------------------------------------------------
+
+Fault = Callable[[Scene], Iterator[None]]
+
+
+def by_twin(name: str, target: str | None = None, settle: float = 3) -> Fault:
+    """Make a fault of the twin's own, and give its symptoms some seconds."""
+
+    def make(scene: Scene) -> Iterator[None]:
+        with scene.stack.fault(name, target):
+            time.sleep(settle)
+            yield
+
+    return make
+
+
+def both(*faults: Fault) -> Fault:
+    """Make several faults at once: the first is planted, the others are decoys."""
+
+    def make(scene: Scene) -> Iterator[None]:
+        with ExitStack() as held:
+            for fault in faults:
+                held.enter_context(contextmanager(fault)(scene))
+            yield
+
+    return make
+
+
+def nothing(scene: Scene) -> Iterator[None]:
+    yield
+
+
+def waiting_jobs(count: int) -> Fault:
+    """Let jobs wait, as they do behind a queue that stands still."""
+
+    def make(scene: Scene) -> Iterator[None]:
+        scene.jobs(count)
+        time.sleep(2)
+        yield
+        scene.sql("delete from jobs where state = 'queued'")
+
+    return make
+
+
+def dead_carrier(*words: str, at: str) -> Fault:
+    """Kill rmu in the middle of a run."""
+
+    def make(scene: Scene) -> Iterator[None]:
+        said = [push(scene) if word == "VERSION" else word for word in words]
+        killed = scene.stack.kill(*said, "--yes", at=started(at))
+        run = killed.events[-1]["run"]
+        time.sleep(12)
+        yield
+        scene.stack.rmu("abandon", run, "--yes", "--because", "recorded", expect=None)
+
+    return make
+
+
+def busy_deploy(scene: Scene) -> Iterator[None]:
+    """Let a deploy be on its way, in its bake."""
+    running = scene.stack.begin("deploy", push(scene), "--yes", "--no-probe", "--bake", "5m")
+    running.wait_for(started("bake"), 120)
+    yield
+    running.process.send_signal(2)
+    running.end(60)
+    for run in {event["run"] for event in running.events if event.get("run")}:
+        scene.stack.rmu("abandon", run, "--yes", "--because", "recorded", expect=None)
+
+
+def never_ready(scene: Scene) -> Iterator[None]:
+    """Deploy a release whose own settings keep it from becoming ready."""
+    broken = scene.stack.settings(
+        "broken.toml", app={**PRODUCT, "REDIS_URL": "redis://127.0.0.1:6399/0"}, ready_deadline="PT8S"
+    )
+    scene.stack.rmu("deploy", push(scene), "--yes", "--no-probe", config=broken, expect=None)
+    yield
+
+
+def not_ready_for_redis(scene: Scene) -> Iterator[None]:
+    """Deploy while Redis is gone."""
+    short = scene.stack.settings("short.toml", app=PRODUCT, ready_deadline="PT8S")
+    with scene.stack.fault("redis-lost"):
+        scene.stack.rmu("deploy", push(scene), "--yes", "--no-probe", config=short, expect=None)
+        yield
+
+
+def lock_in_the_way(scene: Scene) -> Iterator[None]:
+    """Hold a table's lock, and let a statement of the migrations' role wait for it."""
+    holder = scene.held_open("app", "begin; select id from units limit 1;")
+    waiter = scene.held_open("migrate", "begin; alter table units add column twin_note text;")
+    try:
+        time.sleep(2)
+        yield
+    finally:
+        for one in (waiter, holder):
+            one.kill()
+
+
+def column_gone(scene: Scene) -> Iterator[None]:
+    """Take away what the code that serves reads, as a contract that came too early does."""
+    scene.sql("alter table units rename column title to twin_title")
+    stop = threading.Event()
+    asking = threading.Thread(target=searches, args=(scene, stop))
+    asking.start()
+    time.sleep(4)
+    stop.set()
+    asking.join()
+    yield
+    scene.sql("alter table units rename column twin_title to title")
+
+
+def searches(scene: Scene, stop: threading.Event) -> None:
+    """Ask the front door for units, whatever it answers."""
+    while not stop.is_set():
+        subprocess.run(["curl", "-s", "-o", "/dev/null", f"{scene.stack.front_door}/api/units?search=a"], check=False)
+        time.sleep(0.3)
+
+
+def still_fenced(scene: Scene) -> Iterator[None]:
+    """Leave the application shut out, as a restore that was given up by hand does."""
+    scene.sql("alter role rmu_app nologin")
+    yield
+    scene.sql("alter role rmu_app login")
+
+
+def frozen(scene: Scene) -> Iterator[None]:
+    """Freeze the host, and let its group leave it alone meanwhile."""
+    group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": ["ReplaceUnhealthy"]}
+    scene.stack.aws("autoscaling").suspend_processes(**group)
+    with scene.stack.fault("freeze-host"):
+        time.sleep(12)
+        yield
+    wait_until(lambda: scene.stack.who().get("version"), 60, "the host to go on")
+    scene.stack.aws("autoscaling").resume_processes(**group)
+
+
+def failed_restore(scene: Scene) -> Iterator[None]:
+    """Let a restore begin with a damaged backup."""
+    scene.stack.rmu("twin", "fault", "backup-corrupt")
+    scene.stack.rmu("db", "restore", "--latest", "--yes", "--because", "recorded", expect=None)
+    yield
+
+
+FAULTS: dict[str, Fault] = {
+    "healthy": nothing,
+    "redis-lost": by_twin("redis-lost"),
+    "journal-full": by_twin("journal-full"),
+    "connections-full": by_twin("connections-full"),
+    "worker-stuck": both(by_twin("worker-stuck"), waiting_jobs(12)),
+    "secret-rotated": by_twin("secret-rotated", "app/admin_token"),
+    "deploy-killed": dead_carrier("deploy", "VERSION", "--no-probe", at="park the worker"),
+    "lock-in-the-way": lock_in_the_way,
+    "region-lost": by_twin("region-lost", settle=0),
+    "certificate-expiring": by_twin("certificate-expiring", "9"),
+    "release-never-ready": never_ready,
+    "redis-frozen": by_twin("redis-frozen"),
+    "still-fenced": still_fenced,
+    "images-piled": by_twin("images-piled", "700"),
+    "column-gone": column_gone,
+    "agent-kill": by_twin("agent-kill", settle=1),
+    "password-rotated": by_twin("secret-rotated"),
+    "query-slow": by_twin("query-slow"),
+    "deploy-under-way": busy_deploy,
+    "not-ready-for-redis": not_ready_for_redis,
+    "restore-failed": failed_restore,
+    "freeze-host": frozen,
+    "memory-eaten": by_twin("memory-eaten", settle=12),
+    "cpu-load": by_twin("cpu-load", settle=5),
+    "postgres-load": by_twin("postgres-load", settle=5),
+    "disk-full": by_twin("disk-full"),
+    "queue-with-full-disk": both(by_twin("worker-stuck"), waiting_jobs(9), by_twin("disk-full")),
+    "exhausted-with-slow-query": both(by_twin("connections-full"), by_twin("query-slow")),
+    "disk-with-stuck-worker": both(by_twin("journal-full"), by_twin("worker-stuck"), waiting_jobs(15)),
+    "certificate-ends-tomorrow": by_twin("certificate-expiring", "1"),
+}
+
+
+# -- the whole ---------------------------------------------------------------------------------------------------------
+
+
+def push(scene: Scene) -> str:
+    """Push the product under one more version."""
+    scene.made += 1
+    version = f"v{scene.made}"
+    scene.stack.rmu("image", "push", version, environ={**os.environ, **scene.stack.environ()})
+    return version
+
+
+def record(scene: Scene, name: str, fault: Fault) -> None:
+    """Make a fault, look, mend it, and keep what was seen."""
+    host = scene.stack.host
+    began = time.monotonic()
+    with contextmanager(fault)(scene):
+        made = time.monotonic()
+        seen = look_around(scene, host, ALL_AT_ONCE if name in DEAD else AT_ONCE)
+        looked = time.monotonic()
+    document = {
+        "fault": name,
+        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": host,
+        "seconds": {"made": round(made - began, 1), "looked": round(looked - made, 1)},
+        "runbooks": {book: [e.model_dump(mode="json") for e in found] for book, found in seen.items()},
+    }
+    text = json.dumps(document, indent=1) + "\n"
+    (EVIDENCE / f"{name}.json.new").write_text(text)
+    (EVIDENCE / f"{name}.json.new").rename(EVIDENCE / f"{name}.json")
+    say(f"{name}: made in {made - began:.0f} s, looked in {looked - made:.0f} s")
+
+
+def raised(site: Site, where: Path) -> Scene:
+    """Raise a twin, and let the product serve on it as a second release, with its worker."""
+    stack = Stack(site, where)
+    stack.config = stack.settings("rmu.toml", app=PRODUCT, ready_deadline="PT60S", smoke="a")
+    left_out = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
+    shutil.copytree(CHECKOUT / "app", where / "app", ignore=left_out)
+    stack.raise_up()
+    say("raised")
+    scene = Scene(stack, ports(stack), ["v1", "v2"])
+    for version in scene.versions:
+        stack.rmu("image", "push", version, environ={**os.environ, **stack.environ()})
+        stack.deploy(version)
+        say(f"{version} serves")
+    return scene
+
+
+def ports(stack: Stack) -> Outside:
+    """Make the ports that the command itself has."""
+    os.environ.update({k: v for k, v in stack.environ().items() if k.startswith(("RMU_", "XDG_"))})
+    from ratemyunit_ops.cli.wire import wire
+
+    return wire("twin", as_json=True, may_ask=False, reach=False).outside
+
+
+def say(words: str) -> None:
+    print(f"{datetime.now(UTC):%H:%M:%S} {words}", file=sys.stderr, flush=True)
+
+
+def main() -> None:
+    asked = argparse.ArgumentParser()
+    asked.add_argument("faults", nargs="*", default=list(FAULTS))
+    asked.add_argument("--name", default="cases")
+    asked.add_argument("--port-base", type=int, default=9760)
+    asked.add_argument("--minutes", type=float, default=60)
+    said = asked.parse_args()
+    until = time.monotonic() + 60 * said.minutes
+    site, where = Site(name=said.name, port_base=said.port_base), Path(tempfile.mkdtemp(prefix="rmu-record-"))
+    Stack.lower(Stack(site, where / "none"))
+    try:
+        scene = raised(site, where)
+        for name in said.faults:
+            if time.monotonic() > until:
+                say(f"no time is left for {name} and what follows")
+                break
+            try:
+                record(scene, name, FAULTS[name])
+                wait_until(lambda: scene.stack.who().get("version"), 60, "the front door")
+            except (RmuError, AssertionError, OSError, subprocess.SubprocessError) as why:
+                say(f"{name} is not recorded: {str(why)[:1500]}")
+    finally:
+        Stack.lower(Stack(site, where / "none"))
+        shutil.rmtree(where, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()
