@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.reports.drawing import Axis, step
-from ratemyunit_ops.reports.incident import STEP, IncidentReport, Span
+from ratemyunit_ops.reports.incident import STEP, IncidentReport, Minute, Span
 
 MARGIN = 0.03
 SHORTEST = timedelta(minutes=2)
@@ -54,10 +54,15 @@ class _View:
         return {"label": label, "thin": False, "seconds": seconds, "spans": [self._span(span.began, end, part, label)]}
 
     def users(self) -> list[dict[str, Any]]:
-        """Draw each minute in which something failed."""
+        """Draw the minutes in which something failed, those that follow each other as one."""
         minutes = self.report.requests.minutes if self.report.requests else ()
-        says = {m.at: f"{m.requests} requests, {m.probes} probes failed" for m in minutes}
-        spans = [self._span(at, at + STEP, "users", text) for at, text in says.items()]
+        together: list[list[Minute]] = []
+        for minute in minutes:
+            if together and minute.at - together[-1][-1].at <= STEP:
+                together[-1].append(minute)
+            else:
+                together.append([minute])
+        spans = [self._span(some[0].at, some[-1].at + STEP, "users", _failed(some)) for some in together]
         return [{"label": "requests or probes failed", "thin": False, "seconds": None, "spans": spans}] if spans else []
 
     def people(self) -> list[dict[str, Any]]:
@@ -93,3 +98,7 @@ class _View:
     def _span(self, began: datetime, ended: datetime, part: str, says: str) -> dict[str, Any]:
         begin = self.begin.timestamp()
         return self.axis.span(began.timestamp() - begin, ended.timestamp() - begin, part, says)
+
+
+def _failed(minutes: list[Minute]) -> str:
+    return f"{sum(m.requests for m in minutes)} requests, {sum(m.probes for m in minutes)} probes failed"
