@@ -61,6 +61,15 @@ class Cgroup:
         cached = sum(int(stat[name]) for name in names)
         return used - cached, cached
 
+    def cpu_seconds(self) -> float:
+        """Answer the CPU time that its processes have used, those that ended included."""
+        stat = dict(line.split() for line in (self._unified() / "cpu.stat").read_text().splitlines())
+        return int(stat["usage_usec"]) / 1_000_000
+
+    def frozen(self) -> bool:
+        """Answer whether its processes are stopped."""
+        return (self._unified() / "cgroup.freeze").read_text().strip() == "1"
+
     def processes(self) -> list[int]:
         """Answer the pids in it and below it."""
         found: set[int] = set()

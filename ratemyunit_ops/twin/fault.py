@@ -3,7 +3,7 @@
 from typing import Any
 
 from ratemyunit_ops.errors import Mistyped, Refused
-from ratemyunit_ops.twin import fault_account, fault_database, fault_host
+from ratemyunit_ops.twin import fault_account, fault_database, fault_host, fault_load
 from ratemyunit_ops.twin.fault_parts import Act, Fault, database_of, host_of, inside, number
 from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers.backups import Store
@@ -37,6 +37,7 @@ def faults() -> dict[str, Fault]:
         **fault_host.FAULTS,
         **fault_database.FAULTS,
         **fault_account.FAULTS,
+        **fault_load.FAULTS,
     }
 
 

@@ -166,6 +166,21 @@ class Machine:
         """Answer the bytes it uses now, file cache left out."""
         return self._cgroup.memory()[0]
 
+    def cpu_seconds(self) -> float:
+        """Answer the CPU time it has used since it was powered on."""
+        return self._cgroup.cpu_seconds()
+
+    def frozen(self) -> bool:
+        """Answer whether it is stopped where it is."""
+        return self._cgroup.frozen()
+
+    def network(self, table: str) -> str:
+        """Read a table of its network, `tcp` or `route` of proc(5); empty where it is off."""
+        leader = self._leader()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{leader}/net/{table}").read_text() if leader else ""
+        return ""
+
     def run(
         self, argv: Sequence[str], *, timeout: float = 60.0, env: Mapping[str, str] | None = None, input: bytes = b""
     ) -> subprocess.CompletedProcess[bytes]:

@@ -1,12 +1,17 @@
-"""How the twin's CloudWatch decides: points missing and read again, percentiles, metric math, composite rules."""
+"""How the twin's CloudWatch decides (points missing and read again, percentiles, metric math, composite rules), when
+its schedules fire, and what it counts of a balancer's requests."""
 
 import itertools
+from datetime import UTC, datetime
 
 import pytest
 
+from ratemyunit_ops.twin.gate.cron import due
 from ratemyunit_ops.twin.gate.evaluation import Terms, decide, holds
 from ratemyunit_ops.twin.gate.expressions import Given, Wrong, evaluate, parse
 from ratemyunit_ops.twin.gate.metrics import Row, Span, Store, key_of
+from ratemyunit_ops.twin.keepers.balancer_config import backend_of
+from ratemyunit_ops.twin.keepers.requests import Counts, points_of, told
 
 KEPT = None
 LACKING = "INSUFFICIENT_DATA"
@@ -184,3 +189,71 @@ def test_a_points_order_of_arrival_does_not_matter() -> None:
             store.put(KEY, float(second), at=second)
 
         assert store.points(KEY, "Maximum", Span(100, 120, 10)) == {100: 105.0, 110: 111.0}
+
+
+def unix(text: str) -> float:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()
+
+
+@pytest.mark.parametrize(
+    ("expression", "before", "fires"),
+    [
+        ("at(2026-03-02T10:00:00)", "2026-03-02T09:59:59", "2026-03-02T10:00:00"),
+        ("rate(15 minutes)", "2026-03-01T00:29:59", "2026-03-01T00:30:00"),
+        ("rate(1 hour)", "2026-03-01T00:59:59", "2026-03-01T01:00:01"),
+        ("rate(7 days)", "2026-03-07T23:59:59", "2026-03-08T00:00:00"),
+        ("cron(30 2 * * ? *)", "2026-03-05T02:29:59", "2026-03-05T02:30:00"),
+        ("cron(0/10 8-17 ? * MON-FRI *)", "2026-03-06T16:49:59", "2026-03-06T16:50:02"),
+        ("cron(0 0 L * ? 2026)", "2026-03-30T23:59:59", "2026-03-31T00:00:00"),
+        ("cron(0 12 1,15 JAN,MAR ? *)", "2026-03-15T11:59:59", "2026-03-15T12:00:00"),
+    ],
+)
+def test_a_schedule_fires_when_it_says_and_once(expression: str, before: str, fires: str) -> None:
+    last, now, start = unix(before), unix(fires), unix("2026-03-01T00:00:00")
+
+    assert due(expression, last, now, start=start)
+    assert not due(expression, last - 5, last, start=start)
+    assert not due(expression, now, now + 5, start=start)
+
+
+def test_a_rate_begins_with_its_start_and_not_before() -> None:
+    start = unix("2026-03-01T00:00:00")
+
+    assert not due("rate(5 minutes)", start - 600, start - 1, start=start)
+    assert due("rate(5 minutes)", start - 1, start, start=start)
+
+
+ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/rmu-twin/6d0ecf831eec9f09"
+ROW = {
+    "arn": "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/rmu-twin/50dc6c495c0c9188",
+    "region": "us-east-1",
+    "target_groups": {ARN: {}},
+}
+
+
+@pytest.mark.parametrize(
+    ("line", "counted"),
+    [
+        ("{tg} s1 200 12", {"RequestCount": 1, "TargetResponseTime": 0.012, "HTTPCode_Target_2XX_Count": 1}),
+        ("{tg}-open s1 503 4", {"RequestCount": 1, "TargetResponseTime": 0.004, "HTTPCode_Target_5XX_Count": 1}),
+        ("{tg} s1 502 -1", {"RequestCount": 1, "HTTPCode_ELB_5XX_Count": 1, "HTTPCode_ELB_502_Count": 1}),
+        ("{tg} <NOSRV> 503 -1", {"HTTPCode_ELB_5XX_Count": 1, "HTTPCode_ELB_503_Count": 1}),
+        ("port80 <NOSRV> 403 -1", {"HTTPCode_ELB_4XX_Count": 1}),
+        ("port80 <NOSRV> -1 -1", {}),
+        ("not a line", {}),
+    ],
+)
+def test_a_request_is_counted_as_the_targets_or_the_balancers_own(line: str, counted: dict[str, float]) -> None:
+    found = told(line.format(tg=backend_of(ARN)), 100)
+
+    assert {name: value for _, _, name, value in found} == counted
+
+
+def test_requests_become_points_of_the_balancer_and_of_its_target_group() -> None:
+    counts = Counts(told(f"{backend_of(ARN)} s1 200 12", 100) * 3)
+
+    [whole, part] = [one for one in points_of(ROW, counts) if one["name"] == "RequestCount"]
+
+    assert (whole["times"], whole["at"]) == (3, 100)
+    assert whole["dimensions"] == {"LoadBalancer": "app/rmu-twin/50dc6c495c0c9188"}
+    assert part["dimensions"]["TargetGroup"] == "targetgroup/rmu-twin/6d0ecf831eec9f09"

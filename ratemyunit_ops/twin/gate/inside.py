@@ -167,6 +167,7 @@ def _balancers() -> list[dict[str, Any]]:
             rows.append(
                 {
                     "arn": one.arn,
+                    "region": region,
                     "name": one.name,
                     "dns": one.dns_name,
                     "scheme": one.scheme,

@@ -289,6 +289,8 @@ def wanted() -> list[dict[str, Any]]:
             "resource": one.dbi_resource_id,
             "status": one.status,
             "class": one.db_instance_class,
+            "region": one.region,
+            "storage_gib": int(one.allocated_storage or 20),
             "address": one.address.lower(),
             "port": int(one.port or 5432),
             "database": one.db_name or "",

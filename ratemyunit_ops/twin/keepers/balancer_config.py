@@ -6,6 +6,9 @@ from pathlib import Path
 from typing import Any
 
 SLOTS = 8
+# What the meters read of each request: backend, server, status, and the milliseconds until the target answered, -1
+# where it never did.
+REQUEST_LINE = "%b %s %ST %Tr"
 UNUSED = "127.0.0.1:9"
 
 
@@ -30,9 +33,16 @@ def _head(row: dict[str, Any], socket: Path) -> str:
     return f"""global
     maxconn 4000
     stats socket {socket} mode 600 level admin expose-fd listeners
+    stats timeout 1d
     hard-stop-after 330s
+ring requests
+    format raw
+    maxlen 200
+    size 1048576
 defaults
     mode http
+    log ring@requests format raw local0
+    log-format "{REQUEST_LINE}"
     timeout connect 10s
     timeout client {idle}s
     timeout server {idle}s

@@ -10,6 +10,7 @@ from ratemyunit_ops.twin.keepers.courier import Courier
 from ratemyunit_ops.twin.keepers.databases import Databases
 from ratemyunit_ops.twin.keepers.groups import Groups
 from ratemyunit_ops.twin.keepers.hosts import Hosts
+from ratemyunit_ops.twin.keepers.meters import Meters
 from ratemyunit_ops.twin.keepers.record import Record
 from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.keepers.walls import Walls
@@ -45,7 +46,7 @@ def main() -> None:
     """Keep every organ of the site named by the environment."""
     site = Site.from_env()
     record = Record(site)
-    organs: list[Organ] = [kind(site, record) for kind in (Hosts, Groups, Balancers, Databases, Walls, Courier)]
+    organs: list[Organ] = [kind(site, record) for kind in (Hosts, Groups, Balancers, Databases, Walls, Courier, Meters)]
     threads = [threading.Thread(target=keep, args=(one, record), name=one.name) for one in organs]
     for one in threads:
         one.start()

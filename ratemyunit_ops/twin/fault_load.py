@@ -1,0 +1,113 @@
+"""Faults of load: a host's or a database's CPU kept busy, a host's memory eaten, a database's storage nearly full."""
+
+from typing import Any
+
+from ratemyunit_ops.twin.fault_parts import Fault, database_of, host_of, inside, number
+from ratemyunit_ops.twin.inner import call
+from ratemyunit_ops.twin.keepers.postgres import HERE
+from ratemyunit_ops.twin.site import Site
+
+# A sparse file beside the cluster: it counts against the storage that was allocated, and takes no room here.
+_BALLAST = f"{HERE}/twin-ballast"
+_BUSY = "twin-cpu-load-{n}"
+_EATER = "twin-memory-eater"
+_QUERY = "twin-postgres-load-{n}"
+_LEFT_GIB = 1.0
+
+# It holds what it took to a share of the memory that is left, so that the host lives on, badly: more is let go.
+_EAT = """
+import mmap, time
+def left():
+    lines = dict(line.split(':') for line in open('/proc/meminfo'))
+    return int(lines['MemAvailable'].split()[0]) / int(lines['MemTotal'].split()[0])
+held = []
+while True:
+    if left() > 0.08:
+        piece = mmap.mmap(-1, 8 << 20)
+        piece.write(b'x' * (8 << 20))
+        held.append(piece)
+    elif left() < 0.04 and held:
+        held.pop().close()
+    else:
+        time.sleep(0.5)
+    time.sleep(0.02)
+"""
+
+
+def _cpu_load(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    inside(machine, "".join(_unit(_BUSY.format(n=n), "sh -c 'while :; do :; done'") for n in (1, 2)))
+    return f"the CPU of {machine.name} is busy"
+
+
+def _cpu_rest(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    inside(machine, "".join(_stop(_BUSY.format(n=n)) for n in (1, 2)))
+    return f"the CPU of {machine.name} rests"
+
+
+def _eat(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    # Should it come to that, the kernel takes the eater first.
+    inside(machine, _unit(_EATER, f'python3 -c "{_EAT}"', "-p OOMScoreAdjust=1000"))
+    return f"the memory of {machine.name} is eaten, up to a little"
+
+
+def _spit_out(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    inside(machine, _stop(_EATER))
+    return f"the memory of {machine.name} is free again"
+
+
+def _query(site: Site, target: str | None) -> str:
+    machine = database_of(site, target)
+    sql = "SELECT count(*) FROM generate_series(1, 1000000000000) n WHERE n % 7 = 8"
+    ask = f"runuser -u postgres -- psql -X -d postgres -c '{sql}'"
+    inside(machine, "".join(_unit(_QUERY.format(n=n), ask) for n in (1, 2)))
+    return f"PostgreSQL of {machine.name} is busy"
+
+
+def _query_no_more(site: Site, target: str | None) -> str:
+    machine = database_of(site, target)
+    ended = (
+        "runuser -u postgres -- psql -X -d postgres -c "
+        "\"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%n % 7 = 8%'"
+        ' AND pid <> pg_backend_pid()" >/dev/null\n'
+    )
+    inside(machine, "".join(_stop(_QUERY.format(n=n)) for n in (1, 2)) + ended)
+    return f"PostgreSQL of {machine.name} rests"
+
+
+def _fill_storage(site: Site, target: str | None) -> str:
+    left = number(target) if target else _LEFT_GIB
+    machine = database_of(site, None)
+    allocated = next(one["storage_gib"] for one in _databases(site) if one["id"] == machine.name)
+    inside(machine, f"truncate -s {int((allocated - left) * (1 << 30))} {_BALLAST}")
+    return f"the storage of {machine.name} has less than {left:g} GiB left"
+
+
+def _databases(site: Site) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = call(site, "wanted")["databases"]
+    return rows
+
+
+def _room(site: Site, target: str | None) -> str:
+    machine = database_of(site, None)
+    inside(machine, f"rm -f {_BALLAST}")
+    return f"the storage of {machine.name} has room again"
+
+
+def _unit(name: str, command: str, properties: str = "") -> str:
+    return f"systemctl is-active -q {name} || systemd-run -q --collect --unit {name} {properties} {command}\n"
+
+
+def _stop(name: str) -> str:
+    return f"systemctl stop {name} 2>/dev/null || true\n"
+
+
+FAULTS: dict[str, Fault] = {
+    "cpu-load": Fault("keep a host's CPU busy", _cpu_load, _cpu_rest),
+    "memory-eaten": Fault("eat a host's memory up to a little: it lives on, badly", _eat, _spit_out),
+    "postgres-load": Fault("keep a database's CPU busy with two endless queries", _query, _query_no_more),
+    "database-storage-low": Fault("leave a database TARGET GiB of storage (default 1)", _fill_storage, _room),
+}
