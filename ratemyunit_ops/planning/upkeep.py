@@ -20,6 +20,8 @@ from ratemyunit_ops.steps.traffic import Serve
 from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 
 APP = "app/"
+NONE_STAYS = 2**62
+"""A floor of memory that no host has: what is retired is stopped."""
 OF_ROLES = frozenset({"db/app_password", "db/migrate_password", "db/ops_password"})
 
 
@@ -65,7 +67,8 @@ def _there_and_back(world: World, request: UpkeepRequest, live: Release, other: 
     there, back = other.on(database.identifier), live.on(database.identifier)
     deadline = request.ready_deadline
     yield Prepare(release=other, database=database)
-    yield StopRelease(release=there, schema_head=other.schema_head, resume_worker=None)
+    # One that is warm holds the old values too. That it stops being warm needs no undo.
+    yield Retire(release=there, warm_floor=NONE_STAYS)
     yield StartRelease(release=there, schema_head=other.schema_head, worker_before=back, deadline=deadline)
     yield Ready(release=there, schema_head=other.schema_head, deadline=deadline)
     yield Serve(release=there, instead_of=back)

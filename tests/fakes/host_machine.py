@@ -241,7 +241,12 @@ class FakeMachine(Machine):
                 return Ran(125, "", "Error: manifest unknown")
             self.pulled.add(digest)
         if argv[0] == "rmi":
-            self.pulled.discard(argv[1].split("@")[1])
+            self.pulled.discard(argv[1].rpartition("@")[2])
+        if argv[0] == "images" and "json" in argv:
+            listed = [{"Id": d, "Digest": d, "Names": [f"{IMAGE}@{d}"], "Size": 300 * MIB} for d in sorted(self.pulled)]
+            return Ran(0, json.dumps(listed))
+        if argv[0] == "ps":
+            return Ran(0, json.dumps([{"ImageID": unit.digest} for unit in self.units.values()]))
         if argv[0] == "images":
             return Ran(0, "".join(f"{IMAGE} {digest}\n" for digest in sorted(self.pulled)))
         if argv[0] == "inspect":

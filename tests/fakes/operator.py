@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring
+from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, upkeep
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -132,6 +132,15 @@ class Operator:
 
     def replace(self, host: str) -> Ended:
         return self._type(lambda w: machines.replace_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
+
+    def prune(self) -> Ended:
+        return self._type(lambda w: upkeep.prune_hosts(w, Asked(because="a test", dry_run=False, yes=True)))
+
+    def renew(self, secret: str | None = None) -> Ended:
+        return self._type(lambda w: upkeep.renew_it(w, secret, Asked(because="a test", dry_run=False, yes=True)))
+
+    def secrets(self) -> Ended:
+        return self._type(upkeep.show_secrets)
 
     def restore(
         self,
