@@ -111,7 +111,7 @@ def subject(incident: Incident) -> str:
 def message(incident: Incident, within: timedelta, how: str) -> str:
     """Say an incident to somebody who was asleep: what it is, what to type."""
     env = f"--env {incident.environment}"
-    runbook = f"rmu runbook run {incident.runbook} {env}" if incident.runbook else f"rmu runbook list {env}"
+    runbook = f"rmu runbook run {incident.runbook} {env}" if incident.runbook else "rmu runbook list"
     minutes = round(within / timedelta(minutes=1))
     return "\n".join(
         [
