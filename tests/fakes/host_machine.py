@@ -242,13 +242,8 @@ class FakeMachine(Machine):
             self.pulled.add(digest)
         if argv[0] == "rmi":
             self.pulled.discard(argv[1].rpartition("@")[2])
-        if argv[0] == "images" and "json" in argv:
-            listed = [{"Id": d, "Digest": d, "Names": [f"{IMAGE}@{d}"], "Size": 300 * MIB} for d in sorted(self.pulled)]
-            return Ran(0, json.dumps(listed))
-        if argv[0] == "ps":
-            return Ran(0, json.dumps([{"ImageID": unit.digest} for unit in self.units.values()]))
-        if argv[0] == "images":
-            return Ran(0, "".join(f"{IMAGE} {digest}\n" for digest in sorted(self.pulled)))
+        if argv[0] in ("images", "ps"):
+            return self.listing(argv)
         if argv[0] == "inspect":
             unit = self.units.get(argv[-1])
             return Ran(0, json.dumps([{"ImageDigest": unit.digest}])) if unit else Ran(125, "[]")
@@ -258,6 +253,14 @@ class FakeMachine(Machine):
                 return Ran(1, "half a migration\n", "lock timeout")
             return self.one_off(self.apps[digest], argv[argv.index(f"{IMAGE}@{digest}") + 1 :])
         return Ran(0, "")
+
+    def listing(self, argv: list[str]) -> Ran:
+        if argv[0] == "ps":
+            return Ran(0, json.dumps([{"ImageID": unit.digest} for unit in self.units.values()]))
+        if "json" in argv:
+            listed = [{"Id": d, "Digest": d, "Names": [f"{IMAGE}@{d}"], "Size": 300 * MIB} for d in sorted(self.pulled)]
+            return Ran(0, json.dumps(listed))
+        return Ran(0, "".join(f"{IMAGE} {digest}\n" for digest in sorted(self.pulled)))
 
     def one_off(self, app: App, words: list[str]) -> Ran:
         if words == ["check"]:
