@@ -12,6 +12,7 @@ import secrets
 import socket
 import sys
 import time
+import urllib.request
 from dataclasses import asdict, dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -57,7 +58,7 @@ class Facts:
 
 def start_imds(site: Site) -> None:
     """Start the metadata server; what it knows is read afresh at each request."""
-    daemons.start(site, "imds", daemons.python("imds", site.imds, str(_facts_dir(site))))
+    daemons.start(site, "imds", daemons.python("imds", site.imds, str(_facts_dir(site)), site.gate_inside))
 
 
 def describe(site: Site, address: str, facts: Facts) -> None:
@@ -189,6 +190,7 @@ class _Metadata(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     directory: Path
+    gate: str
     tokens: ClassVar[dict[str, tuple[str, float]]] = {}  # token -> caller, expiry
 
     def do_PUT(self) -> None:
@@ -214,11 +216,22 @@ class _Metadata(BaseHTTPRequestHandler):
         elif caller != self.client_address[0] or expiry < time.monotonic():
             self._answer(401)
         else:
-            found = look_up(tree(facts), path)
+            keys = re.fullmatch(r"meta-data/managed-ssh-keys/active-keys/([a-z_][a-z0-9_-]*)/?", path)
+            found = self._keys(facts, keys[1]) if keys else look_up(tree(facts), path)
             self._answer(404 if found is None else 200, found or b"")
 
     def log_message(self, format: str, *args: Any) -> None:
         print(self.client_address[0], format % args, flush=True)
+
+    def _keys(self, facts: Facts, user: str) -> bytes | None:
+        """Ask the gate for the keys that Instance Connect was given; they live too short to be kept in a file."""
+        body = json.dumps({"instance": facts.instance_id, "user": user}).encode()
+        try:
+            with urllib.request.urlopen(f"http://{self.gate}/twin/ssh-keys", body, timeout=5) as answer:
+                text: str = json.loads(answer.read())
+        except OSError:
+            return None
+        return text.encode() or None
 
     def _facts(self) -> Facts | None:
         facts = _read_facts(self.directory, self.client_address[0])
@@ -234,9 +247,9 @@ class _Metadata(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
 
-def main(address: str, directory: str) -> None:
+def main(address: str, directory: str, gate: str) -> None:
     """Serve metadata until killed."""
-    _Metadata.directory = Path(directory)
+    _Metadata.directory, _Metadata.gate = Path(directory), gate
     ThreadingHTTPServer((address, 80), _Metadata).serve_forever()
 
 

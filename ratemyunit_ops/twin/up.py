@@ -28,8 +28,8 @@ def bring_up(site: Site, progress: Callable[[str], None]) -> None:
     progress("starting the gate (AWS's API), the registry and the keepers")
     open_doors(site)
     # An API without a record would make the keepers destroy what they find: they start last.
-    registry = {"RMU_TWIN_REGISTRY": site.registry_inside}
-    daemons.start(site, "gate", daemons.python("gate.server", *_listen(site)), env=registry)
+    knows = {"RMU_TWIN_REGISTRY": site.registry_inside, "RMU_TWIN_LOGS": str(site.state_dir / "logs")}
+    daemons.start(site, "gate", daemons.python("gate.server", *_listen(site)), env=knows)
     start_registry(site)
     _wait_for_gate(site)
     names = {"RMU_TWIN": site.name, "RMU_TWIN_PORT_BASE": str(site.port_base)}

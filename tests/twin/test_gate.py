@@ -547,3 +547,42 @@ def test_an_image_policy_that_runs_makes_an_image_that_is_there_once_its_disk_is
     assert {"Key": "rmu:image", "Value": "daily"} in state()["Tags"]
     assert {"Key": "rmu:env", "Value": "x"} in state()["Tags"]
     dlm.delete_lifecycle_policy(PolicyId=policy)
+
+
+KEY = "ssh-ed25519 " + 68 * "A"  # as short as a key can be, and as AWS takes it
+
+
+def keys_of(gate: Gate, instance: str, user: str = "rmu") -> str:
+    return str(gate.call("/twin/ssh-keys", {"instance": instance, "user": user}))
+
+
+def push(gate: Gate, instance: str, key: str = KEY, user: str = "rmu") -> Any:
+    return gate.client("ec2-instance-connect").send_ssh_public_key(
+        InstanceId=instance, InstanceOSUser=user, SSHPublicKey=key
+    )
+
+
+def test_a_pushed_key_is_shown_to_its_instance_and_user_alone_with_its_end(gate: Gate, instance: str) -> None:
+    assert push(gate, instance)["Success"] is True
+
+    shown = keys_of(gate, instance).splitlines()
+
+    assert [line.partition("=")[0] for line in shown[:4]] == ["#Timestamp", "#Instance", "#Caller", "#Request"]
+    assert 50 < int(shown[0].partition("=")[2]) - time.time() <= 60
+    assert (shown[1], shown[4]) == (f"#Instance={instance}", KEY)
+    assert keys_of(gate, instance, "root") == keys_of(gate, "i-another") == ""
+
+
+@pytest.mark.parametrize(
+    ("instance_id", "key", "code"),
+    [
+        ("i-0123456789abcdef0", KEY, "EC2InstanceNotFoundException"),
+        (None, "no key" + 80 * "x", "InvalidArgsException"),
+        (None, f"{KEY}\n{KEY}", "InvalidArgsException"),
+    ],
+)
+def test_a_key_that_is_none_or_for_nobody_is_refused(
+    gate: Gate, instance: str, instance_id: str | None, key: str, code: str
+) -> None:
+    with pytest.raises(ClientError, match=code):
+        push(gate, instance_id or instance, key)

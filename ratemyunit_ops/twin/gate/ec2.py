@@ -1,9 +1,12 @@
 """EC2's small holes: reboots are counted for the keeper, a template is obeyed whole and a client token once,
 Instance Connect endpoints are kept."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from moto.core.responses import ActionResult
+from moto.core.types import Base64EncodedString
 from moto.ec2.models.instances import Instance, MetadataOptions
 from moto.ec2.responses import EC2Response
 from moto.moto_api._internal import mock_random
@@ -11,6 +14,7 @@ from moto.moto_api._internal import mock_random
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 
 ENDPOINTS: dict[str, dict[str, Any]] = {}
+CONSOLE_BYTES = 64 * 1024
 
 _reboot = Instance.reboot
 
@@ -64,6 +68,18 @@ def profile_of(instance: Instance) -> str:
     """Answer the ARN of an instance's profile; empty when it has none."""
     association = instance.ec2_backend.iam_instance_profile_associations.get(instance.id)
     return str(association.iam_instance_profile.arn) if association else ""
+
+
+@mend(EC2Response)
+def get_console_output(self: Any) -> ActionResult:
+    """Answer the end of a machine's console, as much as EC2 keeps; nothing where the gate runs without machines.
+
+    Raises: InvalidInstanceID.NotFound.
+    """
+    instance = self.ec2_backend.get_instance(self._get_param("InstanceId"))
+    log = Path(os.environ.get("RMU_TWIN_LOGS", "/nonexistent")) / f"machine-{instance.id}.log"
+    text = log.read_bytes()[-CONSOLE_BYTES:].decode(errors="replace") if log.exists() else ""
+    return ActionResult({"InstanceId": instance.id, "Output": Base64EncodedString.from_raw_string(text)})
 
 
 @mend(EC2Response)
