@@ -121,3 +121,15 @@ def test_what_the_retention_no_longer_holds_is_gone(logs: tuple[Gate, Any]) -> N
 
     answer = client.filter_log_events(logGroupName=GROUP, filterPattern="{ $.old > 0 }", startTime=int(old * 1000) - 1)
     assert [json.loads(event["message"])["old"] for event in answer["events"]] == [2]
+
+
+def test_a_databases_log_finds_its_group_made(logs: tuple[Gate, Any]) -> None:
+    gate, client = logs
+    line = "2026-11-27 06:00:00 UTC:10.0.0.1(1):rmu_app@ratemyunit:[7]:LOG:  duration: 12 ms /*request_id='abc-12345'*/"
+    event = {"timestamp": int(time.time() * 1000), "message": line}
+
+    gate.call("/twin/rds-log", {"region": "us-east-1", "id": "rmu-test-db-1", "events": [event]})
+
+    group = "/aws/rds/instance/rmu-test-db-1/postgresql"
+    found = client.filter_log_events(logGroupName=group, filterPattern="\"'abc-12345'\"")["events"]
+    assert [(one["logStreamName"], one["message"]) for one in found] == [("rmu-test-db-1.0", line)]

@@ -187,7 +187,7 @@ class Lab:
     def log(self, machine: Machine) -> str:
         """Answer PostgreSQL's log; nothing while the machine is not up."""
         try:
-            return machine.run(["sh", "-c", "cat /var/log/postgresql/*.log"]).stdout.decode()
+            return machine.run(["sh", "-c", "cat /srv/rds/log/*.log"]).stdout.decode()
         except (Refused, OSError, subprocess.SubprocessError):
             return ""
 

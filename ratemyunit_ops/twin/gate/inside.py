@@ -11,7 +11,7 @@ from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, outbox, rds, rds_backups, sns
+from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, logs, outbox, rds, rds_backups, sns
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.deliveries import deliveries
 from ratemyunit_ops.twin.gate.ec2 import profile_of
@@ -55,9 +55,12 @@ def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
 
 
 def _messages(action: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Serve what is about metrics and messages."""
+    """Serve what is about metrics, logs and messages."""
     if action == "measured":
         take(body_of(environ))
+        return reply(start_response, None)
+    if action == "rds-log":
+        logs.take_database_log(**body_of(environ))
         return reply(start_response, None)
     if action == "deliveries":
         return reply(start_response, deliveries(int(body_of(environ) or 0)))

@@ -11,10 +11,10 @@ from typing import Any
 
 from moto.core.utils import unix_time_millis
 from moto.logs.exceptions import InvalidParameterException, ResourceNotFoundException
-from moto.logs.models import LogEvent, LogGroup, LogsBackend, LogStream
+from moto.logs.models import LogEvent, LogGroup, LogsBackend, LogStream, logs_backends
 from moto.logs.responses import LogsResponse
 
-from ratemyunit_ops.twin.gate.mend import mend
+from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend
 from ratemyunit_ops.twin.gate.metrics import STORES, Key, key_of
 from ratemyunit_ops.twin.gate.patterns import ABSENT, PatternWrong, Test, at, compiled, object_of
 
@@ -78,6 +78,15 @@ def filter_log_events(self: Any) -> str:
     page, token = _page(found, self._get_param("nextToken"), limit)
     events = [_told(stream, event) for stream, event in page]
     return json.dumps({"events": events, "searchedLogStreams": [], **({"nextToken": token} if token else {})})
+
+
+def take_database_log(region: str, id: str, events: list[dict[str, Any]]) -> None:
+    """Put what an instance's PostgreSQL logged where RDS exports it; it makes group and stream by itself."""
+    backend, group = logs_backends[ACCOUNT][region], f"/aws/rds/instance/{id}/postgresql"
+    with _LOCK:
+        backend.ensure_log_group(group)
+        backend.ensure_log_stream(group, f"{id}.0")
+    backend.put_log_events(group, f"{id}.0", events)
 
 
 def _found(group: LogGroup, asked: Any, wanted: Test) -> Iterator[tuple[str, LogEvent]]:

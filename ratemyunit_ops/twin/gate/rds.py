@@ -305,6 +305,7 @@ def wanted() -> list[dict[str, Any]]:
             "origin": life_of(one).origin,
             "leaving": life_of(one).leaving,
             "wish": life_of(one).wish,
+            "exports": list(one.enabled_cloudwatch_logs_exports or ()),
         }
         for one in databases()
     ]

@@ -18,8 +18,10 @@ from typing import Any
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.twin import certs, dns, door
 from ratemyunit_ops.twin.files import read_json, write_json
+from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.keepers.backups import Snapshot, Store, sweep
+from ratemyunit_ops.twin.keepers.database_log import DatabaseLog
 from ratemyunit_ops.twin.keepers.hosts import memory_of
 from ratemyunit_ops.twin.keepers.places import database_address, database_port
 from ratemyunit_ops.twin.keepers.record import Record
@@ -117,6 +119,8 @@ class Database:
         self.shared = self.directory / "srv"
         self.address = database_address(site, place)
         self.outer_port = database_port(site, place)
+        self._log = DatabaseLog(self.shared / postgres.LOG, self._export)
+        self._region = site.region
         self._reboots: int | None = None
         self._probed = self._shipped = 0.0
         self._admitted: list[str] | None = None
@@ -147,6 +151,9 @@ class Database:
         if changed:
             report["restart_pending"] = {self.id: postgres.restart_pending(self.machine)}
         self.tell(**report)
+        self._region = row["region"]
+        if "postgresql" in row["exports"]:
+            self._log.export()
         # Last, for it waits: nothing of the report above may.
         if self._state == "available" and row["retention"]:
             self._ship(row, store, rds["knobs"]["archive_seconds"])
@@ -278,6 +285,9 @@ class Database:
             store.latest(float(int(beat[0])))
         if store.latest():
             self.tell(archived={row["resource"]: store.latest()}, bases={row["resource"]: store.bases()})
+
+    def _export(self, events: list[dict[str, Any]]) -> None:
+        call(self.site, "rds-log", {"region": self._region, "id": self.id, "events": events})
 
     def _leave(self, row: dict[str, Any], store: Store) -> None:
         """Take the instance away as it was asked: its last snapshot first, its last WAL, then the machine."""

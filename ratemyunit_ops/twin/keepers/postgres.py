@@ -10,6 +10,7 @@ from typing import Any
 from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.twin.certs import Pair
 from ratemyunit_ops.twin.files import write_whole
+from ratemyunit_ops.twin.keepers.database_log import PREFIX
 from ratemyunit_ops.twin.machine import Machine
 
 VERSION = "17"
@@ -20,7 +21,8 @@ DATA = f"{HERE}/data/{VERSION}"
 BACKUP = "/srv/backup"
 SOURCE = "/srv/source"
 _ETC = f"/etc/postgresql/{VERSION}/main"
-_LOG = f"/var/log/postgresql/postgresql-{VERSION}-main.log"
+LOG = "log/postgresql.log"
+"""Where it logs, below HERE: the keeper reads it from outside."""
 
 # RDS's own words that PostgreSQL does not know.
 _OURS = {
@@ -36,6 +38,7 @@ _OURS = {
     "max_wal_senders": "5",
     "shared_buffers": "128MB",
     "log_destination": "stderr",
+    "log_line_prefix": PREFIX,
     "log_timezone": "UTC",
     "timezone": "UTC",
 }
@@ -52,7 +55,7 @@ ExecReload=/bin/kill -HUP $MAINPID
 ExecStop=
 KillMode=mixed
 KillSignal=SIGINT
-StandardError=append:{_LOG}
+StandardError=append:{HERE}/{LOG}
 Restart=always
 RestartSec=3
 """
@@ -61,7 +64,7 @@ RestartSec=3
 # are small because every one that is shipped half empty is written, packed and replayed whole.
 _MAKE = f"""
 set -eu
-install -d -o postgres -g postgres -m 700 {HERE}/data {HERE}/tls {BACKUP}/wal {BACKUP}/base
+install -d -o postgres -g postgres -m 700 {HERE}/data {HERE}/tls {HERE}/log {BACKUP}/wal {BACKUP}/base
 for file in server.pem server.key; do
     install -o postgres -g postgres -m 600 {HERE}/given/$file {HERE}/tls/$file
 done
@@ -100,7 +103,7 @@ while [ $i -lt 15 ]; do
     said=$(runuser -u postgres -- {BIN}/psql -X -d postgres -A -t -q -c 'SELECT pg_is_in_recovery()' 2>/dev/null)
     [ "$said" != f ] || exit 0
     if [ "$(systemctl show -P NRestarts {UNIT})" -ge 3 ]; then
-        grep -hE 'FATAL|PANIC' {_LOG} | grep -v 'starting up' | tail -n 1
+        grep -hE 'FATAL|PANIC' {HERE}/{LOG} | grep -v 'starting up' | tail -n 1
         exit 9
     fi
     sleep 0.2
