@@ -25,9 +25,11 @@ resource "aws_db_parameter_group" "this" {
     for_each = {
       "log_lock_waits"             = ["1", "immediate"]
       "log_min_duration_statement" = ["1000", "immediate"]
-      "log_statement"              = ["ddl", "immediate"]
-      "rds.force_ssl"              = ["1", "immediate"]
-      "track_commit_timestamp"     = ["1", "pending-reboot"]
+      # The statement is enough: what people typed stays out of the log.
+      "log_parameter_max_length" = ["0", "immediate"]
+      "log_statement"            = ["ddl", "immediate"]
+      "rds.force_ssl"            = ["1", "immediate"]
+      "track_commit_timestamp"   = ["1", "pending-reboot"]
     }
     content {
       name         = parameter.key
