@@ -62,6 +62,7 @@ SQL_ACTS = re.compile(
 QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
 RAW = re.compile(r"(?<![:\w]):(?!:)\"?([A-Za-z_]\w*)")
 REPEATS = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\d*\})")
+WIDE = re.compile(r"(?:(?<!\\)\.|\\[SwWD]|\])(?:[*+]|\{\d+,\d*\})")
 
 
 def of_command(argv: Sequence[str], *, changes: bool) -> str:
@@ -160,6 +161,6 @@ def of_regex(text: str) -> str:
         return "a regex has one group at most: what it reads"
     if re.search(r"\)(?:[*+?]|\{)", text) or re.search(r"\\[1-9]|\(\?(?!:)", text):
         return "no group is repeated or referred to: such a regex may take for ever"
-    if len(REPEATS.findall(text)) > 3:
-        return "a regex repeats at most three times: more may take for ever"
+    if len(WIDE.findall(text)) > 2 or len(REPEATS.findall(text)) > 5:
+        return "a regex repeats what may be anything at most twice: more may take for ever"
     return ""

@@ -13,8 +13,8 @@ from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.runbooks.conditions import Facts
 from ratemyunit_ops.runbooks.schema import Read, Runbook
 
-LINE_LIMIT = 2000
-"""How much of a line a regex is shown: with at most three repetitions in it, it always ends soon."""
+LINE_LIMIT = 1000
+"""How much of a line a regex is shown: the lint bounds its repetitions, so that it always ends soon."""
 ROOM = 6000
 """How many characters of one check's output are kept."""
 TRUE, FALSE = frozenset({"t", "true", "yes", "on", "1"}), frozenset({"f", "false", "no", "off", "0"})

@@ -97,6 +97,7 @@ def _run(o: Outside, header: RunHeader) -> Document:
     """Sum one run up: how it stands, at which step, and for how long nothing has happened."""
     events = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{header.run}")]
     now, last = o.clock.now(), events[-1] if events else {}
+    broken = next((e["step"] for e in reversed(events) if e["kind"] == "failed"), None)
     at_step = next((e["step"] for e in reversed(events) if e["step"] is not None), None)
     steps = events[0]["facts"].get("plan", {}).get("steps", []) if events else []
     failed = next((e["facts"]["what"] for e in reversed(events) if e["kind"] == "failed"), None)
@@ -111,6 +112,7 @@ def _run(o: Outside, header: RunHeader) -> Document:
         "event": last.get("kind"),
         "step": steps[at_step]["kind"] if at_step is not None and at_step < len(steps) else None,
         "failed": failed,
+        "failed_step": steps[broken]["kind"] if broken is not None and broken < len(steps) else None,
     }
 
 
@@ -204,6 +206,20 @@ def _host(view: HostView) -> Document:
     return {**view.model_dump(mode="json"), "live_unit": unit, "serves": view.serves()}
 
 
+def _vitals(o: Outside, look: Look) -> Document:
+    """Read what hosts last told of themselves: the newest line of each kind, whether or not they still answer."""
+    end = o.clock.now()
+    found = o.logs.lines(["host"], start=end - timedelta(minutes=look.minutes), end=end, pattern=VITALS, host=look.host)
+    newest: Document = {}
+    for line in found:
+        said = json.loads(line.text)
+        newest[said["event"]] = {**said, "age_s": _age(end, line.at)}
+    return newest
+
+
+VITALS = '{ $.event = "vitals" || $.event = "probe" || $.event = "queue" }'
+
+
 def database_name(o: Outside) -> str:
     """Name the database that serves: the pointer's, else Terraform's."""
     pointer = read_pointer(o.ledger)
@@ -221,7 +237,9 @@ SOURCES: dict[str, Callable[[Outside, Look], Document]] = {
     "group": _group,
     "ledger": _ledger,
     "metrics": _metrics,
+    "queue": lambda o, look: o.queue.status().model_dump(mode="json"),
     "releases": _releases,
     "survey": _survey,
+    "vitals": _vitals,
     **UPKEEP,
 }
