@@ -11,9 +11,9 @@ import tomllib
 from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator
 
 from ratemyunit_ops.errors import Mistyped
 from ratemyunit_ops.model import Severity
@@ -56,11 +56,18 @@ class Environment(BaseModel):
     smoke: str = "a"
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
-    respond_within: Mapping[Severity, timedelta] = Field(default_factory=lambda: RESPOND_WITHIN)
+    respond_within: Mapping[Severity, Annotated[timedelta, Field(ge=timedelta(minutes=1))]] = Field(
+        default_factory=lambda: RESPOND_WITHIN, description="what is not named is the review's"
+    )
     slo: Literal["warn", "refuse"] = Field(default="warn", description="what a deploy does when a budget is gone")
     slo_speed: int = Field(default=1, ge=1, le=60, description="burn windows are so many times shorter: a local AWS")
     dashboard: str | None = Field(default=None, description="what people watch while a migration runs")
     app: Mapping[str, str] = Field(default_factory=dict)
+
+    @field_validator("respond_within")
+    @classmethod
+    def _all_severities(cls, named: Mapping[Severity, timedelta]) -> Mapping[Severity, timedelta]:
+        return {**RESPOND_WITHIN, **named}
 
 
 class Settings(BaseModel):

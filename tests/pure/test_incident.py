@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from pydantic import ValidationError
 
 from ratemyunit_ops.cli import incidents, postmortem
 from ratemyunit_ops.cli.wire import Wired
@@ -19,6 +20,7 @@ from ratemyunit_ops.records import header_entry, read_incident_events, read_inci
 from ratemyunit_ops.reports.incident import IncidentReport, report_incident
 from ratemyunit_ops.reports.schemas import IncidentDocument, IncidentReportDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
+from ratemyunit_ops.settings import Environment
 from ratemyunit_ops.show.screen import Screen
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import FakeWorld
@@ -132,6 +134,14 @@ def test_each_severity_pages_its_people_and_comes_again_in_the_reviews_time(
         (2 * again_after, "critical"),
     ]
     assert bool(w.post.of("chat")) == in_chat
+
+
+def test_a_severity_that_the_settings_do_not_name_keeps_the_reviews_time() -> None:
+    env = Environment.model_validate({"region": "r", "front_door": "f", "respond_within": {"SEV-1": "PT5M"}})
+
+    assert [env.respond_within[s] / timedelta(minutes=1) for s in incidents.SEVERITIES] == [5, 60, 240]
+    with pytest.raises(ValidationError):
+        Environment.model_validate({"region": "r", "front_door": "f", "respond_within": {"SEV-1": 30}})
 
 
 def test_an_acknowledgement_ends_the_paging() -> None:
