@@ -296,6 +296,31 @@ def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook
     assert event["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "event-one"
 
 
+def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:
+    who = {"InputPathsMap": {"what": "$.detail-type", "id": "$.detail.EventID"}, "InputTemplate": '"<what> <id>"'}
+    rule(
+        gate,
+        "databases",
+        {"source": ["aws.rds"], "detail": {"SourceIdentifier": [{"prefix": "told-"}]}},
+        {"Arn": desk.topic, "InputTransformer": who},
+    )
+    gate.client("rds").create_db_instance(
+        DBInstanceIdentifier="told-db",
+        DBInstanceClass="db.t3.micro",
+        Engine="postgres",
+        EngineVersion="17.5",
+        AllocatedStorage=20,
+        MasterUsername="rmu_master",
+        MasterUserPassword="not-so-secret",
+    )
+
+    for status in ("available", "backing-up", "available"):
+        gate.seen(databases={"told-db": status}, obeyed={"told-db": 99})
+
+    told = [one["message"].rpartition(" ")[2] for one in desk.brought()]
+    assert told == ["RDS-EVENT-0005", "RDS-EVENT-0001", "RDS-EVENT-0002"]
+
+
 def test_a_webhook_that_is_down_is_tried_again_and_one_that_refuses_is_not(gate: Gate) -> None:
     arn = destination(gate, "hooks")
     target = {"Arn": arn, "RoleArn": "arn:aws:iam::123456789012:role/x"}

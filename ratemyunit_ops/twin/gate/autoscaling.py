@@ -15,6 +15,7 @@ from moto.autoscaling.models import TerminateInstanceActivity as Terminated
 from moto.autoscaling.responses import AutoScalingResponse
 from moto.core.responses import ActionResult, EmptyResult
 
+from ratemyunit_ops.twin.gate import events
 from ratemyunit_ops.twin.gate.ec2 import dress
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 from ratemyunit_ops.twin.gate.state import SEEN
@@ -59,9 +60,11 @@ def _advance_one(group: FakeAutoScalingGroup, state: InstanceState) -> None:
     if state.lifecycle_state == "Pending" and machine == "running":
         hook = _hook(group)
         if hook is None:
-            _in_service(group, state)
+            _launched(group, state)
         else:
             state.lifecycle_state, state.deadline = "Pending:Wait", now + int(hook.heartbeat_timeout)  # type: ignore[attr-defined]
+            waits = {"LifecycleHookName": hook.name, "LifecycleTransition": LAUNCHING}
+            _tell(group, state, "EC2 Instance-launch Lifecycle Action", waits)
     elif state.lifecycle_state == "Pending:Wait" and now > state.deadline:  # type: ignore[attr-defined]
         hook = _hook(group)
         _complete(group, state, hook.default_result if hook else "CONTINUE")
@@ -70,11 +73,23 @@ def _advance_one(group: FakeAutoScalingGroup, state: InstanceState) -> None:
             group.ec2_backend.terminate_instances([id])
         if state.instance.state == "terminated" and machine != "running" and state in group.instance_states:
             group.instance_states.remove(state)
+            _tell(group, state, "EC2 Instance Terminate Successful", {})
 
 
 def _hook(group: FakeAutoScalingGroup) -> Any:
     hooks = group.autoscaling_backend.describe_lifecycle_hooks(group.name)
     return next((one for one in hooks if one.lifecycle_transition == LAUNCHING), None)
+
+
+def _launched(group: FakeAutoScalingGroup, state: InstanceState) -> None:
+    _in_service(group, state)
+    _tell(group, state, "EC2 Instance Launch Successful", {})
+
+
+def _tell(group: FakeAutoScalingGroup, state: InstanceState, what: str, more: dict[str, Any]) -> None:
+    """Put it on EventBridge's default bus, as Auto Scaling does."""
+    detail = {"AutoScalingGroupName": group.name, "EC2InstanceId": state.instance.id, "ActivityId": str(uuid.uuid4())}
+    events.emit(group.region, "aws.autoscaling", what, {**detail, **more}, [group.arn])
 
 
 def _in_service(group: FakeAutoScalingGroup, state: InstanceState) -> None:
@@ -85,8 +100,9 @@ def _in_service(group: FakeAutoScalingGroup, state: InstanceState) -> None:
 
 def _complete(group: FakeAutoScalingGroup, state: InstanceState, result: str) -> None:
     if result == "CONTINUE":
-        _in_service(group, state)
+        _launched(group, state)
     else:
+        _tell(group, state, "EC2 Instance Launch Unsuccessful", {"StatusMessage": "abandoned by its lifecycle hook"})
         leave(group, state)
         group.set_desired_capacity(group.desired_capacity)
 

@@ -4,14 +4,14 @@ One document a second instead of a dozen describes keeps the polling cheap; ever
 would answer, but for passwords.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from moto.autoscaling.models import FakeAutoScalingGroup
 from moto.ec2.models import ec2_backends
 from moto.elbv2.models import elbv2_backends
 
-from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, logs, outbox, rds, rds_backups, sns
+from ratemyunit_ops.twin.gate import autoscaling, dlm, ecr, instance_connect, logs, outbox, rds, rds_backups, sns
 from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.deliveries import deliveries
 from ratemyunit_ops.twin.gate.ec2 import profile_of
@@ -26,55 +26,9 @@ from ratemyunit_ops.twin.gate.walls import walls
 def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     """Serve one call of a keeper."""
     action = environ["PATH_INFO"].rpartition("/")[2]
-    if action == "alive":
-        return reply(start_response, None)
-    if action == "wanted":
-        return reply(start_response, wanted())
-    if action == "seen":
-        _see(body_of(environ))
-        return reply(start_response, None)
-    if action == "pushed":
-        ecr.pushed(body_of(environ))
-        return reply(start_response, None)
-    if action == "findings":
-        ecr.PLANTED.clear()
-        ecr.PLANTED.update(body_of(environ))
-        return reply(start_response, None)
-    if action == "rds-knobs":
-        vars(KNOBS).update(body_of(environ))
-        return reply(start_response, None)
-    if action == "rds-lose":
-        rds_backups.lose(body_of(environ))
-        return reply(start_response, None)
-    if action == "run-image-policies":
-        return reply(start_response, dlm.run())
-    if action == "ssm-latency":
-        RUN.latency = float(body_of(environ))
-        return reply(start_response, None)
-    return _messages(action, environ, start_response)
-
-
-def _messages(action: str, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-    """Serve what is about metrics, logs and messages."""
-    if action == "measured":
-        take(body_of(environ))
-        return reply(start_response, None)
-    if action == "rds-log":
-        logs.take_database_log(**body_of(environ))
-        return reply(start_response, None)
-    if action == "deliveries":
-        return reply(start_response, deliveries(int(body_of(environ) or 0)))
-    if action == "confirm":
-        return reply(start_response, sns.confirm(body_of(environ)))
-    if action == "outbox":
-        return reply(start_response, outbox.due())
-    if action == "posted":
-        outbox.posted(body_of(environ))
-        return reply(start_response, None)
-    if action == "sns-refuses":
-        sns.refuse_all(bool(body_of(environ)))
-        return reply(start_response, None)
-    return reply(start_response, {"error": f"no such call: {action}"}, "404 Not Found")
+    if action not in CALLS:
+        return reply(start_response, {"error": f"no such call: {action}"}, "404 Not Found")
+    return reply(start_response, CALLS[action](body_of(environ)))
 
 
 def wanted() -> dict[str, Any]:
@@ -232,3 +186,33 @@ def _target_group(region: str, group: Any) -> dict[str, Any]:
         "targets": targets,
         "draining": draining(group),
     }
+
+
+def _find(planted: dict[str, Any]) -> None:
+    ecr.PLANTED.clear()
+    ecr.PLANTED.update(planted)
+
+
+def _slow_ssm(seconds: float) -> None:
+    RUN.latency = float(seconds)
+
+
+CALLS: dict[str, Callable[[Any], Any]] = {
+    "alive": lambda _: None,
+    "confirm": sns.confirm,
+    "deliveries": lambda after: deliveries(int(after or 0)),
+    "findings": _find,
+    "measured": take,
+    "outbox": lambda _: outbox.due(),
+    "posted": outbox.posted,
+    "pushed": ecr.pushed,
+    "rds-knobs": vars(KNOBS).update,
+    "rds-log": lambda told: logs.take_database_log(**told),
+    "rds-lose": rds_backups.lose,
+    "run-image-policies": lambda _: dlm.run(),
+    "seen": _see,
+    "sns-refuses": sns.refuse_all,
+    "ssh-keys": lambda asked: instance_connect.active_keys(**asked),
+    "ssm-latency": _slow_ssm,
+    "wanted": lambda _: wanted(),
+}

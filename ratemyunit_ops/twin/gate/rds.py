@@ -14,9 +14,10 @@ from moto.core.responses import ActionResult
 from moto.ec2.models import ec2_backends
 from moto.moto_api._internal import mock_random
 from moto.rds.exceptions import DBParameterGroupNotFoundError
-from moto.rds.models import DBInstance, Event, RDSBackend, rds_backends
+from moto.rds.models import DBInstance, RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 
+from ratemyunit_ops.twin.gate import rds_events
 from ratemyunit_ops.twin.gate.firewall import admitted
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
@@ -240,7 +241,8 @@ def refresh() -> None:
     with MOVING:
         for one in databases():
             if one.status not in ("stopped", "stopping"):
-                one.status = _status(one)
+                before, one.status = one.status, _status(one)
+                rds_events.moved(one, before, restored=life_of(one).origin is not None)
 
 
 def _status(database: DBInstance) -> str:
@@ -271,13 +273,6 @@ def _apply_due(database: DBInstance, life: Life) -> None:
         change["values"] = {key: value for key, value in values.items() if key not in due}
         if not change["values"]:
             life.changes.remove(change)
-
-
-def tell(database: DBInstance, message: str) -> None:
-    """Keep an event of an instance, as DescribeEvents shows it."""
-    event = Event("DB_INSTANCE_CREATE", database)
-    event.message, event.event_categories = message, ["notification"]
-    database.backend.events.append(event)
 
 
 def wanted() -> list[dict[str, Any]]:

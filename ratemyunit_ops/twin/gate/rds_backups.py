@@ -11,8 +11,9 @@ from moto.rds.exceptions import DBInstanceNotFoundError, DBSnapshotAlreadyExists
 from moto.rds.models import DBInstance, DBSnapshot, RDSBackend, rds_backends
 from moto.rds.responses import RDSResponse
 
+from ratemyunit_ops.twin.gate import rds_events
 from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
-from ratemyunit_ops.twin.gate.rds import MOVING, databases, forget, life_of, refresh, tell, window_of
+from ratemyunit_ops.twin.gate.rds import MOVING, databases, forget, life_of, refresh, window_of
 from ratemyunit_ops.twin.gate.state import SEEN
 
 KEPT = 40
@@ -131,7 +132,7 @@ def see(report: dict[str, Any]) -> None:
     for identifier, message in report.get("events", {}).items():
         for one in databases():
             if one.db_instance_identifier == identifier:
-                tell(one, message)
+                rds_events.tell(one, "notification", "", message)
     for identifier in report.get("left", []):
         _gone(identifier)
     _name_snapshots()
@@ -142,6 +143,7 @@ def _gone(identifier: str) -> None:
         leaving = life_of(database).leaving
         if database.db_instance_identifier != identifier or leaving is None:
             continue
+        rds_events.tell(database, "deletion", "RDS-EVENT-0003", "DB instance deleted")
         with MOVING:
             del database.backend.databases[identifier]
             forget(database)
