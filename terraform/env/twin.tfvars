@@ -11,7 +11,9 @@ host = {
 alarms = {
   emails          = ["oncall@example.org"]
   liveness_period = 10
+  oldest_job_s    = 30
   period          = 10
+  silence_period  = 10
 }
 
 # Nothing outside the machine can reach it; private ranges are all there is.

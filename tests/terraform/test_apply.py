@@ -109,7 +109,7 @@ def test_every_place_leads_to_something(cloud: Cloud, applied: Terraform) -> Non
     more = cloud.account.pages("ssm", "GetParametersByPath", "Parameters", Path=PLACES)
     places = {p["Name"].rsplit("/", 1)[1]: p["Value"] for p in [*found, *more]}
 
-    assert len(places) == 24
+    assert len(places) == 28
     assert all(places.values())
     assert places["table"] == "rmu-twin"
     assert places["asg"] == "rmu-twin-hosts"
@@ -136,12 +136,35 @@ def test_the_masters_password_reached_the_database_and_no_state(cloud: Cloud, ap
     assert EDGE_SECRET not in state  # the twin asks for no header
 
 
-def test_the_first_alarm_has_a_number_to_look_at(cloud: Cloud, applied: Terraform) -> None:
+def test_the_local_awss_alarms_look_every_ten_seconds_and_tell_a_topic(cloud: Cloud, applied: Terraform) -> None:
     alarms = cloud.account.pages("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix="rmu-twin-")
 
-    assert len(alarms) == 10
-    assert {a["Period"] for a in alarms} == {10}
+    inside = [[m["MetricStat"]["Period"] for m in a.get("Metrics", []) if "MetricStat" in m] for a in alarms]
+    periods = {
+        a["AlarmName"]: [a["Period"]] if "Period" in a else found for a, found in zip(alarms, inside, strict=True)
+    }
+    assert len(alarms) == 17
+    assert {p for name, found in periods.items() if name != "rmu-twin-backups-late" for p in found} == {10}
+    assert periods["rmu-twin-backups-late"] == [3600]  # no backup is made here by itself
     assert all(re.fullmatch(r"arn:aws:sns:\S+:rmu-twin-(alerts|critical)", a["AlarmActions"][0]) for a in alarms)
+    for alarm in alarms:
+        topic = alarm["AlarmActions"][0].rpartition("-")[2]
+        assert ("SEV-1" in alarm["AlarmDescription"]) == (topic == "critical")
+
+
+def test_the_dashboard_is_one_column_as_a_phone_shows_it_and_a_place_leads_to_it(
+    cloud: Cloud, applied: Terraform
+) -> None:
+    place = cloud.account.ask("ssm", "GetParameter", Name=f"{PLACES}/dashboard")["Parameter"]["Value"]
+    name = place.rpartition("/")[2]
+
+    widgets = json.loads(cloud.account.ask("cloudwatch", "GetDashboard", DashboardName=name)["DashboardBody"])[
+        "widgets"
+    ]
+
+    assert {(w["x"], w["width"]) for w in widgets} == {(0, 24)}
+    assert [w["y"] for w in widgets] == [5 * at for at in range(len(widgets))]
+    assert len(widgets[0]["properties"]["alarms"]) == 17
 
 
 def test_no_policy_is_larger_than_iam_takes(cloud: Cloud, applied: Terraform) -> None:

@@ -233,26 +233,213 @@ def test_f30_no_lifecycle_rule_can_expire_what_is_kept(planned: Planned) -> None
     assert planned("aws_ecr_repository")[0]["force_delete"] is False
 
 
-def test_alarms_keep_productions_periods_and_speak_to_somebody(planned: Planned) -> None:
-    alarms = {a["alarm_name"].removeprefix("rmu-production-"): a for a in planned("aws_cloudwatch_metric_alarm")}
+Spoken = tuple[list[int], int, str, str, str]
+PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, topic, severity
+    "backups-late": ([26, 26], 3600, "breaching", "alerts", "SEV-2"),
+    "certificate-expiring": ([1, 1], 3600, "ignore", "alerts", "SEV-2"),
+    "connections-high": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
+    "cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
+    "database-cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
+    "database-silent": ([2, 2], 120, "breaching", "critical", "SEV-1"),
+    "database-storage-low": ([1, 1], 300, "missing", "critical", "SEV-1"),
+    "disk-full": ([2, 2], 300, "missing", "alerts", "SEV-2"),
+    "errors-at-the-balancer": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
+    "errors-of-the-app": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
+    "hosts-silent": ([2, 2], 120, "breaching", "critical", "SEV-1"),
+    "latency-high": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
+    "memory-high": ([2, 2], 300, "missing", "alerts", "SEV-2"),
+    "no-healthy-host": ([2, 3], 60, "breaching", "critical", "SEV-1"),
+    "probe-failing": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
+    "queue-stalled": ([2, 2], 300, "notBreaching", "alerts", "SEV-2"),
+    "status-check-failed": ([2, 2], 60, "missing", "critical", "SEV-1"),
+    "worker-idle": ([6, 6], 300, "notBreaching", "alerts", "SEV-3"),
+}
+SAID = re.compile(r"(.+)\. severity: (SEV-[123])\. next: rmu runbook run ([a-z-]+) --env production")
+SILENCE = {"alarm": "breaching", "fine": "notBreaching", "unknown": "missing", "as it was": "ignore"}
 
-    assert {name: a["period"] for name, a in alarms.items()} == {
-        "cpu-high": 300,
-        "memory-high": 300,
-        "status-check-failed": 60,
-        "database-cpu-high": 300,
-        "database-storage-low": 300,
-        "no-healthy-host": 60,
-        "hosts-silent": 60,
-        "database-silent": 60,
-        "errors-at-the-balancer": 60,
-        "errors-of-the-app": 60,
+
+def period_of(alarm: Resource) -> int:
+    """Tell the seconds between an alarm's points; the metrics of an expression share theirs."""
+    inside = {m["period"] for query in alarm["metric_query"] or [] for m in query["metric"]}
+    assert len(inside) <= 1
+    return int(alarm["period"] or inside.pop())
+
+
+def metrics_of(alarm: Resource) -> list[tuple[str, str]]:
+    """Tell the namespaces and names of what an alarm looks at."""
+    inside = [(m["namespace"], m["metric_name"]) for query in alarm["metric_query"] or [] for m in query["metric"]]
+    return inside or [(alarm["namespace"], alarm["metric_name"])]
+
+
+@pytest.fixture(scope="module")
+def whole(cloud: Cloud, production: Terraform, work: Path, production_tfvars: Path) -> Planned:
+    """Production with all that is optional: a certificate, Slack, objectives."""
+    text = production_tfvars.read_text().replace('certificate_arn = ""', f'certificate_arn = "{CERTIFICATE}"')
+    slack = 'emails = ["a@example.org"]\n  slack_webhook = "/rmu/production/slack/webhook"'
+    values = production_tfvars.with_name("whole.tfvars")
+    values.write_text(text.replace("emails = []", slack) + SLO_ALARMS)
+    cloud.account.act(
+        "ssm",
+        "PutParameter",
+        Name="/rmu/production/slack/webhook",
+        Value=WEBHOOK,
+        Type="SecureString",
+        Overwrite=True,
+    )
+    terraform = cloud.terraform("production", work, tfvars=values)
+    terraform.plan("stack", {"environment": "production", **VARIABLES})
+    plan = json.loads((work / "production" / "stack-show.log").read_text())
+    return lambda kind: [c["change"]["after"] for c in plan["resource_changes"] if c["type"] == kind]
+
+
+CERTIFICATE = "arn:aws:acm:us-east-1:123456789012:certificate/7e7a28d2-163f-4b8f-b9cd-822f96c08d6a"
+WEBHOOK = "https://hooks.slack.example/services/T0/B0/secret"
+SLO_ALARMS = """
+slo_alarms = {
+  windows = {
+    slo-searches-14x-1h = {
+      says    = "Searches burn 14 times their budget, over an hour"
+      period  = 3600
+      queries = [
+        { id = "bad", metric = "SearchesSlow" },
+        { id = "all", metric = "RequestCount", namespace = "AWS/ApplicationELB", of = "balancer" },
+        { id = "burn", expression = "IF(all > 20, bad / all > 0.07, 0)", returns = true },
+      ]
     }
-    silent = {name for name, a in alarms.items() if a["treat_missing_data"] == "breaching"}
-    assert silent == {"no-healthy-host", "hosts-silent", "database-silent"}
-    # By its group: an instance id would die with its instance. The balancer's own are known only once it is made.
-    for name in ("cpu-high", "memory-high", "status-check-failed", "hosts-silent"):
-        assert alarms[name]["dimensions"] == {"AutoScalingGroupName": "rmu-production-hosts"}
+    slo-searches-14x-5m = {
+      says    = "Searches burn 14 times their budget, over five minutes"
+      period  = 300
+      queries = [{ id = "bad", metric = "SearchesSlow" }, { id = "burn", expression = "bad > 3", returns = true }]
+    }
+  }
+  alarms = {
+    slo-searches-fast = {
+      says     = "Searches are slow"
+      severity = "SEV-1"
+      runbook  = "host-unresponsive"
+      topic    = "critical"
+      any_of   = [["slo-searches-14x-1h", "slo-searches-14x-5m"]]
+    }
+  }
+}
+"""
+
+
+def loud(planned: Planned) -> dict[str, Resource]:
+    """Find the alarms that tell somebody, by name; a window of an objective tells nobody."""
+    named = {a["alarm_name"].removeprefix("rmu-production-"): a for a in planned("aws_cloudwatch_metric_alarm")}
+    return {name: alarm for name, alarm in named.items() if not name.startswith("slo-")}
+
+
+def test_alarms_keep_productions_periods_and_speak_to_somebody(whole: Planned) -> None:
+    spoken: dict[str, Spoken] = {}
+    for name, alarm in loud(whole).items():
+        said = SAID.fullmatch(alarm["alarm_description"])
+        assert said, alarm["alarm_description"]
+        points = [alarm["datapoints_to_alarm"], alarm["evaluation_periods"]]
+        topic = "critical" if said[2] == "SEV-1" else "alerts"
+        spoken[name] = (points, period_of(alarm), alarm["treat_missing_data"], topic, said[2])
+
+    assert spoken == PERIODS
+
+
+def test_an_alarm_tells_the_topic_of_its_severity(plan: dict[str, Any]) -> None:
+    """The topics' ARNs are not known before the apply: the expression says which one."""
+    source = (SOURCES / "modules/watch/alarms.tf").read_text()
+    topics = set(re.findall(r'severity = "(SEV-\d)".*topic = "(\w+)"', source))
+
+    assert topics == {("SEV-1", "critical"), ("SEV-2", "alerts"), ("SEV-3", "alerts")}
+
+
+def test_without_a_certificate_none_is_watched(planned: Planned) -> None:
+    assert set(PERIODS) - set(loud(planned)) == {"certificate-expiring"}
+
+
+def test_hosts_are_watched_by_their_group_and_numbers_from_lines_without_dimensions(planned: Planned) -> None:
+    for alarm in loud(planned).values():
+        for query in [alarm, *(m for q in alarm["metric_query"] or [] for m in q["metric"])]:
+            if query.get("namespace") in {"AWS/EC2", "CWAgent"}:
+                assert query["dimensions"] == {"AutoScalingGroupName": "rmu-production-hosts"}
+            elif query.get("namespace") == "rmu/production":
+                assert not query["dimensions"]
+
+
+def test_every_number_that_an_alarm_reads_out_of_lines_is_made_by_a_filter(whole: Planned) -> None:
+    made = {m["name"] for f in whole("aws_cloudwatch_log_metric_filter") for m in f["metric_transformation"]}
+    read = {
+        name
+        for alarm in whole("aws_cloudwatch_metric_alarm")
+        for namespace, name in metrics_of(alarm)
+        if namespace == "rmu/production"
+    }
+
+    assert read and read <= made
+
+
+def test_the_page_of_alarms_says_what_terraform_says(whole: Planned) -> None:
+    page = (ROOT / "docs/alarms.md").read_text()
+    rows = dict(re.findall(r"^\| `([a-z-]+)` \| (.+) \|$", page, re.M))
+
+    assert set(rows) == set(loud(whole))
+    for name, alarm in loud(whole).items():
+        fires, points, silence, severity, runbook, _ = rows[name].split(" | ")
+        said = SAID.fullmatch(alarm["alarm_description"])
+        assert said and (severity, runbook) == (said[2], f"`{said[3]}`")
+        of, among, seconds = re.fullmatch(r"(\d+) of (\d+) x (\d+) s", points).groups()  # type: ignore[union-attr]
+        assert ([int(of), int(among)], int(seconds)) == PERIODS[name][:2]
+        assert SILENCE[silence] == alarm["treat_missing_data"]
+        sign = {"GreaterThanThreshold": ">", "LessThanThreshold": "<"}[alarm["comparison_operator"]]
+        assert f" {sign} {alarm['threshold']:g}" in fires or f" {sign} {int(alarm['threshold'])}" in fires
+        assert all(metric in fires for _, metric in metrics_of(alarm))
+
+
+def test_groups_forget_and_are_made_for_all_that_is_logged(planned: Planned) -> None:
+    groups = {g["name"]: g["retention_in_days"] for g in planned("aws_cloudwatch_log_group")}
+
+    ours = {f"/rmu/production/{name}" for name in ("app", "events", "host", "proxy")}
+    rds = {f"/aws/rds/instance/rmu-production-db-1/{name}" for name in ("postgresql", "upgrade")}
+    assert set(groups) == ours | rds
+    assert set(groups.values()) == {30}
+
+
+def test_events_of_databases_and_hosts_may_be_written_into_their_group(planned: Planned) -> None:
+    rules = {r["name"]: json.loads(r["event_pattern"]) for r in planned("aws_cloudwatch_event_rule")}
+
+    assert rules["rmu-production-database-events"]["detail"] == {"SourceIdentifier": [{"prefix": "rmu-production-"}]}
+    assert rules["rmu-production-hosts-events"]["detail"] == {"AutoScalingGroupName": ["rmu-production-hosts"]}
+    assert len(planned("aws_cloudwatch_log_resource_policy")) == 1
+
+
+def test_slack_hears_alarms_that_fire_and_clear_and_incidents_but_no_window_of_an_objective(whole: Planned) -> None:
+    rules = {r["name"]: json.loads(r["event_pattern"]) for r in whole("aws_cloudwatch_event_rule")}
+    slack = {name.removeprefix("rmu-production-slack-"): rule for name, rule in rules.items() if "slack" in name}
+    parts = {"rmu-production-slo-searches-14x-1h", "rmu-production-slo-searches-14x-5m"}
+
+    assert set(slack) == {"alarm-fired", "alarm-cleared", "incident"}
+    assert parts < set(slack["alarm-fired"]["detail"]["alarmName"][0]["anything-but"])
+    assert slack["alarm-cleared"]["detail"]["previousState"] == {"value": ["ALARM"]}
+    assert slack["incident"]["detail"] == {"environment": ["production"]}
+    assert all(len(json.dumps(rule)) < 2048 for rule in slack.values())
+    assert whole("aws_cloudwatch_event_api_destination")[0]["invocation_endpoint"] == WEBHOOK
+
+
+def test_without_a_webhook_nothing_of_slack_is_made(plan: dict[str, Any]) -> None:
+    made = [c["address"] for c in plan["resource_changes"] if c["mode"] == "managed"]
+
+    assert not [address for address in made if address.startswith("module.watch.") and "slack" in address]
+
+
+def test_an_objectives_alarm_is_made_of_windows_that_tell_nobody(whole: Planned) -> None:
+    windows = [a for a in whole("aws_cloudwatch_metric_alarm") if "-slo-" in a["alarm_name"]]
+    objective = whole("aws_cloudwatch_composite_alarm")[0]
+
+    assert [w.get("alarm_actions") for w in windows] == [None, None]
+    assert sorted(period_of(w) for w in windows) == [300, 3600]
+    assert objective["alarm_name"] == "rmu-production-slo-searches-fast"
+    assert objective["alarm_rule"] == (
+        '(ALARM("rmu-production-slo-searches-14x-1h") AND ALARM("rmu-production-slo-searches-14x-5m"))'
+    )
+    assert SAID.fullmatch(objective["alarm_description"])
 
 
 def test_images_of_the_host_are_made_daily_without_a_reboot_and_seven_are_kept(planned: Planned) -> None:

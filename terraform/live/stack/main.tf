@@ -91,6 +91,7 @@ module "ledger" {
     alb_dns                   = module.web.balancer.dns
     asg                       = module.web.asg
     bucket                    = local._bucket
+    dashboard                 = module.watch.dashboard
     database                  = module.database.identifier
     database_settings         = local._settings
     database_address          = module.database.address
@@ -103,15 +104,26 @@ module "ledger" {
     drill_host_security_group = module.drill.security_groups.host
     drill_reminder            = module.drill.reminder
     drill_subnet              = module.network.public_subnet_ids[0]
+    escalation_group          = module.watch.escalation.group
+    escalation_role           = module.watch.escalation.role
     front_door                = var.front_door != "" ? var.front_door : module.web.front_door
     host_security_group       = module.web.host_security_group_id
     launch_template           = module.web.launch_template
     repository                = module.registry.repository
+    slack                     = module.watch.slack
     table                     = "rmu-${var.environment}"
     target_group_arn          = module.web.target_group.arn
     topic_alerts              = module.watch.topics.alerts
     topic_critical            = module.watch.topics.critical
   }
+}
+
+module "logs" {
+  source = "../../modules/logs"
+
+  environment = var.environment
+  asg         = module.web.asg
+  database    = module.database.identifier
 }
 
 module "watch" {
@@ -121,7 +133,9 @@ module "watch" {
   alarms              = var.alarms
   asg                 = module.web.asg
   balancer_suffix     = module.web.balancer.arn_suffix
+  certificate_arn     = var.certificate_arn
   database            = module.database.identifier
+  slo_alarms          = var.slo_alarms
   target_group_suffix = module.web.target_group.arn_suffix
 }
 

@@ -1,9 +1,14 @@
 variable "alarms" {
   description = "How soon alarms speak, and to whom; see module watch."
   type = object({
+    connections     = optional(number, 70)
+    daily_period    = optional(number, 3600)
     emails          = optional(list(string), [])
     liveness_period = optional(number, 60)
+    oldest_job_s    = optional(number, 900)
     period          = optional(number, 300)
+    silence_period  = optional(number, 120)
+    slack_webhook   = optional(string, "")
   })
   default = {}
 }
@@ -144,6 +149,33 @@ variable "s3_path_style" {
   description = "Name buckets in the path, not the host name, for an S3 that knows no other way."
   type        = bool
   default     = false
+}
+
+variable "slo_alarms" {
+  description = "What `rmu slo compile` made of the objectives; see module watch."
+  type = object({
+    windows = optional(map(object({
+      says   = string
+      period = number
+      queries = list(object({
+        id         = string
+        expression = optional(string)
+        returns    = optional(bool, false)
+        namespace  = optional(string)
+        metric     = optional(string)
+        stat       = optional(string, "Sum")
+        of         = optional(string, "environment")
+      }))
+    })), {})
+    alarms = optional(map(object({
+      says     = string
+      severity = string
+      runbook  = string
+      topic    = string
+      any_of   = list(list(string))
+    })), {})
+  })
+  default = {}
 }
 
 variable "user_data_base64" {

@@ -352,6 +352,7 @@ resource "aws_iam_role_policy_attachment" "operator" {
   for_each = length(var.operators) > 0 ? {
     deploy  = aws_iam_policy.deploy.arn
     operate = aws_iam_policy.operate.arn
+    respond = aws_iam_policy.respond.arn
   } : {}
 
   role       = aws_iam_role.operator[0].name
@@ -410,8 +411,16 @@ resource "aws_iam_role" "ci" {
 }
 
 resource "aws_iam_role_policy_attachment" "ci" {
-  count = var.github != null ? 1 : 0
+  for_each = var.github != null ? {
+    deploy  = aws_iam_policy.deploy.arn
+    respond = aws_iam_policy.respond.arn
+  } : {}
 
   role       = aws_iam_role.ci[0].name
-  policy_arn = aws_iam_policy.deploy.arn
+  policy_arn = each.value
+}
+
+moved {
+  from = aws_iam_role_policy_attachment.ci[0]
+  to   = aws_iam_role_policy_attachment.ci["deploy"]
 }

@@ -65,6 +65,21 @@ resource "aws_vpc_security_group_egress_rule" "hosts_out" {
   to_port                      = 5432
 }
 
+# RDS would make these itself, to be kept for ever. A restored instance has groups of
+# its own name, which rmu makes with it: these stay what they are.
+resource "aws_cloudwatch_log_group" "exports" {
+  #checkov:skip=CKV_AWS_158:CloudWatch's own key encrypts it; statements are logged without their values
+  #checkov:skip=CKV_AWS_338:lines serve incidents, not audits: who did what is in the ledger and in CloudTrail
+  for_each = toset(["postgresql", "upgrade"])
+
+  name              = "/aws/rds/instance/${var.identifier}/${each.value}"
+  retention_in_days = 30
+
+  lifecycle {
+    ignore_changes = [name]
+  }
+}
+
 resource "aws_db_instance" "this" {
   #checkov:skip=CKV2_AWS_69:rds.force_ssl = 1 stands in the parameter group, which checkov does not follow through dynamic blocks
   #checkov:skip=CKV_AWS_353:performance insights are not offered on db.t3.micro; slow statements are in the exported log
@@ -107,7 +122,7 @@ resource "aws_db_instance" "this" {
   final_snapshot_identifier = "${var.identifier}-final"
   deletion_protection       = var.deletion_protection
 
-  enabled_cloudwatch_logs_exports = ["postgresql", "upgrade"]
+  enabled_cloudwatch_logs_exports = keys(aws_cloudwatch_log_group.exports)
 
   # No plan may destroy or replace it, whatever its values say. `rmu infra destroy`
   # takes this out of its own copy, after its own questions.

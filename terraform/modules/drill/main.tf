@@ -112,7 +112,7 @@ resource "aws_scheduler_schedule" "reminder" {
   target {
     arn      = var.topic_arn
     role_arn = aws_iam_role.reminder.arn
-    input    = "No drill of ${local._name} has ended well for ${var.quarter_days} days. Whether the backups can be restored is not known. Type: rmu dr drill --env ${var.environment}"
+    input    = "${local._name}-drill-overdue: No drill has ended well for ${var.quarter_days} days, so whether the backups can be restored is not known. severity: SEV-3. next: rmu dr drill --env ${var.environment}"
   }
 
   lifecycle {
