@@ -126,7 +126,8 @@ def wire(
     folder = journal or settings_file.journal()
     if folder is not None and not in_folder:
         raise Mistyped(
-            "RMU_JOURNAL names a folder, which only dr, resume, abandon, history, show and status may work in",
+            "RMU_JOURNAL names a folder, in which only these may work: dr, incident, runbook run, resume, abandon,"
+            " history, show, status",
             next="unset RMU_JOURNAL",
         )
     outside = compose(settings, Operator(screen, who))

@@ -479,6 +479,21 @@ def test_an_incident_that_cannot_be_read_is_no_reason_to_stop() -> None:
     assert named == ["untouched"]
 
 
+def test_what_a_runbook_only_looked_at_stands_in_the_incident_that_is_open() -> None:
+    w = world()
+    seen = [{"says": "memory", "text": "11 MB left", "answered": True}, {"says": "disk", "text": "", "answered": False}]
+    facts = {"runbook": "host-unresponsive", "cause": "out-of-memory", "speaks_for": [], "evidence": seen}
+    types(w, lambda wired: incidents.note_evidence(wired, "nobody is there to read it", facts))
+    types(w, opens())
+
+    types(w, lambda wired: incidents.note_evidence(wired, "host-unresponsive: out of memory", facts))
+
+    (found,) = report(w).diagnoses
+    assert (found.runbook, found.cause, found.run) == ("host-unresponsive", "out-of-memory", "")
+    assert [(e.says, e.answered) for e in found.evidence] == [("memory", True), ("disk", False)]
+    assert report(w).moments[-1].says == "host-unresponsive: out of memory"
+
+
 # -- the postmortem ----------------------------------------------------------------------------------------------
 
 
