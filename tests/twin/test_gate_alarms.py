@@ -304,7 +304,7 @@ def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:
         {"source": ["aws.rds"], "detail": {"SourceIdentifier": [{"prefix": "told-"}]}},
         {"Arn": desk.topic, "InputTransformer": who},
     )
-    gate.client("rds").create_db_instance(
+    made = gate.client("rds").create_db_instance(
         DBInstanceIdentifier="told-db",
         DBInstanceClass="db.t3.micro",
         Engine="postgres",
@@ -312,13 +312,15 @@ def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:
         AllocatedStorage=20,
         MasterUsername="rmu_master",
         MasterUserPassword="not-so-secret",
-    )
+    )["DBInstance"]
 
-    for status in ("available", "backing-up", "available"):
+    for status in ("backing-up", "available", "backing-up", "available"):
         gate.seen(databases={"told-db": status}, obeyed={"told-db": 99})
+    for _ in ("told", "told again"):
+        gate.seen(bases={made["DbiResourceId"]: [{"name": "first", "ended": 1, "damaged": False}]})
 
     told = [one["message"].rpartition(" ")[2] for one in desk.brought()]
-    assert told == ["RDS-EVENT-0005", "RDS-EVENT-0001", "RDS-EVENT-0002"]
+    assert told == ["RDS-EVENT-0005", "RDS-EVENT-0002"]
 
 
 def test_a_webhook_that_is_down_is_tried_again_and_one_that_refuses_is_not(gate: Gate) -> None:

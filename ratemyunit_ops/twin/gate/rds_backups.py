@@ -127,7 +127,12 @@ def lose(identifier: str) -> None:
 
 def see(report: dict[str, Any]) -> None:
     """Take what the keeper made, found and took away."""
-    SEEN.bases.update(report.get("bases", {}))
+    for resource, bases in report.get("bases", {}).items():
+        known = {base["name"] for base in SEEN.bases.get(resource, [])}
+        SEEN.bases[resource] = bases
+        for one in databases() if {base["name"] for base in bases} - known else ():
+            if one.dbi_resource_id == resource:
+                rds_events.backed_up(one)
     SEEN.snapshots.update(report.get("snapshots", {}))
     for identifier, message in report.get("events", {}).items():
         for one in databases():

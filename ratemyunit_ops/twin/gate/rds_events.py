@@ -18,14 +18,15 @@ def moved(database: DBInstance, before: str, *, restored: bool) -> None:
             tell(database, "restoration", "RDS-EVENT-0019", "Restored from a DB instance or a snapshot")
         else:
             tell(database, "creation", "RDS-EVENT-0005", "DB instance created")
-    if before == "backing-up":
-        tell(database, "backup", "RDS-EVENT-0002", "Finished DB Instance backup")
-    if now == "backing-up":
-        tell(database, "backup", "RDS-EVENT-0001", "Backing up DB instance")
     if now == "storage-full":
         tell(database, "low storage", "RDS-EVENT-0007", "Allocated storage has been exhausted")
     if before == "rebooting":
         tell(database, "availability", "RDS-EVENT-0006", "DB instance restarted")
+
+
+def backed_up(database: DBInstance) -> None:
+    """Tell that an automated backup is done; a snapshot that somebody took is none."""
+    tell(database, "backup", "RDS-EVENT-0002", "Finished DB Instance backup")
 
 
 def tell(database: DBInstance, category: str, id: str, message: str) -> None:
