@@ -27,6 +27,7 @@ COUNTED: dict[tuple[str, str], tuple[Of, ...]] = {
     (ELB, "HTTPCode_Target_5XX_Count"): ("balancer", "targets"),
     (ELB, "HTTPCode_ELB_5XX_Count"): ("balancer",),
     ("", "ProbeFailed"): ("environment",),
+    ("", "ProbeLost"): ("environment",),
     ("", "Scrapes"): ("environment",),
     ("", "ScrapesFailed"): ("environment",),
     ("", "Searches"): ("environment",),

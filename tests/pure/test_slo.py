@@ -90,7 +90,7 @@ def test_a_mistake_is_named_with_its_line_and_key(file: Path, old: str, new: str
 
 
 def test_an_objective_that_no_metric_can_tell_of_is_refused_by_the_metrics_name(file: Path) -> None:
-    said = refused(file, shipped(("metric: ProbeFailed", "metric: HappyUsers")))
+    said = refused(file, shipped(("metric: ProbeLost", "metric: HappyUsers")))
 
     assert "nothing here counts rmu/ENV HappyUsers, so this objective cannot be met; there is ProbeFailed" in said
     assert "HTTPCode_ELB_5XX_Count is counted of balancer, not of targets" in refused(
@@ -269,9 +269,9 @@ def test_four_bad_requests_at_night_alarm_nobody() -> None:
     assert seen.verdict == "kept" and seen.burn is not None and seen.burn > 14.4
 
 
-def test_a_failed_probe_counts_although_no_request_was_seen() -> None:
+def test_a_probe_that_got_nowhere_counts_although_no_request_was_seen() -> None:
     w = FakeWorld()
-    w.meters.measure("rmu/test", "ProbeFailed", 1, at=w.clock.now() - MINUTE)
+    w.meters.measure("rmu/test", "ProbeLost", 1, at=w.clock.now() - MINUTE)
 
     seen = look(w)
 
