@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
+from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, Severity, TableSalvage
 from ratemyunit_ops.reports.lint.judging import Finding
+from ratemyunit_ops.reports.slo import Budget
 from ratemyunit_ops.reports.status import Status
 
 VERSION = 1
@@ -114,6 +116,31 @@ class IncidentReportDocument(Loose):
     report: str = Field(description="path of the HTML")
 
 
+class BudgetsDocument(Loose):
+    """`slo show`."""
+
+    environment: str
+    at: datetime
+    objectives: list[Budget] = Field(description="`left` is 1 for an untouched budget, 0 for none, less if overdrawn")
+    report: str | None = Field(default=None, description="path of the page, where one was asked for")
+
+
+class CheckedBudgetsDocument(BudgetsDocument):
+    """`slo check`."""
+
+    gone: list[str] = Field(description="objectives whose budget is gone; the exit code is 3 where there is one")
+
+
+class CompiledAlarmsDocument(Loose):
+    """`slo compile`."""
+
+    environment: str
+    file: str
+    changed: bool
+    alarms: list[str]
+    windows: list[str]
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
@@ -124,6 +151,9 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "incident": IncidentDocument,
     "incident-report": IncidentReportDocument,
     "migrate-lint": LintDocument,
+    "slo-show": BudgetsDocument,
+    "slo-check": CheckedBudgetsDocument,
+    "slo-compile": CompiledAlarmsDocument,
 }
 
 
