@@ -525,6 +525,21 @@ class World(Frozen):
         return {n: f.why for n, f in fields.items() if isinstance(f, Unknown) and f.why != "not asked"}
 
 
+class Deed(Frozen):
+    """What somebody did on hosts by hand, beside all plans: kept before it begins, and once more when it has ended."""
+
+    id: str
+    verb: Literal["exec", "console"]
+    transport: Literal["ssm", "ssh"]
+    who: str
+    because: str = ""
+    hosts: tuple[str, ...]
+    argv: tuple[str, ...] = ()
+    began: datetime
+    ended: datetime | None = None
+    outcome: str = ""
+
+
 class RunHeader(Frozen):
     """One run in the list of runs."""
 

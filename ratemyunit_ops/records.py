@@ -9,6 +9,7 @@ import secrets
 
 from ratemyunit_ops.model import (
     DatabaseNote,
+    Deed,
     Incident,
     IncidentEvent,
     LeaseView,
@@ -107,6 +108,17 @@ def read_lease(ledger: Ledger) -> LeaseView | None:
 def held(view: LeaseView | None) -> bool:
     """Tell whether the item names a run that has not ended."""
     return view is not None and view.token != ""
+
+
+def deed_entry(deed: Deed) -> Entry:
+    """Make the item of what somebody did by hand; that it has ended is written over its beginning."""
+    sk = f"{deed.began.isoformat()}#{deed.id}"
+    return Entry(pk="deed", sk=sk, attributes={"body": deed.model_dump_json()}, if_absent=deed.ended is None)
+
+
+def read_deeds(ledger: Ledger) -> tuple[Deed, ...]:
+    """Read what was done by hand, oldest first."""
+    return tuple(Deed.model_validate_json(str(i["body"])) for i in ledger.query("deed"))
 
 
 def header_entry(header: RunHeader) -> Entry:

@@ -54,6 +54,11 @@ class Environment(BaseModel):
     image_base: str | None = None
     allow_critical_findings: tuple[str, ...] = ()
     smoke: str = "a"
+    tunnel: tuple[str, ...] = Field(
+        default=("aws", "ec2-instance-connect", "open-tunnel", "--instance-id", "{host}", "--region", "{region}"),
+        min_length=1,
+        description="the command whose stdin and stdout lead to a host's sshd; {python} is the one that runs rmu",
+    )
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
     respond_within: Mapping[Severity, Annotated[timedelta, Field(ge=timedelta(minutes=1))]] = Field(

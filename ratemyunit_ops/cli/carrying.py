@@ -158,7 +158,7 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
         w.screen.event(plan, event.kind, event.step, event.facts, seconds)
 
     return runs.Session(
-        who=_signed(w),
+        who=signed(w),
         because=because,
         login=w.who,
         look_at=facts,
@@ -170,7 +170,7 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
     )
 
 
-def _signed(w: Wired) -> str:
+def signed(w: Wired) -> str:
     """Name who acts as an audit wants it: who typed where, and who that is to the cloud."""
     identity = w.outside.identity.who()
     return w.who if identity == w.who else f"{w.who} as {identity}"

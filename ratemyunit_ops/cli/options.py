@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -13,4 +13,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the plan and stop.
 Step = Annotated[bool, typer.Option("--step", help="Ask before each step; no stops the run, resumable.")]
 Yes = Annotated[bool, typer.Option("--yes", help="Do not ask (CI).")]
 NoInput = Annotated[bool, typer.Option("--no-input", help="Never ask; refuse instead.")]
+Transport = Annotated[
+    Literal["ssm", "ssh"], typer.Option("--transport", help="How hosts are reached; ssh is for the day SSM is dead.")
+]
 RunId = Annotated[str, typer.Argument(help="A run, as shown by `rmu history`.")]

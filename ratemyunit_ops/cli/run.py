@@ -61,18 +61,25 @@ def abandon(
 
 def history(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many, newest first.")] = 20,
+    by_hand: Annotated[bool, typer.Option("--by-hand", help="What was done on hosts by exec and console.")] = False,
     env: Env = None,
     as_json: AsJson = False,
 ) -> None:
     """List past runs, newest first: who did what, when, why, and how it ended.
 
     Example: rmu history --limit 5
+
+    Example: rmu history --by-hand
     """
+    from ratemyunit_ops.cli.byhand import show_deeds
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.records import read_headers
     from ratemyunit_ops.show.screen import at
 
     w = wire(env, as_json=as_json, in_folder=True)
+    if by_hand:
+        show_deeds(w, limit)
+        return
     found = read_headers(w.outside.ledger)[::-1][:limit]
     if as_json:
         w.screen.result({"runs": [h.model_dump(mode="json") for h in found]})

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import atexit
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from ratemyunit_ops import settings as settings_file
 from ratemyunit_ops.cli.people import Operator
@@ -22,6 +23,7 @@ from ratemyunit_ops.show.screen import Screen
 if TYPE_CHECKING:
     from ratemyunit_ops.outside.aws.session import Account
     from ratemyunit_ops.outside.podman import Target
+    from ratemyunit_ops.outside.ssh import SshShell
 
 
 @dataclass(frozen=True)
@@ -45,6 +47,11 @@ class Wired:
         if run is None:
             raise Refused("no run is open here", next="rmu history")
         return run
+
+    @cached_property
+    def ssh(self) -> SshShell:
+        """The way to hosts when SSM is dead."""
+        return ssh_shell(self.settings)
 
     def builder(self) -> Builder:
         """Make the image builder; only `image` needs it, and podman."""
@@ -107,11 +114,13 @@ def wire(
     reach: bool = True,
     journal: Path | None = None,
     in_folder: bool = False,
+    transport: Literal["ssm", "ssh"] = "ssm",
 ) -> Wired:
     """Pick the environment, compose the ports, and see that the account is the one the environment names.
 
     With `journal`, a folder holds the ledger instead of the table; so does RMU_JOURNAL, for verbs that may work
-    `in_folder`: what serves is never changed by a ledger that hosts and other people do not read.
+    `in_folder`: what serves is never changed by a ledger that hosts and other people do not read. By `transport` ssh,
+    commands reach hosts without SSM; the host program goes by SSM alone.
 
     Raises:
         Mistyped: settings or credentials are wrong.
@@ -126,13 +135,15 @@ def wire(
     folder = journal or settings_file.journal()
     if folder is not None and not in_folder:
         raise Mistyped(
-            "RMU_JOURNAL names a folder, in which only these may work: dr, incident, runbook run, resume, abandon,"
-            " history, show, status",
+            "RMU_JOURNAL names a folder, in which only these may work: dr, exec, console, incident, runbook run,"
+            " resume, abandon, history, show, status",
             next="unset RMU_JOURNAL",
         )
     outside = compose(settings, Operator(screen, who))
     if folder is not None:
         outside = replace(outside, ledger=FileLedger(folder))
+    if transport == "ssh":
+        outside = replace(outside, shell=ssh_shell(settings))
     wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder)
     if reach:
         right_account(wired)
@@ -152,6 +163,30 @@ def account_of(settings: Settings) -> Account:
         secret=env.credentials.secret_key.get_secret_value() if env.credentials else None,
         start_hint=env.start_hint,
     )
+
+
+def ssh_shell(settings: Settings) -> SshShell:
+    """Make the way to hosts when SSM is dead. Hosts' keys stand in the table, whatever ledger a command works in."""
+    from ratemyunit_ops.outside.aws.instance_connect import InstanceConnect
+    from ratemyunit_ops.outside.aws.ledger import DynamoLedger
+    from ratemyunit_ops.outside.clock import SystemClock
+    from ratemyunit_ops.outside.ssh import SshShell
+
+    env, account, clock = settings.env, account_of(settings), SystemClock()
+    words = {"{region}": env.region, "{python}": sys.executable}
+    admission = InstanceConnect(account, DynamoLedger(account, f"rmu-{settings.environment}", clock))
+    return SshShell(
+        admission=admission,
+        tunnel=[_filled(word, words) for word in env.tunnel],
+        clock=clock,
+        environ={"AWS_PROFILE": env.profile} if env.profile else {},
+    )
+
+
+def _filled(text: str, words: Mapping[str, str]) -> str:
+    for word, value in words.items():
+        text = text.replace(word, value)
+    return text
 
 
 def compose(settings: Settings, people: People) -> Outside:

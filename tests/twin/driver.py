@@ -194,6 +194,7 @@ class Stack:
             "ready_deadline": "PT30S",
             "warm_floor_mib": 100,
             "trusted_hops": 1,
+            "tunnel": ["{python}", "-m", "ratemyunit_ops.twin.tunnel", "{host}"],
             **more,
         }
         lines = ['project = "ratemyunit"', "[env.twin]"]
