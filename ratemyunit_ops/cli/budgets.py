@@ -38,7 +38,7 @@ def show_budgets(w: Wired, html: Path | None) -> None:
     """Show every budget, and draw them into a page if asked."""
     objectives, budgets = _look(w)
     now = w.outside.clock.now()
-    document = _document(w, budgets)
+    document = _document(w, budgets, steps=True)
     if html is not None:
         html.write_text(_page(w, objectives, budgets))
         document["report"] = str(html)
@@ -92,8 +92,8 @@ def _look(w: Wired) -> tuple[tuple[Objective, ...], tuple[Budget, ...]]:
         return objectives, report_budgets(w.outside.metrics, scope_of(w), objectives, w.outside.clock.now())
 
 
-def _document(w: Wired, budgets: Sequence[Budget]) -> dict[str, Any]:
-    shown = [b.model_dump(mode="json", exclude={"steps"}) for b in budgets]
+def _document(w: Wired, budgets: Sequence[Budget], *, steps: bool = False) -> dict[str, Any]:
+    shown = [b.model_dump(mode="json", exclude=None if steps else {"steps"}) for b in budgets]
     return {"environment": w.settings.environment, "at": w.outside.clock.now().isoformat(), "objectives": shown}
 
 
