@@ -107,6 +107,9 @@ def escalate_it(w: Wired, named: str | None, severity: str | None, because: str)
 def close_it(w: Wired, named: str | None, because: str) -> None:
     """Close an incident. Raises Refused while an alarm is red, or nobody can tell, and no reason was given."""
     o, who = w.outside, signed(w)
+    if named is not None and journal.read_incident(o, named).closed is not None:
+        _close_again(w, journal.read_incident(o, named))
+        return
     was = _open_one(w, named)
     red = _red(w)
     if red and not because:
@@ -212,6 +215,14 @@ def _join(w: Wired, incident: Incident, opening: Opening, who: str) -> None:
         "next: rmu incident note WHAT YOU SEE" if incident.acked else "next: rmu incident ack",
     ]
     _result(w, "joined", incident, told, lines)
+
+
+def _close_again(w: Wired, incident: Incident) -> None:
+    """Call its page off once more, since that may have been refused at the first closing. Raises Refused."""
+    refused = call_off(w.outside, incident)
+    if refused:
+        raise Refused(f"the page of {incident.id} cannot be called off: {refused}", next="rmu doctor")
+    _result(w, "closed", incident, None, [f"{incident.id} was closed already; nobody is paged for it."])
 
 
 def _raised(now: Incident, wanted: Severity | None, because: str) -> Decision:

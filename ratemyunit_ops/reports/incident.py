@@ -5,93 +5,37 @@ What could not be read is named, never guessed. An hour before the opening is lo
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Literal
 
 from pydantic import Field
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import (
-    AlarmChange,
-    AlarmView,
-    Facts,
-    Frozen,
-    Incident,
-    IncidentEvent,
-    IncidentEventKind,
-    RunHeader,
-)
-from ratemyunit_ops.objectives import Measured, Objective
+from ratemyunit_ops.model import Frozen, Incident, IncidentEvent, RunHeader
+from ratemyunit_ops.objectives import Objective
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_headers, read_incident_events
-from ratemyunit_ops.reports.runs import Line as RunLine
-from ratemyunit_ops.reports.runs import report_run, timeline
+from ratemyunit_ops.reports.incident_moments import Moment, of_alarm, of_event, of_run, of_users
+from ratemyunit_ops.reports.incident_seen import (
+    STEP,
+    Counted,
+    Diagnosis,
+    Minute,
+    Span,
+    alarms_red,
+    counted,
+    diagnoses,
+    whole_minute,
+)
+from ratemyunit_ops.reports.runs import timeline
 from ratemyunit_ops.reports.slo import Scope, Spent, spent_between
 from ratemyunit_ops.reports.slo_shown import percent
 
 BEFORE = timedelta(hours=1)
-STEP = timedelta(minutes=1)
 QUIET = timedelta(minutes=5)
 """Failing minutes that are no further apart than this belong together."""
 NEAR = timedelta(minutes=15)
 """What failed no longer than this before anybody noticed belongs to the incident."""
-
-BALANCER = "AWS/ApplicationELB"
-
-Counted = dict[str, dict[datetime, float]]
-"""By name, what was counted in the minute that begins then."""
-Source = Literal["alarm", "page", "person", "run", "users"]
-
-
-class Moment(Frozen):
-    """One line of the timeline."""
-
-    at: datetime
-    source: Source
-    says: str
-    who: str = ""
-    bad: bool = False
-
-
-class Span(Frozen):
-    """Something that lasted: an alarm that was red, or a run. No end: it went on past the incident's."""
-
-    name: str
-    began: datetime
-    ended: datetime | None
-    says: str = ""
-    who: str = ""
-    outcome: str = ""
-    topic: str = ""
-
-
-class Evidence(Frozen):
-    """One thing that a runbook looked at, and the first of what it saw."""
-
-    says: str
-    text: str
-    answered: bool = True
-
-
-class Diagnosis(Frozen):
-    """What a runbook found, and what was picked; no `cause` where it named none, no `run` where nothing was done."""
-
-    at: datetime
-    runbook: str
-    cause: str
-    remedy: str = ""
-    run: str = ""
-    who: str
-    evidence: tuple[Evidence, ...]
-
-
-class Minute(Frozen):
-    """One minute in which requests failed, at the balancer, or probes of the hosts through the front door."""
-
-    at: datetime
-    requests: int = 0
-    probes: int = 0
 
 
 class Requests(Frozen):
@@ -135,10 +79,10 @@ def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objecti
     since = incident.opened - BEFORE
     unknown: list[str] = []
     events = read_incident_events(o.ledger, incident.id)
-    alarms = _alarms(o, since, until, unknown)
+    alarms = alarms_red(o, since, until, unknown)
     ours = _related(alarms, incident)
     detected = min([s.began for s in ours] + [incident.opened])
-    minutes = _minutes(o, incident.environment, since, until, unknown)
+    minutes = counted(o, incident.environment, since, until, unknown)
     failing = _failing(minutes, detected)
     began = min([p.at for p in failing] + [detected])
     mended = _mended(ours, failing, until)
@@ -159,16 +103,20 @@ def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objecti
         alarms=alarms,
         runs=tuple(_run(h) for h in headers),
         requests=_requests(minutes, began, mended or until, failing),
-        diagnoses=_diagnoses(o, events, headers, lines),
-        moments=_moments(
-            [m for e in events for m in _of_event(e)],
-            [m for s in alarms for m in _of_alarm(s)],
-            [m for h in headers for m in _of_run(h, lines[h.run], until)],
-            _of_users(failing),
+        diagnoses=diagnoses(o, events, headers, lines),
+        moments=_in_order(
+            [of_event(e) for e in events],
+            [m for s in alarms for m in of_alarm(s)],
+            [m for h in headers for m in of_run(h, lines[h.run], until)],
+            of_users(failing),
         ),
         spent=_spent(o, incident.environment, objectives, began, mended or until, unknown),
         unknown=tuple(unknown),
     )
+
+
+def _in_order(*parts: Sequence[Moment]) -> tuple[Moment, ...]:
+    return tuple(sorted((m for part in parts for m in part), key=lambda m: m.at))
 
 
 def first_ack(events: Iterable[IncidentEvent]) -> datetime | None:
@@ -183,68 +131,9 @@ def _paged(ours: Sequence[Span], events: Sequence[IncidentEvent]) -> tuple[datet
     return min(found, default=(None, ""))
 
 
-def _alarms(o: Outside, since: datetime, until: datetime, unknown: list[str]) -> tuple[Span, ...]:
-    try:
-        views = {a.name: a for a in o.metrics.alarms()}
-        changes = [c for c in o.metrics.changes(since) if c.at <= until]
-    except RmuError as why:
-        unknown.append(f"alarms: {why.what}")
-        return ()
-    names = sorted({c.name for c in changes} | {n for n, a in views.items() if a.state == "ALARM"})
-    found = [s for n in names if _tells(views.get(n)) for s in _red(n, views.get(n), changes, since, until)]
-    return tuple(sorted(found, key=lambda s: s.began))
-
-
-def _tells(view: AlarmView | None) -> bool:
-    """Leave out what is only a part of another alarm."""
-    return view is None or bool(view.topic)
-
-
-def _red(
-    name: str, view: AlarmView | None, changes: Sequence[AlarmChange], since: datetime, until: datetime
-) -> list[Span]:
-    """Find when an alarm was red."""
-    mine = [c for c in changes if c.name == name]
-    told = {"name": name, "says": view.says if view else "", "topic": view.topic if view else ""}
-    if not mine:
-        red = view is not None and view.state == "ALARM" and view.since <= until
-        return [Span(began=max(view.since, since), ended=None, **told)] if view and red else []
-    began = since if mine[0].before == "ALARM" else None
-    spans: list[Span] = []
-    for change in mine:
-        if began is not None and change.before == "ALARM":
-            spans.append(Span(began=began, ended=change.at, **told))
-            began = None
-        if change.after == "ALARM":
-            began = change.at
-            told["says"] = told["says"] or change.why
-    return [*spans, Span(began=began, ended=None, **told)] if began is not None else spans
-
-
 def _related(alarms: Sequence[Span], incident: Incident) -> list[Span]:
     """Pick the alarms that were red when it was opened or later, and the one it was opened for."""
     return [s for s in alarms if s.ended is None or s.ended >= incident.opened - STEP or s.name == incident.alarm]
-
-
-def _minutes(o: Outside, environment: str, since: datetime, until: datetime, unknown: list[str]) -> Counted | None:
-    asked = {
-        "asked": Measured(namespace=BALANCER, metric="RequestCount", of="balancer"),
-        "balancer": Measured(namespace=BALANCER, metric="HTTPCode_ELB_5XX_Count", of="balancer"),
-        "app": Measured(namespace=BALANCER, metric="HTTPCode_Target_5XX_Count", of="balancer"),
-        "probes": Measured(metric="ProbeFailed"),
-    }
-    try:
-        scope = Scope.of_places(environment, o.places.all())
-        queries = [scope.query(name, measured) for name, measured in asked.items()]
-        found = o.metrics.data(queries, start=_floor(since), end=until + STEP, period=STEP)
-    except RmuError as why:
-        unknown.append(f"requests: {why.what}")
-        return None
-    return {name: {p.at: p.value for p in found.get(name, ())} for name in asked}
-
-
-def _floor(moment: datetime) -> datetime:
-    return moment.replace(second=0, microsecond=0)
 
 
 def _failing(minutes: Counted | None, detected: datetime) -> list[Minute]:
@@ -279,8 +168,8 @@ def _requests(minutes: Counted | None, began: datetime, ended: datetime, failing
     if minutes is None:
         return None
     # What the balancer answers by itself never reached a host, and is not among the requests it counts.
-    counted = [*minutes["asked"].items(), *minutes["balancer"].items()]
-    asked = round(sum(n for at, n in counted if _floor(began) <= at < ended))
+    all_of_them = [*minutes["asked"].items(), *minutes["balancer"].items()]
+    asked = round(sum(n for at, n in all_of_them if whole_minute(began) <= at < ended))
     failed = sum(m.requests for m in failing)
     return Requests(asked=max(asked, failed), failed=failed, minutes=tuple(failing))
 
@@ -318,111 +207,3 @@ def _run(header: RunHeader) -> Span:
         who=header.who,
         outcome=header.outcome or "open",
     )
-
-
-def _diagnoses(
-    o: Outside,
-    events: Sequence[IncidentEvent],
-    headers: Sequence[RunHeader],
-    lines: Mapping[str, Sequence[RunLine]],
-) -> tuple[Diagnosis, ...]:
-    """Find what runbooks saw: in what they only looked at, which is noted, and in the runs of their remedies."""
-    noted = [
-        Diagnosis(
-            at=e.at,
-            runbook=str(e.facts["runbook"]),
-            cause=str(e.facts.get("cause") or ""),
-            who=e.who,
-            evidence=_evidence(e.facts["evidence"]),
-        )
-        for e in events
-        if e.kind == "noted" and "runbook" in e.facts
-    ]
-    ran = [_of_runbook(o, h, lines[h.run]) for h in headers if h.verb.startswith("runbook ")]
-    return tuple(sorted([*noted, *ran], key=lambda d: d.at))
-
-
-def _of_runbook(o: Outside, header: RunHeader, lines: Sequence[RunLine]) -> Diagnosis:
-    told = report_run(o.ledger, header.run).told
-    seen = [said for line in lines if line.kind == "done" for said in line.facts.get("evidence", ())]
-    return Diagnosis(
-        at=header.started,
-        runbook=str(told.get("runbook") or header.verb.removeprefix("runbook ")),
-        cause=str(told.get("cause") or ""),
-        remedy=str(told.get("remedy") or ""),
-        run=header.run,
-        who=header.who,
-        evidence=_evidence(seen),
-    )
-
-
-def _evidence(seen: Sequence[Facts]) -> tuple[Evidence, ...]:
-    return tuple(
-        Evidence(says=str(s.get("says", "")), text=str(s.get("text", "")), answered=bool(s.get("answered", True)))
-        for s in seen
-    )
-
-
-def _moments(*parts: Sequence[Moment]) -> tuple[Moment, ...]:
-    return tuple(sorted((m for part in parts for m in part), key=lambda m: m.at))
-
-
-def _of_event(event: IncidentEvent) -> list[Moment]:
-    facts = event.facts
-    says: dict[IncidentEventKind, Callable[[], str]] = {
-        "opened": lambda: f"opened as {facts['severity']}: {facts['title']}",
-        "paged": lambda: f"paged through {facts['topic']}{', told chat' if facts['chat'] else ''}",
-        "page-refused": lambda: f"the page to {facts['topic']} was refused: {facts['refused'].get('page', '')}",
-        "acked": lambda: "acknowledged",
-        "noted": lambda: str(facts["text"]),
-        "escalated": lambda: f"escalated from {facts['from']} to {facts['to']}{_because(facts['because'])}",
-        "closed": lambda: f"closed{_because(facts['because'])}{_but(facts['red'])}",
-    }
-    source: Source = "page" if event.kind in {"paged", "page-refused"} else "person"
-    return [
-        Moment(at=event.at, source=source, says=says[event.kind](), who=event.who, bad=event.kind == "page-refused")
-    ]
-
-
-def _because(why: str) -> str:
-    return f", because {why}" if why else ""
-
-
-def _but(red: str) -> str:
-    return f" (although {red})" if red else ""
-
-
-def _of_alarm(span: Span) -> list[Moment]:
-    says = f": {span.says}" if span.says else ""
-    pages = ", and pages" if span.topic == "critical" else ""
-    went = [Moment(at=span.began, source="alarm", says=f"{span.name} red{pages}{says}", bad=True)]
-    return went + ([Moment(at=span.ended, source="alarm", says=f"{span.name} green")] if span.ended else [])
-
-
-def _of_run(header: RunHeader, lines: Sequence[RunLine], until: datetime) -> list[Moment]:
-    """Tell a run by its begin, what failed in it, and its end."""
-    typed = f"rmu {header.verb} ({header.run}){_because(header.because)}"
-    found = [Moment(at=header.started, source="run", says=typed, who=header.who)]
-    found += [
-        Moment(
-            at=line.at, source="run", says=f"{header.run}: {line.title} failed: {line.facts.get('what', '')}", bad=True
-        )
-        for line in lines
-        if line.kind == "failed"
-    ]
-    if header.finished is not None and header.finished <= until:
-        ended = (header.outcome or "ended").replace("_", " ")
-        bad = header.outcome != "done"
-        found.append(Moment(at=header.finished, source="run", says=f"{header.run}: {ended}", bad=bad))
-    return found
-
-
-def _fails(first: Minute) -> str:
-    return "the first requests fail" if first.requests else "the first probe through the front door fails"
-
-
-def _of_users(failing: Sequence[Minute]) -> list[Moment]:
-    if not failing:
-        return []
-    first = Moment(at=failing[0].at, source="users", says=_fails(failing[0]), bad=True)
-    return [first, Moment(at=failing[-1].at + STEP, source="users", says="nothing fails any more")]

@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.reports.drawing import Axis, step
-from ratemyunit_ops.reports.incident import STEP, IncidentReport, Minute, Span
+from ratemyunit_ops.reports.incident import IncidentReport
+from ratemyunit_ops.reports.incident_seen import STEP, Minute, Span
 
 MARGIN = 0.03
 SHORTEST = timedelta(minutes=2)

@@ -423,6 +423,20 @@ def test_closing_tells_how_long_it_was_open_and_how_long_nobody_had_it() -> None
     ]
 
 
+def test_a_closed_incident_that_still_pages_is_closed_once_more() -> None:
+    w = world()
+    types(w, opens())
+    for nth in (1, 2, 3):
+        w.fail("pager.cancel", REFUSAL, nth=nth)
+    said = types(w, closes()).screen.said
+    assert any("rmu incident close --incident i-260301-150000" in line for line in said)
+
+    again = types(w, lambda wired: incidents.close_it(wired, "i-260301-150000", ""))
+
+    assert (again.code, w.post.schedules) == (0, {})
+    assert kinds(w)[-1] == "closed" and kinds(w).count("closed") == 1
+
+
 def test_alarms_that_cannot_be_asked_are_not_green() -> None:
     w = world()
     types(w, opens())
@@ -589,6 +603,30 @@ def test_an_alarm_that_was_over_before_anybody_opened_did_not_detect_it() -> Non
     r = report(w)
     assert r.detected == r.incident.opened
     assert [m.says for m in r.moments[:2]] == ["cpu-high red: it crossed", "cpu-high green"]
+
+
+def test_an_alarm_that_was_red_all_the_while_and_is_green_by_now_stands_in_the_report() -> None:
+    w = world()
+    w.meters.alarm("disk-full", "ALARM", topic="alerts")
+    w.clock.sleep(7200)
+    types(w, opens())
+    w.clock.sleep(60)
+    types(w, closes("the disk is known"))
+    w.clock.sleep(60)
+    w.meters.alarm("disk-full", "OK")
+
+    (span,) = report(w).alarms
+
+    assert (span.name, span.ended, report(w).mended) == ("disk-full", None, None)
+
+
+def test_a_report_that_comes_too_late_says_what_cloudwatch_has_forgotten() -> None:
+    w = world()
+    types(w, opens())
+    types(w, closes())
+    w.clock.sleep(31 * 86400)
+
+    assert report(w).unknown == ("what alarms did: CloudWatch keeps it for 30 days",)
 
 
 def test_what_cloudwatch_does_not_tell_is_named_in_the_report() -> None:
