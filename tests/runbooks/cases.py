@@ -32,17 +32,26 @@ SMALL = 20
 
 TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "healthy": {},
+    # the review's three
+    "freeze-host": {"host-unresponsive": ("frozen",)},
+    "agent-kill": {"host-unresponsive": ("agent-dead",)},
+    "memory-eaten": {"host-unresponsive": ("out-of-memory", "memory-killed-the-agent")},
+    "connections-full": {"database-connections": ("idle-leak", "exhausted")},
+    "exhausted-with-slow-query": {"database-connections": ("idle-leak", "exhausted")},
+    "worker-stuck": {"queue-stalled": ("worker-hung",)},
+    "queue-with-full-disk": {"queue-stalled": ("worker-hung",), "disk-full": ("something-else",)},
+    # the others
     "redis-lost": {"redis-lost": ("stopped",)},
     "redis-frozen": {"redis-lost": ("hung",)},
     "not-ready-for-redis": {"redis-lost": ("stopped",)},
     "journal-full": {"disk-full": ("journal",)},
+    "disk-with-stuck-worker": {"disk-full": ("journal",), "queue-stalled": ("worker-hung",)},
     "images-piled": {"disk-full": ("images",)},
     "disk-full": {"disk-full": ("something-else",)},
-    "connections-full": {"database-connections": ("idle-leak", "exhausted")},
-    "exhausted-with-slow-query": {"database-connections": ("idle-leak", "exhausted")},
     "secret-rotated": {"secret-rotation": ("older-value",)},
     "password-rotated": {"secret-rotation": ("password-changed",)},
-    "deploy-killed": {"deploy-stuck": ("carrier-died",)},
+    # A deploy parks the worker: that it stands still is true too.
+    "deploy-killed": {"deploy-stuck": ("carrier-died",), "queue-stalled": ("worker-stopped",)},
     "deploy-under-way": {"deploy-stuck": ("gets-on",)},
     "lock-in-the-way": {"bad-migration": ("waits-for-lock",)},
     "column-gone": {"bad-migration": ("took-away",)},
@@ -53,6 +62,7 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "still-fenced": {"restore-wrong": ("still-fenced",)},
     "restore-failed": {"restore-wrong": ("backup-damaged",)},
     "restore-killed": {"restore-wrong": ("carrier-died",), "deploy-stuck": ("carrier-died",)},
+    # decoys alone: nobody's fault
     "query-slow": {},
     "cpu-load": {},
     "postgres-load": {},
@@ -102,7 +112,10 @@ def diagnosis(fault: str, runbook: str) -> Diagnosis:
 
 
 def verdict(fault: str, runbook: str) -> str:
-    """Say what a diagnosis makes of a recorded fault: `named`, `points`, `silent`, `missed` or `wrong`."""
+    """Say what a diagnosis makes of a recorded fault: `named`, `points`, `advises`, `silent`, `missed` or `wrong`.
+
+    `points` sends to the runbook that is about it; `advises` offers no remedy, and blames nobody.
+    """
     found = diagnosis(fault, runbook).likeliest
     own = TRUTH[fault].get(runbook)
     if found is None:
@@ -111,8 +124,8 @@ def verdict(fault: str, runbook: str) -> str:
         return "named"
     if own is None and found.see in TRUTH[fault]:
         return "points"
-    # An advice that sends nobody anywhere and offers nothing blames nobody.
-    return "wrong"
+    harmless = own is None and found.see is None and not found.remedies
+    return "advises" if harmless else "wrong"
 
 
 def cases(count: int = CASES) -> Iterator[Case]:

@@ -301,6 +301,7 @@ FAULTS: dict[str, Fault] = {
     "query-slow": by_twin("query-slow"),
     "deploy-under-way": busy_deploy,
     "not-ready-for-redis": not_ready_for_redis,
+    "restore-killed": dead_carrier("db", "restore", "--latest", at="restore "),
     "restore-failed": failed_restore,
     "freeze-host": frozen,
     "memory-eaten": by_twin("memory-eaten", settle=12),
