@@ -64,6 +64,7 @@ SECONDS = {
     "hold": 120,
     "queue": 30,
     "prune": 300,
+    "unneeded": 60,
     "stale": 30,
     "data_look": 120,
     "data_rows": 15,
@@ -334,7 +335,7 @@ class SsmFleet:
 
     def unneeded(self) -> dict[str, int]:
         """Tell how many bytes of images that nothing needs lie on each host."""
-        answers = self._look(Question("prune", {"look": True}))
+        answers = self._look(Question("prune", {"look": True}, allowance="unneeded"))
         return {host: int(a["bytes"]) for host, a in answers.items()}
 
     def prune(self) -> Facts:
