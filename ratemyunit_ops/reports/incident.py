@@ -14,8 +14,8 @@ from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import Frozen, Incident, IncidentEvent, RunHeader
 from ratemyunit_ops.objectives import Objective
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import read_headers, read_incident_events
-from ratemyunit_ops.reports.incident_moments import Moment, of_alarm, of_event, of_run, of_users
+from ratemyunit_ops.records import read_deeds, read_headers, read_incident_events
+from ratemyunit_ops.reports.incident_moments import Moment, of_alarm, of_deed, of_event, of_run, of_users
 from ratemyunit_ops.reports.incident_seen import (
     STEP,
     Counted,
@@ -108,6 +108,7 @@ def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objecti
             [of_event(e) for e in events],
             [m for s in alarms for m in of_alarm(s)],
             [m for h in headers for m in of_run(h, lines[h.run], until)],
+            [of_deed(d) for d in read_deeds(o.ledger) if since <= d.began <= until],
             of_users(failing),
         ),
         spent=_spent(o, incident.environment, objectives, began, mended or until, unknown),

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Literal
 
-from ratemyunit_ops.model import Frozen, IncidentEvent, IncidentEventKind, RunHeader
+from ratemyunit_ops.model import Deed, Frozen, IncidentEvent, IncidentEventKind, RunHeader
 from ratemyunit_ops.reports.incident_seen import STEP, Minute, Span
 from ratemyunit_ops.reports.runs import Line as RunLine
 
@@ -63,6 +64,14 @@ def of_run(header: RunHeader, lines: Sequence[RunLine], until: datetime) -> list
         bad = header.outcome != "done"
         found.append(Moment(at=header.finished, source="run", says=f"{header.run}: {ended}", bad=bad))
     return found
+
+
+def of_deed(deed: Deed) -> Moment:
+    """Tell what somebody typed on hosts, past every plan."""
+    on = ", ".join(deed.hosts)
+    ended = f": {deed.outcome}" if deed.outcome else ""
+    says = f"rmu {deed.verb} on {on} over {deed.transport}: {shlex.join(deed.argv)}".rstrip(": ")
+    return Moment(at=deed.began, source="person", says=f"{says}{ended}{_because(deed.because)}", who=deed.who)
 
 
 def of_users(failing: Sequence[Minute]) -> list[Moment]:

@@ -15,8 +15,9 @@ from ratemyunit_ops.cli import incidents, postmortem
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.lease import acquire
 from ratemyunit_ops.errors import Refused, RmuError, Unreachable
+from ratemyunit_ops.model import Deed
 from ratemyunit_ops.objectives import Measured, Objective
-from ratemyunit_ops.records import header_entry, read_incident_events, read_incidents
+from ratemyunit_ops.records import deed_entry, header_entry, read_incident_events, read_incidents
 from ratemyunit_ops.reports.incident import IncidentReport, report_incident
 from ratemyunit_ops.reports.schemas import IncidentDocument, IncidentReportDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
@@ -506,6 +507,20 @@ def test_what_a_runbook_only_looked_at_stands_in_the_incident_that_is_open() -> 
     assert (found.runbook, found.cause, found.run) == ("host-unresponsive", "out-of-memory", "")
     assert [(e.says, e.answered) for e in found.evidence] == [("memory", True), ("disk", False)]
     assert report(w).moments[-1].says == "host-unresponsive: out of memory"
+
+
+def test_what_was_typed_on_hosts_by_hand_stands_in_the_timeline() -> None:
+    w = world()
+    deed = Deed(
+        id="d-1", verb="exec", transport="ssh", who="bob@desk", because="ssm is dead", hosts=("i-1",),
+        argv=("systemctl", "restart", "haproxy.service"), began=w.clock.now(), outcome="done",
+    )  # fmt: skip
+    w.put(deed_entry(deed))
+
+    types(w, opens())
+
+    (moment,) = [m for m in report(w).moments if m.who == "bob@desk"]
+    assert moment.says == "rmu exec on i-1 over ssh: systemctl restart haproxy.service: done, because ssm is dead"
 
 
 # -- the postmortem ----------------------------------------------------------------------------------------------
