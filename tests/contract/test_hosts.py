@@ -597,3 +597,26 @@ def test_a_shell_commands_cut_output_says_so(account: Account, clock: FakeClock,
 
     assert len(result[0].stdout) == 24_000
     assert "24,000" in shown[0].stderr
+
+
+def test_an_older_secret_is_told_by_who_holds_it(fleet: SsmFleet, played: Played) -> None:
+    held = {"release": "v2", "digest": "sha256:22", "state": "serving"}
+    slots = {"blue": held, "green": {**held, "release": "v1", "state": "warm"}}
+    survey = {"live_slot": "blue", "slots": slots, "worker": {"release": "v2", "state": "running"}, "backup_on": False}
+    survey |= {"holding": False, "memory": {"available": 1, "total": 2}, "disk_free": 1}
+    played.all_say(**survey, stale={"green": ["app/secret_key"], "worker": ["db/app_password"], "blue": []})
+
+    found = fleet.stale()
+
+    assert {(s.holder, s.secret) for s in found} == {("v1", "app/secret_key"), ("v2's worker", "db/app_password")}
+    assert {s.host for s in found} == set(played.ids)
+
+
+def test_images_are_looked_at_without_a_fence_and_removed_with_one(fleet: SsmFleet, played: Played) -> None:
+    played.all_say(bytes=300, freed=300)
+
+    assert fleet.unneeded() == dict.fromkeys(played.ids, 300)
+    assert fleet.prune()["freed"] == 600
+
+    looked, removed = played.requests[played.ids[0]]
+    assert (looked["look"], "fence" in looked, removed["fence"]["sequence"]) == (True, False, 12)
