@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import http.client
 import shutil
+import signal
 import socket
 import ssl
 import subprocess
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,6 +20,7 @@ import pytest
 
 from ratemyunit_ops.twin import certs
 from ratemyunit_ops.twin.keepers.balancer_config import backend_of, render
+from ratemyunit_ops.twin.keepers.requests import Requests
 from ratemyunit_ops.twin.site import Site
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy: balancer rules are unproven")
@@ -67,7 +70,7 @@ class Balancer:
         self.socket = where / "admin.sock"
         config = where / "haproxy.cfg"
         config.write_text(render(row, "127.0.0.1", self.socket, where / "certificate.pem", slots))
-        self.process = subprocess.Popen(["haproxy", "-f", str(config)], stderr=subprocess.DEVNULL)
+        self.process = subprocess.Popen(["haproxy", "-W", "-f", str(config)], stderr=subprocess.DEVNULL)
         self._wait()
 
     def get(self, path: str = "/", **headers: str) -> http.client.HTTPResponse:
@@ -117,7 +120,7 @@ def balanced(tmp_path: Path, target: Any) -> Iterator[Any]:
 
     yield make
     for one in made:
-        one.process.kill()
+        one.process.terminate()
         one.process.wait()
 
 
@@ -158,6 +161,31 @@ def test_when_every_target_is_unhealthy_requests_still_go_there(balanced: Any, t
 
     assert balancer.health().startswith("DOWN")
     assert balancer.get().status == 200
+
+
+def test_requests_are_counted_beside_the_data_path_through_a_reload(balanced: Any) -> None:
+    balancer = balanced([], FORWARD)
+    row = {"arn": "x:loadbalancer/app/web/1", "region": "us-east-1", "target_groups": {ARN: {}}}
+    requests = Requests(balancer.socket)
+    seen: Counter[str] = Counter()
+
+    def ask(times: int) -> None:
+        time.sleep(0.5)  # so that the counter has found the process
+        for _ in range(times):
+            balancer.get()
+        wanted, until = seen["RequestCount"] + times, time.monotonic() + 5
+        while seen["RequestCount"] < wanted and time.monotonic() < until:
+            for one in requests.points(row):
+                seen[one["name"]] += one["times"] if len(one["dimensions"]) == 2 else 0
+            time.sleep(0.05)
+
+    ask(5)
+    balancer.process.send_signal(signal.SIGUSR2)
+    time.sleep(1.5)  # it looks once a second who serves
+    ask(2)
+    requests.stop()
+
+    assert seen == {"RequestCount": 7, "TargetResponseTime": 7, "HTTPCode_Target_2XX_Count": 7}
 
 
 def test_a_listener_with_a_certificate_speaks_tls_that_the_twins_authority_vouches_for(

@@ -14,6 +14,7 @@ from typing import Any
 from ratemyunit_ops.twin.keepers.balancer_config import backend_of
 
 AGAIN_SECONDS = 0.2
+LOOK_SECONDS = 1.0
 NAMESPACE = "AWS/ApplicationELB"
 
 # Second, target group (none for what never reached one), metric, value -> how often.
@@ -31,7 +32,7 @@ class Requests:
         threading.Thread(target=self._follow, name=f"requests of {admin.parent.name}", daemon=True).start()
 
     def stop(self) -> None:
-        """Let the thread end with its next line, or its next try."""
+        """Let the thread end, which it does in a moment."""
         self._over.set()
 
     def points(self, row: dict[str, Any]) -> list[dict[str, Any]]:
@@ -46,21 +47,43 @@ class Requests:
                 for line in self._lines():
                     with self._lock:
                         self._counts.update(told(line, int(time.time())))
-                    if self._over.is_set():
-                        return
             except OSError:
-                pass
-            # HAProxy hands its socket on when it is reloaded: the new process is behind the same name.
-            time.sleep(AGAIN_SECONDS)
+                time.sleep(AGAIN_SECONDS)
 
     def _lines(self) -> Iterator[str]:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as admin:
-            admin.connect(str(self._admin))
+        """Yield lines until another process has taken the place of the one that writes them, as a reload does.
+
+        The old one would go on listening to us, and we to it, though it serves nobody any more.
+        """
+        with self._connected() as admin:
+            asked, process, rest = time.monotonic(), self._process(), b""
             admin.sendall(b"show events requests -w -n\n")
-            rest = b""
-            while part := admin.recv(65536):
+            while not self._over.is_set():
+                if time.monotonic() - asked > LOOK_SECONDS:
+                    asked = time.monotonic()
+                    if self._process() != process:
+                        return
+                try:
+                    part = admin.recv(65536)
+                except TimeoutError:
+                    continue
+                if not part:
+                    return
                 *whole, rest = (rest + part).split(b"\n")
                 yield from (line.decode(errors="replace") for line in whole if line)
+
+    def _process(self) -> bytes:
+        """Ask who serves now."""
+        with self._connected() as admin:
+            admin.sendall(b"show info\n")
+            lines = iter(lambda: admin.recv(65536), b"")
+            return next((line for line in b"".join(lines).splitlines() if line.startswith(b"Pid:")), b"")
+
+    def _connected(self) -> socket.socket:
+        admin = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        admin.settimeout(AGAIN_SECONDS)
+        admin.connect(str(self._admin))
+        return admin
 
 
 def told(line: str, second: int) -> list[tuple[int, str, str, float]]:
