@@ -123,7 +123,7 @@ def test_a_release_that_never_got_ready_serves_once_its_settings_are_mended(prod
 
 
 def test_a_migration_that_waits_for_a_session_goes_on(product: Stack) -> None:
-    scene = record.Scene(product, record.ports(product), [])
+    scene = record.Scene(product, record.ports(product))
     waiting = record.lock_in_the_way(scene)
     next(waiting)
     try:
@@ -136,7 +136,7 @@ def test_a_migration_that_waits_for_a_session_goes_on(product: Stack) -> None:
 
 
 def test_an_application_that_a_restore_left_shut_out_may_log_in_again(product: Stack) -> None:
-    scene = record.Scene(product, record.ports(product), [])
+    scene = record.Scene(product, record.ports(product))
     fenced = record.still_fenced(scene)
     next(fenced)
     try:
