@@ -88,7 +88,7 @@ FAULTS = {
             f"systemctl kill --signal=STOP {REDIS}",
             "Redis hangs on",
             f"systemctl kill --signal=CONT {REDIS}",
-            "Redis goes on on",
+            "Redis answers again on",
         ),
     ),
     "worker-stuck": Fault(
@@ -97,12 +97,17 @@ FAULTS = {
             "podman kill --signal STOP rmu-worker",
             "the worker hangs on",
             "podman kill --signal CONT rmu-worker",
-            "the worker goes on on",
+            "the worker takes jobs again on",
         ),
     ),
     "browser-hung": Fault(
         "stop the worker's browser where it is; the worker drops it at its job's deadline",
-        *_acts(_BROWSER.format(signal="STOP"), "the browser hangs on", _BROWSER.format(signal="CONT"), "it goes on on"),
+        *_acts(
+            _BROWSER.format(signal="STOP"),
+            "the browser hangs on",
+            _BROWSER.format(signal="CONT"),
+            "the browser answers again on",
+        ),
     ),
     "journal-full": Fault(
         "let a host's old journal fill its disk",
