@@ -1,5 +1,6 @@
-"""Faults of load: a host's or a database's CPU kept busy, a host's memory eaten, a database's storage nearly full."""
+"""Faults of load: busy CPUs, a host's memory eaten, a release that answers late, a database's storage nearly full."""
 
+import shlex
 from typing import Any
 
 from ratemyunit_ops.twin.fault_parts import Fault, database_of, host_of, inside, number
@@ -12,6 +13,7 @@ _BALLAST = f"{HERE}/twin-ballast"
 _BUSY = "twin-cpu-load-{n}"
 _EATER = "twin-memory-eater"
 _QUERY = "twin-postgres-load-{n}"
+_SLOW = "twin-app-slow"
 _LEFT_GIB = 1.0
 
 # It holds what it took to a share of the memory that is left, so that the host lives on, badly: more is let go.
@@ -33,6 +35,18 @@ while True:
     time.sleep(0.02)
 """
 
+# Two seconds of standing still, half a second of work: HAProxy's checks see one failure at most, and go on.
+_HALT = """
+live=$(sed -n 's/^live //p' /var/lib/rmu/live.map)
+while :; do
+    systemctl freeze rmu-${live%-backed}.service
+    sleep 2
+    systemctl thaw rmu-${live%-backed}.service
+    sleep 0.5
+done
+"""
+_THAW = "for unit in rmu-blue rmu-green; do systemctl thaw $unit.service 2>/dev/null || true; done\n"
+
 
 def _cpu_load(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
@@ -49,7 +63,7 @@ def _cpu_rest(site: Site, target: str | None) -> str:
 def _eat(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
     # Should it come to that, the kernel takes the eater first.
-    inside(machine, _unit(_EATER, f'python3 -c "{_EAT}"', "-p OOMScoreAdjust=1000"))
+    inside(machine, _unit(_EATER, f"python3 -c {shlex.quote(_EAT)}", "-p OOMScoreAdjust=1000"))
     return f"the memory of {machine.name} is eaten, up to a little"
 
 
@@ -57,6 +71,18 @@ def _spit_out(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
     inside(machine, _stop(_EATER))
     return f"the memory of {machine.name} is free again"
+
+
+def _halt(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    inside(machine, _unit(_SLOW, f"sh -c {shlex.quote(_HALT)}"))
+    return f"the live release on {machine.name} is slow"
+
+
+def _go_on(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    inside(machine, _stop(_SLOW) + _THAW)
+    return f"the live release on {machine.name} goes on"
 
 
 def _query(site: Site, target: str | None) -> str:
@@ -106,6 +132,7 @@ def _stop(name: str) -> str:
 
 
 FAULTS: dict[str, Fault] = {
+    "app-slow": Fault("let the live release on a host answer late", _halt, _go_on),
     "cpu-load": Fault("keep a host's CPU busy", _cpu_load, _cpu_rest),
     "memory-eaten": Fault("eat a host's memory up to a little: it lives on, badly", _eat, _spit_out),
     "postgres-load": Fault("keep a database's CPU busy with two endless queries", _query, _query_no_more),
