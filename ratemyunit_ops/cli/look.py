@@ -1,8 +1,6 @@
-"""`rmu status`, `doctor`, `logs`: looking, never changing."""
+"""`rmu status`, `doctor`: looking, never changing."""
 
 from __future__ import annotations
-
-from typing import Annotated
 
 import typer
 
@@ -13,7 +11,6 @@ def register(app: typer.Typer) -> None:
     """Add the commands."""
     app.command(short_help="Show who serves what now.")(status)
     app.command(short_help="Tell what is missing, and what mends it.")(doctor)
-    app.command(short_help="Show the newest lines of a log on the hosts.")(logs)
 
 
 def status(env: Env = None, as_json: AsJson = False) -> None:
@@ -48,19 +45,3 @@ def doctor(env: Env = None, as_json: AsJson = False) -> None:
     else:
         w.screen.table("", ("what", "verdict", "seen", "mend"), [(f.name, f.verdict, f.seen, f.mend) for f in findings])
     raise typer.Exit(0 if well(findings) else 3)
-
-
-def logs(
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=2000, help="How many lines of each host.")] = 50,
-    role: Annotated[str, typer.Option("--role", help="blue, green, worker, proxy, boot or host.")] = "live",
-    env: Env = None,
-    as_json: AsJson = False,
-) -> None:
-    """Show the newest lines of the live release's log, or of another part of the hosts.
-
-    Example: rmu logs -n 200 --role worker
-    """
-    from ratemyunit_ops.cli.onhosts import read_logs
-    from ratemyunit_ops.cli.wire import wire
-
-    read_logs(wire(env, as_json=as_json), role, lines)

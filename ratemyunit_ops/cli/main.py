@@ -17,6 +17,7 @@ from ratemyunit_ops.cli import (
     image,
     incident,
     infra,
+    logs,
     look,
     migrate,
     queue,
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
 )
-for module in (look, deploy, run, shell):
+for module in (look, logs, deploy, run, shell):
     module.register(app)
 app.add_typer(infra.app, name="infra")
 app.add_typer(image.app, name="image")

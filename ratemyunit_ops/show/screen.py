@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from typing import Any
@@ -20,6 +20,7 @@ from rich.table import Table
 
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import Facts
+from ratemyunit_ops.show.loglines import LogLines
 from ratemyunit_ops.steps.base import Plan
 
 MARKS = {
@@ -125,6 +126,20 @@ class Screen:
             return
         for line in lines:
             self._out.print(line)
+
+    def log_lines(self, now: datetime) -> LogLines:
+        """Make who spells log lines; they are wrapped for a terminal, and left as they are for a file."""
+        return LogLines(today=now.date(), width=self._out.width if self._out.is_terminal else None)
+
+    def lines(self, lines: Iterable[str]) -> None:
+        """Print lines for people as they come (rich markup)."""
+        for line in lines:
+            self._out.print(line)
+
+    def json_line(self, document: dict[str, Any]) -> None:
+        """Print one document of many, a line each."""
+        sys.stdout.write(json.dumps(document, default=_plain) + "\n")
+        sys.stdout.flush()
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Print a table for people."""

@@ -9,6 +9,9 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from ratemyunit_ops.errors import Absent, Refused
+from ratemyunit_ops.outside.aws.logs import CloudWatchLogs
+from ratemyunit_ops.outside.aws.session import Account
 from tests.twin.gate_alone import Gate, running_gate
 
 GROUP = "/rmu/test/host"
@@ -133,3 +136,26 @@ def test_a_databases_log_finds_its_group_made(logs: tuple[Gate, Any]) -> None:
     group = "/aws/rds/instance/rmu-test-db-1/postgresql"
     found = client.filter_log_events(logGroupName=group, filterPattern="\"'abc-12345'\"")["events"]
     assert [(one["logStreamName"], one["message"]) for one in found] == [("rmu-test-db-1.0", line)]
+
+
+def test_the_port_reads_page_by_page_and_knows_every_database_that_ever_logged(logs: tuple[Gate, Any]) -> None:
+    gate, client = logs
+    account = Account(region="us-east-1", endpoint=gate.url, access_key="twin", secret="twin")
+    port = CloudWatchLogs(account, "test")
+    client.create_log_group(logGroupName="/rmu/test/host-of-another")
+    now = datetime.now(UTC)
+    say(client, "i-5/host", *({"page": n, "pad": "x" * 2000} for n in range(900)))
+    for id in ("rmu-test-db-1", "rmu-test-r7", "rmu-test2-db-1"):
+        event = {"timestamp": int(time.time() * 1000), "message": f"said by {id}"}
+        gate.call("/twin/rds-log", {"region": "us-east-1", "id": id, "events": [event]})
+    times = {"start": now - timedelta(minutes=1), "end": now + timedelta(minutes=1)}
+
+    pages = [json.loads(line.text)["page"] for line in port.lines(["host"], host="i-5", **times)]
+    said = {line.text for line in port.lines(["database"], pattern='"said by"', **times)}
+
+    assert pages == list(range(900))
+    assert said == {"said by rmu-test-db-1", "said by rmu-test-r7"}
+    with pytest.raises(Absent):
+        port.lines(["proxy"], **times)
+    with pytest.raises(Refused, match="InvalidParameter"):
+        port.lines(["host"], pattern="{ $.x", **times)
