@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import get_args
 
 from ratemyunit_ops.cli.wire import Wired
@@ -51,7 +51,7 @@ def open_it(w: Wired, *, title: str | None, severity: str | None, alarm: str | N
     if not new:
         _join(w, incident, opening, who)
         return
-    told = _rouse(w, incident, who, f"Opened by {who}")
+    told = _rouse(w, incident, who, "")
     _result(w, "opened", incident, told, [f"{incident.id} is open: {incident.severity}, {incident.title}"])
 
 
@@ -68,8 +68,10 @@ def ack_it(w: Wired, named: str | None) -> None:
     incident = journal.write(o, was.id, who, decide)
     refused = call_off(o, incident)
     first = incident.acked_by == who
+    has_it = "you have" if first else f"{incident.acked_by} has"
     lines = [
-        f"{incident.id} is yours." if first else f"{incident.acked_by} has {incident.id} already; you are in it too."
+        f"{incident.id}: {has_it} it{'' if first else ', and you are in it too'}.",
+        f"next: rmu runbook {'run ' + incident.runbook if incident.runbook else 'list'}",
     ]
     if refused:
         w.screen.note(f"the page could not be called off and will come again: {refused}   (rmu incident ack)")
@@ -100,7 +102,7 @@ def escalate_it(w: Wired, named: str | None, severity: str | None, because: str)
         "escalated",
         incident,
         told,
-        [f"{incident.id} is {incident.severity} now. Who takes it types: rmu incident ack"],
+        [f"{incident.id} is {incident.severity} now, and wants to be acknowledged anew."],
     )
 
 
@@ -212,8 +214,9 @@ def _join(w: Wired, incident: Incident, opening: Opening, who: str) -> None:
         incident_line(incident),
         "It was open already; what you typed stands in it as a note."
         + (f" It is {incident.severity} now." if worse else " Nobody was paged again." if told is None else ""),
-        "next: rmu incident note WHAT YOU SEE" if incident.acked else "next: rmu incident ack",
     ]
+    if told is None:
+        lines.append(f"next: rmu incident {'note WHAT YOU SEE' if incident.acked else 'ack'}")
     _result(w, "joined", incident, told, lines)
 
 
@@ -268,7 +271,7 @@ def _red(w: Wired) -> str:
     except RmuError as why:
         return f"whether an alarm is red cannot be told ({why.what})"
     now = w.outside.clock.now()
-    red = [f"{a.name} is red since {_ago(a.since, now)}" for a in alarms if a.state == "ALARM" and a.topic]
+    red = [f"{a.name} has been red for {_ago(a.since, now)}" for a in alarms if a.state == "ALARM" and a.topic]
     return ", ".join(red)
 
 
@@ -306,8 +309,8 @@ def _sent(told: Told) -> list[str]:
     if not told.sent:
         return []
     to = f"{told.listening} subscribed" if told.listening is not None else "who listens cannot be told"
-    again = f", again every {in_words(told.again_after.total_seconds())}" if told.again_after else ""
-    return [f"  page       sent to {told.topic} ({to}){again}, until: rmu incident ack"]
+    again = f", again every {round(told.again_after / timedelta(minutes=1))} minutes" if told.again_after else ""
+    return [f"  page       sent to {told.topic} ({to}){again}", "next: rmu incident ack   (it ends the paging)"]
 
 
 def _told_at_close(w: Wired, incident: Incident) -> list[str]:

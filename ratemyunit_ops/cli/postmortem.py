@@ -52,11 +52,12 @@ def _document(report: IncidentReport, paths: tuple[Path, ...]) -> dict[str, Any]
 
 def _lines(report: IncidentReport, paths: tuple[Path, ...]) -> list[str]:
     failed = f"{report.requests.failed} of {report.requests.asked}" if report.requests else "unknown"
-    state = "mended after" if report.mended else "not seen mended,"
+    lasted = in_words(report.seconds)
+    state = f"mended after {lasted}" if report.mended else f"not seen mended in {lasted}"
     return [
         f"{report.incident.severity} {report.incident.id}: {report.incident.title}",
-        f"  {state}  {in_words(report.seconds)}",
-        f"  requests failed  {failed}",
-        *[f"  report           {path}" for path in paths],
+        f"  it was     {state}",
+        f"  requests   {failed} failed",
+        *[f"  report     {path}" for path in paths],
         "Three blanks are yours: impact, root cause, what we change.",
     ]

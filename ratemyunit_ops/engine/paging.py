@@ -109,14 +109,15 @@ def subject(incident: Incident) -> str:
 
 
 def message(incident: Incident, within: timedelta, how: str) -> str:
-    """Say an incident to somebody who was asleep: what it is, what to type."""
+    """Say an incident to somebody who was asleep: what it is, how this message came to be, what to type."""
     env = f"--env {incident.environment}"
     runbook = f"rmu runbook run {incident.runbook} {env}" if incident.runbook else "rmu runbook list"
     minutes = round(within / timedelta(minutes=1))
     return "\n".join(
         [
-            f"{subject(incident)}",
-            f"{how}: {incident.id}, opened {incident.opened:%Y-%m-%d %H:%M:%S} UTC by {incident.opened_by}.",
+            subject(incident),
+            *([f"{how}."] if how else []),
+            f"{incident.id}, opened {incident.opened:%Y-%m-%d %H:%M:%S} UTC by {incident.opened_by}.",
             "",
             f"1. rmu incident ack {env}",
             f"2. {runbook}",

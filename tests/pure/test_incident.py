@@ -272,7 +272,7 @@ def test_two_who_acknowledge_are_both_in_it_and_the_first_has_it() -> None:
     w.clock.sleep(60)
     second = types(w, acks, "bob@desk")
 
-    assert second.screen.said[0].startswith("ann@laptop has ")
+    assert "ann@laptop has it, and you are in it too" in second.screen.said[0]
     assert (report(w).acked_by, (report(w).acked or w.clock.now()) - report(w).incident.opened) == (
         "ann@laptop",
         timedelta(seconds=60),
@@ -403,10 +403,10 @@ def test_an_incident_is_not_closed_while_an_alarm_is_red_unless_said_why() -> No
     refused = types(w, closes())
     closed = types(w, closes("the disk is being replaced tomorrow"))
 
-    assert (refused.code, "disk-full is red since 1 min 0 s" in refused.why) == (3, True)
+    assert (refused.code, "disk-full has been red for 1 min 0 s" in refused.why) == (3, True)
     assert closed.code == 0
     assert w.post.schedules == {}
-    assert "because the disk is being replaced tomorrow (although disk-full is red" in report(w).moments[-1].says
+    assert "because the disk is being replaced tomorrow (although disk-full has been red" in report(w).moments[-1].says
 
 
 def test_closing_tells_how_long_it_was_open_and_how_long_nobody_had_it() -> None:
