@@ -300,6 +300,9 @@ class FakeCloud(Cloud):
     def item(self, pk: str, sk: str) -> dict[str, Any] | None:
         return self.items.get((pk, sk))
 
+    def tell(self, pk: str, sk: str, body: dict[str, Any]) -> None:
+        self.items[pk, sk] = body
+
     def image_size(self, image: str, digest: str) -> int:
         return self.size
 

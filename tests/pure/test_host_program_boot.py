@@ -192,3 +192,17 @@ def test_a_drills_host_made_from_an_image_forgets_what_its_original_served(tmp_p
 
     assert (copy.map, served(copy)) == ("none", None)
     assert cloud.completed == ["i-original"]
+
+
+def test_a_host_tells_its_ssh_key_and_serves_also_where_nobody_hears_it(m: FakeMachine, cloud: FakeCloud) -> None:
+    m.write("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA root@host\n")
+    point(cloud, "v1")
+
+    boot(m, cloud)
+    told = dict(cloud.items)["host_key", "i-1"]
+    cloud.tell = lambda *_: 1 / 0  # type: ignore[method-assign]
+    steps = boot(m, cloud)
+
+    assert told == {"key": "ssh-ed25519 AAAA root@host"}
+    assert served(m) == "v1"
+    assert any(step.get("step") == "host key" for step in steps)

@@ -24,7 +24,7 @@ THE_OWNERS = {"ssm:GetParameters", "ssm:PutParameter"}
 
 
 def granted(file: str) -> set[str]:
-    return set(re.findall(r'"([a-z0-9]+:[A-Z]\w+)"', (ACCESS / file).read_text()))
+    return set(re.findall(r'"([a-z0-9-]+:[A-Z]\w+)"', (ACCESS / file).read_text()))
 
 
 def called(adapter: Path) -> Iterator[str]:
@@ -52,7 +52,7 @@ def test_the_operators_role_allows_every_call_that_the_adapters_make() -> None:
     needed = {action for call in calls for action in STANDS_FOR.get(call, {call})} - THE_OWNERS
 
     assert len(needed) > 20, "the calls were not found"
-    assert needed - granted("people.tf") - granted("respond.tf") == set()
+    assert needed - granted("people.tf") - granted("respond.tf") - granted("rescue.tf") == set()
 
 
 def test_the_hosts_role_allows_every_call_that_the_host_program_makes() -> None:
@@ -67,6 +67,7 @@ def test_the_hosts_role_allows_every_call_that_the_host_program_makes() -> None:
         "get_item",
         "get_object",
         "get_parameters",
+        "put_item",
         "put_object",
     } == set(methods)
     assert {method.title().replace("_", "") for method in methods} <= allowed
@@ -107,6 +108,28 @@ def test_a_database_is_deleted_by_an_operator_alone_and_only_one_that_a_run_made
         ["aws:ResourceTag/rmu:retired"],
     ]
     assert not any("rds:" in s and "Describe" not in s for s in statements("deploy"))
+
+
+def test_the_glass_is_broken_by_operators_alone_as_one_user_on_one_port_of_their_own_hosts() -> None:
+    rescue = (ACCESS / "rescue.tf").read_text()
+
+    assert re.findall(r"^    rescue +=", people(), re.M) and people().count("aws_iam_policy.rescue") == 1
+    push, tunnel = re.findall(r"  statement \{\n(.*?)\n  \}", rescue, re.S)[:2]
+    assert re.findall(r'"(ec2:osuser|aws:ResourceTag/[\w:]+)"', push) == [
+        "ec2:osuser",
+        "aws:ResourceTag/rmu:env",
+        "aws:ResourceTag/rmu:role",
+    ]
+    assert "aws:ResourceTag/rmu:env" in tunnel and 'values   = ["22"]' in tunnel
+
+
+def test_a_host_writes_nothing_into_the_ledger_but_its_own_kind_of_key() -> None:
+    writing = [
+        s for s in re.findall(r"  statement \{\n(.*?)\n  \}", (ACCESS / "host.tf").read_text(), re.S) if "PutItem" in s
+    ]
+
+    assert len(writing) == 1
+    assert 'values   = ["host_key"]' in writing[0] and "dynamodb:LeadingKeys" in writing[0]
 
 
 def test_rows_that_a_salvage_found_are_not_for_ci() -> None:

@@ -108,7 +108,7 @@ def test_nothing_is_open_to_the_world_inwards(planned: Planned) -> None:
     assert all(int(cidr.split("/")[1]) >= 12 for cidr in entries)
 
 
-def test_hosts_admit_the_balancer_alone(plan: dict[str, Any], planned: Planned) -> None:
+def test_hosts_admit_the_balancer_and_for_ssh_the_endpoint_alone(plan: dict[str, Any], planned: Planned) -> None:
     ingress = {
         c["address"]: c["change"]["after"] for c in plan["resource_changes"] if c["type"].endswith("ingress_rule")
     }
@@ -119,6 +119,7 @@ def test_hosts_admit_the_balancer_alone(plan: dict[str, Any], planned: Planned) 
         (5432, "database"),
         (80, "edge"),
         (5432, "drill"),
+        (22, "rescue"),
     }
 
 

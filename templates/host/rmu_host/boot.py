@@ -29,6 +29,7 @@ from .state import (
 from .traffic import flip, protect, send_to
 
 LOCK_S = 600
+SSH_KEY = "/etc/ssh/ssh_host_ed25519_key.pub"
 Step = Callable[..., None]
 READY = {"deadline_s": 300, "in_a_row": 2}
 
@@ -70,8 +71,17 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     if m.read(f"{STATE}/hook") != instance:
         log(step="hook", completed=cloud.complete_hook(instance))
         m.write(f"{STATE}/hook", instance)
+    tell_key(m, cloud, instance, log)
     # After the hook: a worker that does not start is no reason to replace a host that serves.
     resume_worker(m)
+
+
+def tell_key(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
+    """Put this host's SSH key into the ledger, so that who comes when SSM is dead can know whom they talk to."""
+    try:
+        cloud.tell("host_key", instance, {"key": (m.read(SSH_KEY) or "").strip()})
+    except Exception as why:  # noqa: BLE001  (a host that serves is not held up by it; its console shows the key too)
+        log(step="host key", why=str(why))
 
 
 def start_proxy(m: Machine, live: Live) -> None:

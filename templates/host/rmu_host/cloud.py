@@ -43,6 +43,12 @@ class Cloud:
         body: dict[str, Any] = json.loads(answer["Item"]["body"]["S"])
         return body
 
+    def tell(self, pk: str, sk: str, body: dict[str, Any]) -> None:
+        """Put a ledger item of this host's own."""
+        self._client("dynamodb").put_item(
+            TableName=self.settings["table"], Item={"pk": {"S": pk}, "sk": {"S": sk}, "body": {"S": json.dumps(body)}}
+        )
+
     def image_size(self, image: str, digest: str) -> int:
         """Return the compressed size of an image in bytes, by its manifest."""
         answer = self._client("ecr").batch_get_image(

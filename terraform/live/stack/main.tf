@@ -172,6 +172,15 @@ module "drill" {
   vpc_id      = module.network.vpc_id
 }
 
+module "rescue" {
+  source = "../../modules/rescue"
+
+  environment            = var.environment
+  host_security_group_id = module.web.host_security_group_id
+  subnet_id              = module.network.public_subnet_ids[0]
+  vpc_id                 = module.network.vpc_id
+}
+
 module "edge" {
   source = "../../modules/edge"
 

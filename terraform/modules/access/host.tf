@@ -59,6 +59,19 @@ data "aws_iam_policy_document" "host" {
     }
   }
 
+  # Its SSH key: who breaks the glass knows by it whom they talk to.
+  statement {
+    sid       = "OwnKey"
+    actions   = ["dynamodb:PutItem"]
+    resources = [local._arn.table]
+
+    condition {
+      test     = "ForAllValues:StringEquals"
+      variable = "dynamodb:LeadingKeys"
+      values   = ["host_key"]
+    }
+  }
+
   # What a restore left behind, as SQL, on its way to an operator and back.
   statement {
     sid       = "Salvage"

@@ -352,6 +352,7 @@ resource "aws_iam_role_policy_attachment" "operator" {
   for_each = length(var.operators) > 0 ? {
     deploy  = aws_iam_policy.deploy.arn
     operate = aws_iam_policy.operate.arn
+    rescue  = aws_iam_policy.rescue.arn
     respond = aws_iam_policy.respond.arn
   } : {}
 
