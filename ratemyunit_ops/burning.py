@@ -1,7 +1,7 @@
 """How fast a budget burns before somebody is told: windows and burn rates, and the alarms they become. Pure.
 
 A burn rate of 1 spends exactly the budget in the window of the objective. The rates and windows for 30 days are the
-recommended ones of Google's SRE workbook ("Alerting on SLOs", table 5-8): each is a long window that says it matters,
+recommended ones of Google's SRE workbook (chapter "Alerting on SLOs"): each is a long window that says it matters,
 and a short one, a twelfth of it, that says it still goes on.
 
 CloudWatch (API reference of PutMetricAlarm; user guide "Alarm evaluation"): one alarm holds at most 10 metrics, and
