@@ -31,6 +31,7 @@ from ratemyunit_ops.twin.gate import (
     elbv2,
     events,
     inside,
+    instance_connect,
     logs,
     measured,
     rds,
@@ -43,7 +44,22 @@ from ratemyunit_ops.twin.gate import (
 )
 from ratemyunit_ops.twin.gate.metrics import STORES
 
-MENDED = (autoscaling, cloudwatch, ec2, ecr, elbv2, events, logs, rds, rds_backups, rds_restore, rereads, sns, ssm)
+MENDED = (
+    autoscaling,
+    cloudwatch,
+    ec2,
+    ecr,
+    elbv2,
+    events,
+    instance_connect,
+    logs,
+    rds,
+    rds_backups,
+    rds_restore,
+    rereads,
+    sns,
+    ssm,
+)
 
 
 class Gate:
