@@ -144,7 +144,8 @@ def test_the_port_reads_page_by_page_and_knows_every_database_that_ever_logged(l
     port = CloudWatchLogs(account, "test")
     client.create_log_group(logGroupName="/rmu/test/host-of-another")
     now = datetime.now(UTC)
-    say(client, "i-5/host", *({"page": n, "pad": "x" * 2000} for n in range(900)))
+    for first in (0, 450):
+        say(client, "i-5/host", *({"page": n, "pad": "x" * 2000} for n in range(first, first + 450)))
     for id in ("rmu-test-db-1", "rmu-test-r7", "rmu-test2-db-1"):
         event = {"timestamp": int(time.time() * 1000), "message": f"said by {id}"}
         gate.call("/twin/rds-log", {"region": "us-east-1", "id": id, "events": [event]})
