@@ -33,6 +33,7 @@ HOST_SETTINGS = ("env", "region", "table", "asg", "hook", "repository", "project
 _PACKAGES = (
     *("ca-certificates", "curl", "podman", "crun", "haproxy", "redis-server", "nftables"),
     *("python3-boto3", "amazon-ecr-credential-helper", "postgresql-client"),
+    *("openssh-server", "sudo"),
 )
 _OF_BOOT = frozenset(
     {
@@ -49,11 +50,12 @@ _OF_BOOT = frozenset(
         "state",
         "traffic",
         "units",
+        "vitals",
     }
 )
 """All that user data has room for."""
 _SALVAGING = frozenset({"data_salvage", "data_apply"})
-_ASIDE = frozenset({"data_rows", "stale", "tidy"})
+_ASIDE = frozenset({"data_rows", "follow", "stale", "tidy", "vitals"})
 """What a salvage has no need of, and no room for."""
 _CARRIED = ("haproxy.cfg", "hold.lua")
 """Files a request brings along, for a host whose HAProxy is older than its caller."""
@@ -65,7 +67,12 @@ _FILES = {
     "redis": "/etc/redis/redis.conf",
     "boot": "/etc/systemd/system/rmu-boot.service",
     "follow": "/etc/systemd/system/rmu-follow.service",
+    "vitals": "/etc/systemd/system/rmu-vitals.service",
+    "timer": "/etc/systemd/system/rmu-vitals.timer",
     "agent": "/etc/rmu/cloudwatch-agent.json",
+    "keys": "/etc/rmu/ssh-keys",
+    "sudoers": "/etc/sudoers.d/rmu-sudoers",
+    "sshd": "/etc/ssh/sshd_config.d/10-rmu-sshd.conf",
 }
 
 
@@ -158,16 +165,21 @@ def _text(salvage: bool) -> str:
 
 
 def user_data(values: Mapping[str, Any]) -> bytes:
-    """Return the gzipped user data of a host: a few lines that unpack the script of the first boot and the program.
+    """Return the gzipped user data of a host: a few lines that unpack themselves.
 
-    `values` are the host's settings (`HOST_SETTINGS`) and `trusted_hops`, the number of proxies in front of it.
+    `values` are the host's settings (`HOST_SETTINGS`), `trusted_hops`, the number of proxies in front of it, and
+    `measure_every`, the seconds between two looks at how it is.
 
     Raises jinja2.UndefinedError for a value that is missing, ValueError when the result exceeds EC2's limit.
     """
-    parts = [first_boot(values), *(part for source in _sources(boot_only=True) for part in source)]
+    parts = [
+        render("host/unpack.in", {}),
+        first_boot(values),
+        *(part for source in _sources(boot_only=True) for part in source),
+    ]
     # One dictionary for script, files and program: packed apart they are a kilobyte larger.
     body = base64.b64encode(lzma.compress("\0".join(parts).encode(), format=lzma.FORMAT_ALONE, filters=[_TEXT]))
-    head, tail = render("host/user_data.sh", {"packed": "\0"}).encode().split(b"\0")
+    head, tail = render("host/user_data.in", {"packed": "\0"}).encode().split(b"\0")
     packer = zlib.compressobj(9, wbits=31, memLevel=9, strategy=zlib.Z_FILTERED)
     packed = packer.compress(head) + packer.flush(zlib.Z_FULL_FLUSH)  # base64 wants a code of its own
     packed += packer.compress(body + tail) + packer.flush()

@@ -59,6 +59,7 @@ class Environment(BaseModel):
         min_length=1,
         description="the command whose stdin and stdout lead to a host's sshd; {python} is the one that runs rmu",
     )
+    measure_every: int = Field(default=60, ge=10, le=300, description="seconds between two looks of a host at itself")
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
     respond_within: Mapping[Severity, Annotated[timedelta, Field(ge=timedelta(minutes=1))]] = Field(

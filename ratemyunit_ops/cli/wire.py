@@ -82,6 +82,7 @@ class Wired:
             "repository": self._repository,
             "project": self.settings.project,
             "trusted_hops": self.settings.env.trusted_hops,
+            "measure_every": self.settings.env.measure_every,
         }
         return {
             **self.names(),

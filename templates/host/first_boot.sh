@@ -64,7 +64,9 @@ fi
 
 say "enabling units"
 systemctl daemon-reload
-systemctl enable -q --now nftables.service redis-server.service amazon-ssm-agent.service rmu-follow.service
+id rmu > /dev/null 2>&1 || useradd -rms /bin/bash rmu
+[ -z "$changed_sshd" ] || systemctl reload-or-restart ssh.service || say "sshd does not start"
+systemctl enable -q --now nftables.service redis-server.service amazon-ssm-agent.service rmu-follow.service rmu-vitals.timer
 nft -f /etc/nftables.conf
 [ -z "$changed_redis" ] || systemctl restart redis-server.service
 {# rmu-boot starts HAProxy, once the map is this instance's own. #}

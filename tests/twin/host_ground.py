@@ -95,6 +95,7 @@ class HostGround:
             "repository": self.repository,
             "project": "rmu",
             "trusted_hops": 1,
+            "measure_every": 10,
         }
         role = imds.Role("host", "AKIAHOST", "secret", "token", "2035-01-01T00:00:00Z")
         tags = {"rmu:role": "host"}

@@ -12,7 +12,12 @@ LOG = "/var/log/rmu/host.log"
 
 def log(m: Machine, **what: Any) -> None:
     """Add a line."""
-    place = m.path(LOG)
+    append(m, LOG, what)
+
+
+def append(m: Machine, name: str, *lines: dict[str, Any]) -> None:
+    """Add lines to a log, each with its time."""
+    place = m.path(name)
     place.parent.mkdir(parents=True, exist_ok=True)
     with place.open("a") as f:
-        f.write(json.dumps({"at": round(m.now(), 3), **what}) + "\n")
+        f.writelines(json.dumps({"at": round(m.now(), 3), **line}) + "\n" for line in lines)

@@ -169,10 +169,14 @@ class Machine:
         place = self.path("/var/lib/containers")
         return shutil.disk_usage(place if place.exists() else self.root).free
 
+    def sizes(self) -> dict[str, int]:
+        """Return what the kernel tells of memory and swap, in bytes."""
+        lines = self.path("/proc/meminfo").read_text().splitlines()
+        return {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+
     def memory(self) -> dict[str, int]:
         """Return total and available memory in bytes."""
-        lines = self.path("/proc/meminfo").read_text().splitlines()
-        sizes = {line.split(":")[0]: int(line.split()[1]) * 1024 for line in lines if line.endswith("kB")}
+        sizes = self.sizes()
         return {"total": sizes["MemTotal"], "available": sizes["MemAvailable"]}
 
     def booted(self) -> int:

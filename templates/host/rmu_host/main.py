@@ -15,6 +15,8 @@ from .machine import Machine
 from .traffic import live_now, protect
 from .units import write_environment
 
+USAGE = "usage: rmu_host.pyz [request] | boot | environment SLOT | protect | probe | follow | vitals"
+
 
 def main(argv: list[str]) -> int:
     """Run one call of this program: request, boot, environment SLOT, protect, probe, follow."""
@@ -39,7 +41,11 @@ def main(argv: list[str]) -> int:
             from .follow import follow
 
             follow(m)
+        case ["vitals"]:
+            from .vitals import vitals
+
+            vitals(m)
         case _:
-            print("usage: rmu_host.pyz [request] | boot | environment SLOT | protect | probe | follow", file=sys.stderr)
+            print(USAGE, file=sys.stderr)
             return 2
     return 0

@@ -18,6 +18,9 @@ DATABASE = "ratemyunit"
 NEWCOMER = 500
 SERVING = 0
 
+# StopTimeout: podman's own default of 10 s would kill what still finishes its requests. ExecStartPre: no container
+# runs without the guard of the metadata service; not by Requires=, since an upgrade that restarts nftables would then
+# restart what serves. ExecStartPost: one that restarts by itself while it serves must not come back as a newcomer.
 SLOT = """\
 # Written whole by rmu for release {version}; edits are lost.
 [Unit]
@@ -41,15 +44,11 @@ EnvironmentFile=/run/rmu/{slot}.env
 Volume={trust}:{trust}:ro
 LogDriver=journald
 PodmanArgs=--oom-score-adj={newcomer}
-# podman's own default of 10 s would kill what still finishes its requests.
 StopTimeout=40
 
 [Service]
-# No container runs without the guard of the metadata service. Not by Requires=: an upgrade that restarts nftables
-# would then restart what serves.
 ExecStartPre=/bin/sh -c 'nft list chain inet rmu output > /dev/null'
 ExecStartPre=/usr/bin/python3 -I {program} environment {slot}
-# One that restarts by itself while it serves must not come back as a newcomer.
 ExecStartPost=-/usr/bin/python3 -I {program} protect
 ExecStopPost=/bin/rm -f /run/rmu/{slot}.env
 Restart=always

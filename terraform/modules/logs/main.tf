@@ -21,8 +21,8 @@ locals {
     # Nobody else counts these: the balancer never saw them (520 and more is what the edge says by itself).
     probe-lost     = { group = "host", metric = "ProbeLost", value = "1", pattern = "{ $.event = \"probe\" && $.ok IS FALSE && ($.status IS NULL || $.status NOT EXISTS || $.status >= 520) }" }
     probe-ms       = { group = "host", metric = "ProbeMs", value = "$.ms", pattern = "{ $.event = \"probe\" && $.ok IS TRUE }" }
-    queue-oldest   = { group = "host", metric = "QueueOldestSeconds", value = "$.oldest_s", pattern = "{ $.event = \"queue\" }" }
-    queue-waiting  = { group = "host", metric = "QueueWaiting", value = "$.waiting", pattern = "{ $.event = \"queue\" }" }
+    queue-oldest   = { group = "host", metric = "QueueOldestSeconds", value = "$.oldest_s", pattern = "{ $.event = \"queue\" && $.oldest_s >= 0 }" }
+    queue-waiting  = { group = "host", metric = "QueueWaiting", value = "$.waiting", pattern = "{ $.event = \"queue\" && $.waiting >= 0 }" }
     scrapes-done   = { group = "app", metric = "Scrapes", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS TRUE }" }
     scrapes-failed = { group = "app", metric = "ScrapesFailed", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS FALSE }" }
     scrapes-too    = { group = "app", metric = "Scrapes", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS FALSE }" }
