@@ -243,7 +243,12 @@ def test_two_people_who_open_at_once_open_one() -> None:
 
 def test_who_loses_the_race_for_the_number_joins_the_winner() -> None:
     w = world()
-    w.on_call("ledger.query", lambda: types(w, opens("quicker"), "bob@desk"))
+
+    def bob_is_quicker() -> None:
+        types(w, opens("quicker"), "bob@desk")
+        w.clock.sleep(2)  # so that only the number stands between the two
+
+    w.on_call("ledger.query", bob_is_quicker)
 
     ended = types(w, opens("slower"), "ann@laptop")
 
