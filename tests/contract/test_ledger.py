@@ -7,18 +7,20 @@ import os
 import socket
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ratemyunit_ops.errors import AlreadyThere, LeaseLost, LedgerDown, Refused
-from ratemyunit_ops.model import LeaseView
+from ratemyunit_ops.model import Incident, IncidentEvent, LeaseView
 from ratemyunit_ops.outside.aws.ledger import DynamoLedger
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.clock import SystemClock
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.ports import Entry, Ledger
+from ratemyunit_ops.records import incident_entries, read_incident_events, read_open_incident
 from tests.contract.stand_in import StandIn, error
 from tests.fakes.clock import FakeClock
 from tests.fakes.ledger import FakeLedger, Table
@@ -114,6 +116,24 @@ def test_an_item_that_had_to_be_absent_is_never_overwritten(ledger: Ledger) -> N
         ledger.write([event(0, nonce="ours")], token=None)
 
     assert ledger.query("run#r-1")[0]["nonce"] == "theirs"
+
+
+def test_one_incident_is_open_and_no_event_of_it_is_written_twice(ledger: Ledger) -> None:
+    at = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
+    first = Incident(id="i-1", number=1, environment="test", severity="SEV-1", title="down", opened=at, opened_by="ann")
+    second = first.model_copy(update={"id": "i-2", "title": "also down"})
+    opened = IncidentEvent(number=0, kind="opened", at=at, who="ann")
+    ledger.write(incident_entries(first, opened), token=None)
+
+    with pytest.raises(AlreadyThere):
+        ledger.write(incident_entries(second, opened), token=None)
+    acked = first.model_copy(update={"acked": at, "acked_by": "bob"})
+    ledger.write(incident_entries(acked, IncidentEvent(number=1, kind="acked", at=at, who="bob")), token=None)
+    with pytest.raises(AlreadyThere):
+        ledger.write(incident_entries(first, IncidentEvent(number=1, kind="noted", at=at, who="eve")), token=None)
+
+    assert read_open_incident(ledger) == acked
+    assert [(e.kind, e.who) for e in read_incident_events(ledger, "i-1")] == [("opened", "ann"), ("acked", "bob")]
 
 
 def test_a_write_without_the_leases_token_writes_nothing_at_all(ledger: Ledger) -> None:
