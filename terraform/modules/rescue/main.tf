@@ -22,6 +22,7 @@ resource "aws_vpc_security_group_egress_rule" "endpoint_to_hosts" {
 }
 
 resource "aws_vpc_security_group_ingress_rule" "hosts_from_endpoint" {
+  #checkov:skip=CKV_AWS_24:it admits one group, the endpoint's, and no address at all
   security_group_id            = var.host_security_group_id
   description                  = "SSH, from the Instance Connect endpoint alone"
   referenced_security_group_id = aws_security_group.endpoint.id
