@@ -10,8 +10,8 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock \
-        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-salvage
+.PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
+        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-salvage bench-slo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -105,6 +105,9 @@ audit: $(STAMP) ## known vulnerabilities in the locked requirements; fails when 
 
 build: $(STAMP) ## sdist and wheel, into dist/
 	$(BIN)/python -m build --no-isolation
+
+runbooks: $(STAMP) ## the pages of docs/runbooks, made of runbooks/*.yaml
+	for f in runbooks/*.yaml; do n=$$(basename $$f .yaml); $(BIN)/rmu runbook show $$n --markdown > docs/runbooks/$$n.md; done
 
 lock: $(STAMP) ## renew the hash-locked requirements
 	$(BIN)/uv pip compile --quiet --upgrade $(LOCK) pyproject.toml -o requirements/base.txt

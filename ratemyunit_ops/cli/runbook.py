@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Step, Yes
+from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Step, Transport, Yes
 
 app = typer.Typer(help="What to do when it breaks: look, pick, mend.", no_args_is_help=True, rich_markup_mode=None)
 Name = Annotated[str, typer.Argument(help="A runbook, as an alarm or `rmu runbook list` names it.")]
@@ -46,6 +46,7 @@ def run(
     name: Name,
     remedy: Remedy = None,
     inputs: Inputs = None,
+    transport: Transport = "ssm",
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -61,7 +62,15 @@ def run(
     from ratemyunit_ops.cli.carrying import Asked
     from ratemyunit_ops.cli.runbooks import Wanted, run_it
 
-    wanted = Wanted(name=name, remedy=remedy, inputs=tuple(inputs or ()), env=env, as_json=as_json, no_input=no_input)
+    wanted = Wanted(
+        name=name,
+        remedy=remedy,
+        inputs=tuple(inputs or ()),
+        env=env,
+        transport=transport,
+        as_json=as_json,
+        no_input=no_input,
+    )
     run_it(wanted, Asked(because, dry_run, yes, step))
 
 

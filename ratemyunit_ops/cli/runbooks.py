@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import typer
 
@@ -35,6 +36,7 @@ class Wanted(Frozen):
     remedy: str | None = None
     inputs: tuple[str, ...] = ()
     env: str | None = None
+    transport: Literal["ssm", "ssh"] = "ssm"
     as_json: bool = False
     no_input: bool = False
 
@@ -74,7 +76,19 @@ def run_it(wanted: Wanted, asked: Asked) -> None:
     runbook = named(wanted.name)
     if wanted.remedy is not None:
         picked(runbook, wanted.remedy)
-    w = wire(wanted.env, as_json=wanted.as_json, may_ask=not wanted.no_input, reach=False, in_folder=not wanted.remedy)
+    w = wire(
+        wanted.env,
+        as_json=wanted.as_json,
+        may_ask=not wanted.no_input,
+        reach=False,
+        in_folder=wanted.remedy is None,
+        transport=wanted.transport,
+    )
+    carry_runbook(w, runbook, wanted, asked)
+
+
+def carry_runbook(w: Wired, runbook: Runbook, wanted: Wanted, asked: Asked) -> None:
+    """Look and judge. Nothing is changed, and no lease is taken, until a person has picked a remedy."""
     for line in open_incident_lines(w):
         w.screen.note(line)
     if wanted.remedy is not None and _resumed(w, runbook, wanted.remedy, asked):
@@ -113,7 +127,8 @@ def complaint_of(words: Sequence[str]) -> str:
     node, rest = _command(words)
     if getattr(node, "commands", None):
         return f"rmu has no command {' '.join(words)}"
-    strange = [w for w in rest if w.startswith("-") and w.partition("=")[0] not in _options(node)]
+    own = rest[: rest.index("--")] if "--" in rest else rest
+    strange = [w for w in own if w.startswith("-") and w.partition("=")[0] not in _options(node)]
     return f"rmu {' '.join(words[:2])} has no option {strange[0]}" if strange else ""
 
 
@@ -122,12 +137,17 @@ def options_of(words: Sequence[str]) -> set[str]:
     return _options(_command(words)[0])
 
 
-def _command(words: Sequence[str]) -> tuple[Any, list[str]]:
+@cache
+def _root() -> Any:
     from typer.main import get_command
 
     from ratemyunit_ops.cli.main import app
 
-    rest, node = list(words), get_command(app)
+    return get_command(app)
+
+
+def _command(words: Sequence[str]) -> tuple[Any, list[str]]:
+    rest, node = list(words), _root()
     while (children := getattr(node, "commands", None)) and rest and rest[0] in children:
         node = children[rest.pop(0)]
     return node, rest
@@ -250,6 +270,7 @@ def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None
     more = [name for name, wished in flags.items() if wished and name in known]
     because = asked.because or f"runbook {wanted.name}"
     more += ["--because", because] if "--because" in known else []
-    code = app([*words, "--env", w.settings.environment, *more], standalone_mode=False)
+    end = words.index("--") if "--" in words else len(words)
+    code = app([*words[:end], "--env", w.settings.environment, *more, *words[end:]], standalone_mode=False)
     if code:
         raise typer.Exit(code)

@@ -60,6 +60,7 @@ SQL_ACTS = re.compile(
     re.IGNORECASE,
 )
 QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+TEXTS = re.compile(r"'(?:[^']|'')*'")
 RAW = re.compile(r"(?<![:\w]):(?!:)\"?([A-Za-z_]\w*)")
 REPEATS = re.compile(r"(?<!\\)(?:[*+]|\{\d+,\d*\})")
 WIDE = re.compile(r"(?:(?<!\\)\.|\\[SwWD]|\])(?:[*+]|\{\d+,\d*\})")
@@ -135,7 +136,7 @@ def of_sql(sql: str, *, changes: bool, inputs: Sequence[str]) -> str:
         return "a backslash would be a command of psql"
     if "--" in bare or "/*" in bare or "$" in bare or ";" in bare:
         return "one statement, without comments and dollar quotes"
-    raw = RAW.search(bare.replace(":''", ""))
+    raw = RAW.search(TEXTS.sub("''", text))
     if raw:
         return f":{raw[1]} would become a part of the statement: write :'{raw[1]}'"
     unknown = [name for name in VARIABLE.findall(sql) if name not in inputs]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Literal
 
@@ -80,6 +81,11 @@ def _verdict(cause: Cause, facts: Facts) -> Verdict:
 
 def reason(condition: Condition, facts: Facts) -> str:
     """Say a condition, and what its fact is."""
+    if condition.op == "is":
+        return str(condition)
     if condition.fact not in facts:
-        return f"{condition} (unknown)" if condition.op != "is" else str(condition)
-    return f"{condition} ({condition.fact} is {facts[condition.fact]})"
+        return f"{condition} (unknown)"
+    value = facts[condition.fact]
+    return (
+        str(condition) if condition.op == "==" and value == condition.literal else f"{condition} ({json.dumps(value)})"
+    )

@@ -43,7 +43,7 @@ def gather(
     for check in runbook.diagnosis:
         tell(check)
         _learn(o, runbook, uses(check), inputs, facts, unknown)
-        evidence = _checked(o, check, inputs, environment)
+        evidence = _checked(o, check, inputs, unknown, environment)
         facts |= read_all(check.reads, evidence)
         found.append(evidence)
     _learn(o, runbook, tuple(runbook.inputs), inputs, facts, unknown)
@@ -110,12 +110,14 @@ def _of_sql(o: Outside, look: Look) -> Evidence:
     return Evidence(check=look.check, says=look.says, rows=seen.rows, cut=cut)
 
 
-def _checked(o: Outside, check: Check, inputs: Mapping[str, str], environment: str) -> Evidence:
-    try:
-        look = bind(check, inputs, environment=environment)
-    except Mistyped as why:
-        return Evidence(check=check.name, says=check.says, answered=False, why=why.what)
-    return ask(o, look)
+def _checked(
+    o: Outside, check: Check, inputs: Mapping[str, str], unknown: Mapping[str, str], environment: str
+) -> Evidence:
+    missing = next((name for name in uses(check) if name not in inputs), None)
+    if missing is not None:
+        why = f"the {missing} is not known: {unknown.get(missing, 'nobody said it')}"
+        return Evidence(check=check.name, says=check.says, answered=False, why=why)
+    return ask(o, bind(check, inputs, environment=environment))
 
 
 def _learn(

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, upkeep
+from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, runbooks, upkeep
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -132,6 +132,19 @@ class Operator:
 
     def replace(self, host: str) -> Ended:
         return self._type(lambda w: machines.replace_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
+
+    def runbook(
+        self,
+        name: str,
+        remedy: str | None = None,
+        *,
+        inputs: Sequence[str] = (),
+        yes: bool = True,
+        dry_run: bool = False,
+    ) -> Ended:
+        wanted = runbooks.Wanted(name=name, remedy=remedy, inputs=tuple(inputs))
+        asked = Asked(because="a test", dry_run=dry_run, yes=yes)
+        return self._type(lambda w: runbooks.carry_runbook(w, runbooks.named(name), wanted, asked))
 
     def prune(self) -> Ended:
         return self._type(lambda w: upkeep.prune_hosts(w, Asked(because="a test", dry_run=False, yes=True)))

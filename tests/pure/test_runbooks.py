@@ -1,17 +1,477 @@
-"""Runbooks as data: what a file may say, what it may not, and what its evidence proves."""
+"""Runbooks as data: what a file may say, what it may not, what evidence proves, and what is done when one is run."""
 
 from __future__ import annotations
 
+import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
+from rmu_host import data_rows
+from rmu_host.answers import No
 
+from ratemyunit_ops.cli.runbooks import complaint_of
+from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
+from ratemyunit_ops.runbooks.binding import checked
+from ratemyunit_ops.runbooks.conditions import Condition
+from ratemyunit_ops.runbooks.deeds import of_command, of_regex, of_sql
+from ratemyunit_ops.runbooks.evidence import Evidence, value_of
+from ratemyunit_ops.runbooks.judging import judge
+from ratemyunit_ops.runbooks.lint import lint
 from ratemyunit_ops.runbooks.reading import Page, read_or_complain
+from ratemyunit_ops.runbooks.schema import Input, Read, Source
 from ratemyunit_ops.shipped import shipped
+from ratemyunit_ops.show.runbook import WIDTH, page, terminal
+from ratemyunit_ops.steps.looks import gather
+from ratemyunit_ops.steps.sources import SOURCES
+from tests.fakes import FakeWorld
+from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.sick import command_of, hung_worker, runbook
 
 FILES = sorted(shipped("runbooks").glob("*.yaml"))
+PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
+SMALL = """\
+name: small
+title: Something small
+severity: SEV-3
+symptoms: [it is small]
+inputs:
+  host: {kind: host, says: the host, look_up: first}
+  pid: {kind: pid, says: the process, fact: worst}
+diagnosis:
+  - name: top
+    says: who is at work
+    command: [ps, -eo, "pid,pcpu"]
+    changes: false
+    reads:
+      worst: {regex: '^ *(\\d+)', type: number}
+causes:
+  - name: busy
+    says: a process is busy
+    all: ["worst is known"]
+    remedies: [end]
+remedies:
+  - name: end
+    says: end it
+    costs: that process
+    takes: 5s
+    steps:
+      - title: end the process
+        command: [kill, $pid]
+        changes: true
+        done: null
+        undo: null
+    proof: {all: ["worst is unknown"]}
+"""
+
+
+@pytest.fixture
+def world() -> FakeWorld:
+    made = FakeWorld()
+    made.push("v41")
+    made.live("v41")
+    return made
+
+
+def found(folder: Path, text: str) -> list[str]:
+    """Lint one file; every finding as it is printed."""
+    path = folder / "small.yaml"
+    path.write_text(text)
+    return [str(f).replace("small.yaml:", "@") for f in lint([path], names=["small"], knows=complaint_of)]
+
+
+# -- what ships --------------------------------------------------------------------------------------------------------
+
+
+def test_every_runbook_that_ships_is_clean() -> None:
+    names = [p.stem for p in FILES]
+
+    assert [str(f) for f in lint(FILES, names=names, knows=complaint_of)] == []
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
-def test_every_runbook_is_readable(path: Path) -> None:
-    assert isinstance(read_or_complain(path), Page)
+def test_a_runbook_fits_a_terminal_and_its_page_is_up_to_date(path: Path) -> None:
+    read = read_or_complain(path)
+    assert isinstance(read, Page)
+
+    assert max(map(len, terminal(read.runbook))) < WIDTH
+    assert (PAGES / f"{path.stem}.md").read_text() == page(read.runbook), "make runbooks"
+
+
+def test_every_source_that_a_runbook_may_name_is_looked_up() -> None:
+    assert set(SOURCES) == set(Source.__args__)  # type: ignore[attr-defined]
+
+
+# -- what a file may not say -------------------------------------------------------------------------------------------
+
+WRONG = {
+    "an unknown key": ("says: who is at work", "say: who is at work", "@10: diagnosis.1.say: there is no such key"),
+    "no changes": ("    changes: false\n", "", "@9: diagnosis.1: a command says changes"),
+    "a diagnosis that acts": ("changes: false", "changes: true", "@9: diagnosis.1: a diagnosis changes nothing"),
+    "a known changer": ('[ps, -eo, "pid,pcpu"]', "[rm, -f, /tmp/x]", "@11: diagnosis.1.command: changes: false, but"),
+    "a restart as a look": ('[ps, -eo, "pid,pcpu"]', "[systemctl, restart, x]", "but systemctl restart changes"),
+    "a shell": ('[ps, -eo, "pid,pcpu"]', "[sh, -c, ps]", "@11: diagnosis.1.command: sh runs a text as a program"),
+    "half an input": ("[kill, $pid]", '[kill, "x$pid"]', "@27: remedies.1.steps.1.command: 'x$pid': an input"),
+    "an input nobody knows": ("[kill, $pid]", "[kill, $pit]", "remedies.1.steps.1: there is no input pit"),
+    "an input nobody uses": ("[kill, $pid]", '[kill, "77"]', "@7: inputs.pid: nothing uses it"),
+    "a fact nobody reads": ('["worst is known"]', '["wurst > 1"]', "@18: causes.1.all.1: no check reads wurst"),
+    "a wrong literal": ('["worst is known"]', "['worst == \"much\"']", 'worst is a number, "much" is none'),
+    "code as a condition": ('["worst is known"]', '["__import__(1)"]', "@18: causes.1.all.1: a condition is: fact op"),
+    "no remedy of that name": ("remedies: [end]", "remedies: [ent]", "@19: causes.1.remedies: there is no remedy ent"),
+    "no other runbook": ("remedies: [end]", "remedies: [end]\n    see: gone", "@20: causes.1.see: there is no other"),
+    "a remedy without proof": ('    proof: {all: ["worst is unknown"]}\n', "", "remedies.1: steps need a proof"),
+    "a regex without bounds": ("'^ *(\\\\d+)'", "'(a+)+b'", "regex: no group is repeated"),
+    "a length without unit": ("takes: 5s", "takes: 5", "@24: remedies.1.takes: a length of time is written 20s"),
+    "a key said twice": ("severity: SEV-3", "severity: SEV-3\nseverity: SEV-1", "@4: severity: stands here twice"),
+    "another name": ("name: small", "name: tall", "@1: name: tall stands in"),
+    "no YAML": ("symptoms: [it", "symptoms: [[it", "no YAML"),
+    "a verb that is none": ("    steps:", "    verb: [host, fly]\n    stepz:", "there is no such key"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("was", "says", "finding"), WRONG.values(), ids=WRONG)
+def test_a_mistake_is_named_with_file_line_and_key(was: str, says: str, finding: str, tmp_path: Path) -> None:
+    was, says = was.replace("\\\\", "\\"), says.replace("\\\\", "\\")
+    assert was in SMALL
+
+    assert any(finding in line for line in found(tmp_path, SMALL.replace(was, says, 1)))
+
+
+def test_the_small_one_is_clean(tmp_path: Path) -> None:
+    assert found(tmp_path, SMALL) == []
+
+
+def test_a_verb_must_be_one_that_rmu_takes() -> None:
+    assert complaint_of(["host", "reboot", "X"]) == ""
+    assert complaint_of(["host", "fly"]) == "rmu has no command host fly"
+    assert complaint_of(["host", "reboot", "X", "--hard"]) == "rmu host reboot has no option --hard"
+
+
+ACTS = (
+    "systemctl restart x;systemctl stop x;systemctl daemon-reload;podman stop x;podman system prune;kill 7;"
+    "pkill x;tee /x;dd if=/x of=/y;reboot;shutdown now;rm /x;mv /x /y;psql -c x;redis-cli flushall;"
+    "redis-cli config set a b;sed -i s/a/b/ x;find / -delete;find / -exec rm x;curl -X POST http://x;"
+    "curl -d a http://x;journalctl --vacuum-size=1M;sysctl -w a=b;ip link set x down;nft flush ruleset;mount /x;"
+    "dmesg -C;date -s now;timeout 3 kill 7;/usr/bin/rm /x;truncate -s0 x"
+)
+LOOKS = (
+    "systemctl status x;systemctl --failed;systemctl is-active x;podman ps -a;podman logs x;journalctl -u x -n 9;"
+    "cat /x;df -h;redis-cli ping;redis-cli INFO;timeout 3 redis-cli ping;"
+    "curl -s -o /dev/null -w %{http_code} http://x;ip addr;ip -br a;ss -tn;free -b;ps aux;sysctl vm.swappiness;"
+    "find /var -size +9M;sed -n 1,5p /x;du -s /x;dmesg;date;openssl x509 -noout"
+)
+
+
+@pytest.mark.parametrize("text", ACTS.split(";"))
+def test_a_known_changer_is_no_look(text: str) -> None:
+    assert of_command(text.split(), changes=False) != ""
+    assert of_command(text.split(), changes=True) == ""
+
+
+@pytest.mark.parametrize("text", LOOKS.split(";"))
+def test_a_look_is_let_through(text: str) -> None:
+    assert of_command(text.split(), changes=False) == ""
+
+
+SQL_LOOKS = (
+    "select 1",
+    "with a as (select 1) select * from a;",
+    "select pid from pg_stat_activity where pid = :'pid'::int and query ~ '^update x; --'",
+    "select current_setting('max_connections'), now() - interval '5 minutes', 'a;b'",
+)
+SQL_ACTS = (
+    "select pg_terminate_backend(7)",
+    "update units set name = 'x'",
+    "with gone as (delete from units returning 1) select * from gone",
+    "select setval('s', 1)",
+    "alter role rmu_app nologin",
+    "vacuum units",
+)
+SQL_NEVER = (
+    "select 1; select 2",
+    "select 1 \\gexec",
+    "select :pid",
+    'select :"pid"',
+    "select 1 -- and",
+    "do $$ begin end $$",
+)
+
+
+@pytest.mark.parametrize("sql", [*SQL_LOOKS, *SQL_ACTS, *SQL_NEVER])
+def test_lint_and_host_agree_on_what_a_statement_does(sql: str) -> None:
+    def on_host() -> str:
+        try:
+            text = data_rows.QUOTED.sub("''", data_rows.whole(sql))
+        except No:
+            return "never"
+        return "looks" if data_rows.LOOKS.match(text) and not data_rows.ACTS.search(text) else "acts"
+
+    def by_lint() -> str:
+        if of_sql(sql, changes=True, inputs=("pid",)):
+            return "never"
+        return "acts" if of_sql(sql, changes=False, inputs=("pid",)) else "looks"
+
+    wanted = "looks" if sql in SQL_LOOKS else "acts" if sql in SQL_ACTS else "never"
+    # The host lets a read-only transaction refuse DML; the lint sees it before anybody asks.
+    assert by_lint() == wanted
+    assert on_host() == wanted or (wanted == "acts" and "delete" in sql)
+
+
+@pytest.mark.parametrize("text", ["(a+)+b", "(a|b)*c", "a.*b.*c.*d", "(", "(a)(b)", r"(a)\1", "(?=a)b", "x" * 201])
+def test_a_regex_that_may_take_for_ever_is_refused(text: str) -> None:
+    assert of_regex(text) != ""
+
+
+@pytest.mark.parametrize("text", [r"^MemTotal:\s+(\d+)", "OOM killer|oom-kill", r"^(\S+)\s+\S+\s+failed", r"(\d+)%"])
+def test_a_bounded_regex_is_let_through(text: str) -> None:
+    assert of_regex(text) == ""
+
+
+# -- inputs ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [("pid", "1"), ("pid", "0"), ("pid", "7; rm"), ("host", "i-1 -x"), ("text", "-rf"), ("text", "a\nb"), ("run", "x")],
+)
+def test_an_input_that_is_not_of_its_kind_is_refused(kind: Any, value: str) -> None:
+    with pytest.raises(Mistyped, match="input it"):
+        checked("it", Input(kind=kind, says="it"), value)
+
+
+def test_an_input_that_nobody_knows_is_named_with_what_to_type(world: FakeWorld) -> None:
+    answered = Operator(world).runbook("database-connections", "end-session")
+
+    assert answered.code == 2
+    assert answered.why.startswith("nobody knows the input pid")
+    assert answered.failure.next == "rmu runbook run database-connections --input pid=VALUE"
+
+
+def test_an_input_or_a_remedy_that_does_not_exist_is_named(world: FakeWorld) -> None:
+    assert "it has: host, database" in Operator(world).runbook("queue-stalled", inputs=["pit=7"]).why
+    assert "names no value" in Operator(world).runbook("queue-stalled", inputs=["pit"]).why
+    assert "there is no runbook flood" in Operator(world).runbook("flood").why
+    assert "has no remedy pray" in Operator(world).runbook("queue-stalled", "pray").why
+
+
+# -- evidence, facts, causes -------------------------------------------------------------------------------------------
+
+
+def read_of(**keys: Any) -> Read:
+    return Read.model_validate(keys)
+
+
+def test_facts_are_read_of_rows_documents_and_lines() -> None:
+    rows = Evidence(check="x", rows=({"role": "app", "n": "7"}, {"role": "ops", "n": "2"}, {"role": "app", "n": "3"}))
+    document = Evidence(check="x", document={"hosts": {"a": {"n": 1}, "b": {"n": 4}}, "list": [{"on": True}]})
+    lines = Evidence(check="x", text="ActiveState=active\nkilled 7\nkilled 9\n", exit=0)
+
+    assert value_of(read_of(column="n", where={"role": "app"}, take="sum", type="number"), rows) == 10
+    assert value_of(read_of(path="hosts[*].n", take="max", type="number"), document) == 4
+    assert value_of(read_of(path="list[0].on", type="truth"), document) is True
+    assert value_of(read_of(regex=r"^ActiveState=(\S+)"), lines) == "active"
+    assert value_of(read_of(regex=r"killed (\d+)", take="last", type="number"), lines) == 9
+    assert value_of(read_of(regex="killed", take="count"), lines) == 2
+    assert value_of(read_of(exit=True), lines) == 0
+
+
+def test_what_is_not_there_is_unknown_unless_it_says_what_else() -> None:
+    empty, silent = Evidence(check="x", text=""), Evidence(check="x", answered=False, why="gone")
+
+    assert value_of(read_of(regex="PONG"), empty) is None
+    assert value_of(read_of(regex="PONG", **{"else": "silent"}), empty) == "silent"
+    assert value_of(read_of(regex="PONG", **{"else": "silent"}), silent) is None
+    assert value_of(read_of(answered=True), silent) is False
+    assert value_of(read_of(error=True), silent) == "gone"
+
+
+def test_a_condition_compares_a_fact_with_a_literal_and_is_nothing_more() -> None:
+    facts = {"n": 7, "state": "alarm"}
+
+    assert Condition.parse("n >= 7").holds(facts) is True
+    assert Condition.parse('state in ["ok", "alarm"]').holds(facts) is True
+    assert Condition.parse("gone > 1").holds(facts) is None
+    assert Condition.parse("gone is unknown").holds(facts) is True
+    with pytest.raises(ValueError, match="no literal"):
+        Condition.parse("n > other")
+
+
+def test_the_first_cause_that_holds_is_the_likeliest_and_its_reasons_are_told(world: FakeWorld) -> None:
+    book = runbook("queue-stalled")
+    seen = gather(hung_worker(world).outside(), book, {}, environment="test")
+
+    judged = judge(book, seen.evidence)
+
+    assert judged.cause == "worker-hung"
+    assert judged.likeliest is not None
+    assert judged.likeliest.speaks_for == ('worker_state == "active"', "stopped_worker > 0 (1)")
+    assert next(v for v in judged.verdicts if v.cause == "takes-nothing").holds == "yes"
+
+
+def test_recorded_evidence_is_judged_as_it_was(world: FakeWorld) -> None:
+    book = runbook("queue-stalled")
+    seen = gather(hung_worker(world).outside(), book, {}, environment="test")
+    recorded = [e.model_dump_json() for e in seen.evidence]
+
+    again = judge(book, [Evidence.model_validate_json(text) for text in recorded])
+
+    assert again == judge(book, seen.evidence)
+
+
+def test_a_healthy_world_has_none_of_the_causes(world: FakeWorld) -> None:
+    hung_worker(world).does[command_of(runbook("queue-stalled"), "restart-worker")]()
+
+    answered = Operator(world).runbook("queue-stalled")
+
+    assert "none of the causes that this runbook knows is shown by the evidence" in answered.screen.said
+
+
+def test_a_host_that_is_gone_and_a_database_that_is_silent_are_evidence(world: FakeWorld) -> None:
+    world.hosts.clear()
+
+    answered = Operator(world).runbook("host-unresponsive")
+
+    assert answered.code == 0
+    assert any("no host is in the group" in line for line in answered.screen.said)
+
+
+def test_a_command_that_never_ends_is_evidence_and_looking_goes_on(world: FakeWorld) -> None:
+    late = Failed("“exec” was cut off on i-1: TimedOut", state="", next="")
+    hung_worker(world).fail("shell.run", late, nth=3)
+
+    seen = gather(world.outside(), runbook("queue-stalled"), {}, environment="test")
+
+    cut = next(e for e in seen.evidence if e.check == "processes")
+    assert (cut.answered, cut.why) == (False, late.what)
+    assert seen.evidence[-1].answered
+
+
+def test_evidence_beyond_its_room_is_cut_and_says_so(world: FakeWorld) -> None:
+    book = runbook("queue-stalled")
+    words = next(c.command for c in book.diagnosis if c.name == "words")
+    hung_worker(world).prints[words or ()] = "x" * 9000 + "\nthe end"
+
+    seen = gather(world.outside(), book, {}, environment="test")
+
+    told = next(e for e in seen.evidence if e.check == "words")
+    assert told.text.endswith("the end")
+    assert told.cut == "kept the last 6000 of 9008 characters"
+
+
+# -- runs --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_diagnosis_takes_no_lease_writes_nothing_and_stops_nothing(world: FakeWorld) -> None:
+    hung_worker(world)
+    before = world.everything()
+
+    answered = Operator(world).runbook("queue-stalled")
+
+    assert answered.code == 0
+    assert world.everything() == before
+    assert answered.screen.document is not None
+    assert answered.screen.document["cause"] == "worker-hung"
+
+
+def test_a_diagnosis_works_beside_a_run_of_somebody_else_and_a_remedy_does_not(world: FakeWorld) -> None:
+    hung_worker(world).push("v42")
+    world.kill_after_event(9)
+    assert Operator(world).deploy("v42").code == KILLED
+
+    assert Operator(world).runbook("queue-stalled").code == 0
+    assert Operator(world, "bob@ci").runbook("queue-stalled", "restart-worker").code == 4
+
+
+def test_a_remedy_is_a_run_that_looks_again_acts_and_proves_it(world: FakeWorld) -> None:
+    answered = Operator(hung_worker(world)).runbook("queue-stalled", "restart-worker")
+
+    assert answered.code == 0
+    assert story(world)[1::2] == ["started holds", "started command", "started holds", "closed done"]
+    kept = journal(world)[-2].facts
+    assert kept["evidence"][0]["check"] == "queue"
+    assert "running > 0 (1)" in kept["saw"]
+
+
+def test_a_remedy_that_does_not_help_is_taken_back_as_far_as_it_can_be(world: FakeWorld) -> None:
+    hung_worker(world, a_restart_helps=False)
+
+    answered = Operator(world).runbook("queue-stalled", "pause-restart-resume")
+
+    assert answered.code == 5
+    assert answered.why.startswith("it helped: the symptom is gone: not so after 180 s: ")
+    assert world.queue is not None
+    assert not world.queue.paused
+    assert outcome(world) == "rolled_back"
+
+
+def test_a_dry_run_shows_the_plan_and_changes_nothing(world: FakeWorld) -> None:
+    hung_worker(world)
+    before = world.everything()
+
+    answered = Operator(world).runbook("queue-stalled", "pause-restart-resume", dry_run=True)
+
+    assert answered.screen.planned is not None
+    assert answered.screen.planned.titles() == (
+        "still so: the worker's unit is active and its process is stopped where it is",
+        "pause the queue",
+        "restart the worker",
+        "resume the queue",
+        "it helped: the symptom is gone",
+    )
+    assert world.everything() == before
+
+
+def test_a_cause_that_is_gone_by_the_time_it_is_agreed_to_changes_nothing(world: FakeWorld) -> None:
+    book = runbook("queue-stalled")
+    hung_worker(world)
+    world.on_event("event#00001", world.does[command_of(book, "restart-worker")])
+
+    answered = Operator(world).runbook("queue-stalled", "restart-worker")
+
+    assert answered.code == 3
+    assert answered.why.startswith("still so: ")
+
+
+def test_an_approval_that_comes_too_late_is_none(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def think(w: Any, asked: Any, question: str) -> str:
+        world.clock.sleep(11 * 60)
+        return "a test"
+
+    # Patched, since only an environment that wants a consent asks for one.
+    monkeypatch.setattr("ratemyunit_ops.cli.carrying.agreed", think)
+
+    answered = Operator(hung_worker(world)).runbook("queue-stalled", "restart-worker", yes=False)
+
+    assert answered.code == 3
+    assert answered.why == "the approval came 11 min 0 s after the evidence; it is good for 10 min 0 s"
+    assert world.lease_is_free()
+
+
+def test_a_command_that_fails_is_said_with_its_words(world: FakeWorld) -> None:
+    del hung_worker(world).does[command_of(runbook("queue-stalled"), "restart-worker")]
+
+    answered = Operator(world).runbook("queue-stalled", "restart-worker")
+
+    assert answered.code == 5
+    assert answered.why == ("restart the worker: systemctl restart rmu-worker.service: exit 127: systemctl: not found")
+
+
+def test_a_region_that_does_not_answer_can_still_be_looked_at(world: FakeWorld) -> None:
+    world.front_door_down = True
+    for call in ("group.health", "metrics.data"):
+        world.fail(call, Unreachable("autoscaling does not answer", next="rmu doctor"))
+
+    answered = Operator(world).runbook("region-lost")
+
+    assert answered.code == 0
+
+
+def test_the_page_of_a_runbook_says_what_it_does(tmp_path: Path) -> None:
+    (tmp_path / "small.yaml").write_text(SMALL)
+    read = read_or_complain(tmp_path / "small.yaml")
+    assert isinstance(read, Page)
+
+    shown = textwrap.dedent("\n".join(terminal(read.runbook)))
+
+    assert "- end the process: kill $pid" in shown
+    assert "rmu runbook run small --remedy end" in page(read.runbook)

@@ -26,6 +26,7 @@ from ratemyunit_ops.survey import holder
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
+from tests.fakes.sick import hung_worker
 
 RUN = "r-001"
 When = Literal["before", "after", "cut off after"]
@@ -227,6 +228,10 @@ def restore_older(who: Operator) -> Ended:
     return who.restore(to="7m ago")
 
 
+def pause_restart_resume(who: Operator) -> Ended:
+    return who.runbook("queue-stalled", "pause-restart-resume")
+
+
 RESUME = frozenset({"resume"})
 CORE = frozenset({"deploy", "warm rollback"})
 SCENARIOS = (
@@ -255,6 +260,14 @@ SCENARIOS = (
     Scenario("second restore, to later", restored_once, lambda who: who.restore(latest=True), 0, quick=RESUME),
     Scenario("restore whose settings get lost", settings_get_lost, restore, 5, quick=RESUME),
     Scenario("restore that fails once fenced", fence_fails, restore, 5, quick=RESUME),
+    Scenario("remedy", lambda: hung_worker(v41_live()), pause_restart_resume, 0, quick=RESUME),
+    Scenario(
+        "remedy that does not help",
+        lambda: hung_worker(v41_live(), a_restart_helps=False),
+        pause_restart_resume,
+        5,
+        quick=RESUME,
+    ),
     Scenario("salvage", restored_once, lambda who: who.salvage("r-900"), 0, quick=RESUME),
 )
 

@@ -16,6 +16,7 @@ WRAPPERS = {"registry.py": "ecr", "ledger.py": "dynamodb"}
 """Adapters that name the service once, not at each call."""
 STANDS_FOR = {
     "dynamodb:TransactWriteItems": {"dynamodb:ConditionCheckItem", "dynamodb:PutItem"},
+    "elbv2:DescribeTargetHealth": {"elasticloadbalancing:DescribeTargetHealth"},
     "s3:ListObjectsV2": {"s3:ListBucket"},
     "sts:GetCallerIdentity": set(),  # nobody can be kept from it
 }

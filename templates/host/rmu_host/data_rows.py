@@ -29,6 +29,7 @@ ACTS = re.compile(
     r"|lo_\w+|dblink\w*|setval|nextval|set_config)\s*\(",
     re.IGNORECASE,
 )
+TEXTS = re.compile(r"'(?:[^']|'')*'")
 BARE = re.compile(r"(?<![:\w]):(?!:)[\"A-Za-z_{]")
 
 
@@ -53,8 +54,8 @@ def act(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud)
 def whole(sql: str) -> str:
     """Return a statement without its end. Raises No for what psql would take for a command of its own, or for two."""
     text = sql.strip().removesuffix(";").rstrip()
-    bare = QUOTED.sub("''", text)
-    if "\\" in text or "--" in bare or "/*" in bare or "$$" in bare or ";" in bare or BARE.search(bare):
+    bare, inserts = QUOTED.sub("''", text), BARE.search(TEXTS.sub("''", text))
+    if "\\" in text or "--" in bare or "/*" in bare or "$$" in bare or ";" in bare or inserts:
         raise refused("not_one_statement", "one statement, without backslashes and comments, and :'NAME' for variables")
     return text
 

@@ -42,6 +42,7 @@ data "aws_iam_policy_document" "deploy" {
       "cloudwatch:DescribeAlarms",
       "cloudwatch:GetMetricData",
       "cloudwatch:GetMetricStatistics",
+      "ec2:DescribeInstanceStatus",
       "ec2:DescribeInstances",
       "ecr:GetAuthorizationToken",
       "elasticloadbalancing:DescribeLoadBalancers",

@@ -1,0 +1,55 @@
+"""Worlds that are sick in a way that a runbook knows: what its checks are answered, and what its remedies do there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+
+from ratemyunit_ops.model import QueueView
+from ratemyunit_ops.runbooks.reading import read
+from ratemyunit_ops.runbooks.schema import Deed, Runbook
+from ratemyunit_ops.shipped import shipped
+from tests.fakes.world import FakeWorld
+
+
+@cache
+def runbook(name: str) -> Runbook:
+    """Read one that ships."""
+    return read(shipped("runbooks") / f"{name}.yaml").runbook
+
+
+def answer(world: FakeWorld, book: Runbook, says: Mapping[str, str]) -> None:
+    """Let the commands of checks print this; a check that is not named prints nothing."""
+    for check in book.diagnosis:
+        if check.command is not None:
+            world.prints[check.command] = says.get(check.name, "")
+
+
+def hung_worker(world: FakeWorld, *, a_restart_helps: bool = True) -> FakeWorld:
+    """Let a worker be stopped where it is: its unit is active, jobs wait, and nothing is taken."""
+    book = runbook("queue-stalled")
+    answer(world, book, {"unit": "ActiveState=active\n", "redis": "PONG", "disk": "Use%\n 40%"})
+    world.sql = lambda sql, variables: [{"sessions": "1", "blocked": "0"}]
+    stalled = QueueView(waiting=3, running=0, oldest_s=300.0, paused=False)
+    world.queue = stalled
+    hangs = [True]
+
+    def restart() -> str:
+        hangs[0] = not a_restart_helps
+        assert world.queue is not None
+        if a_restart_helps:
+            world.queue = world.queue.model_copy(update={"running": 1, "oldest_s": 0.0})
+        return ""
+
+    processes = next(c.command for c in book.diagnosis if c.name == "processes")
+    assert processes is not None
+    world.does[processes] = lambda: f"STATE PID COMMAND\n{'T' if hangs[0] else 'S'} 1 python\nS 7 chromium"
+    world.does[command_of(book, "restart-worker")] = restart
+    return world
+
+
+def command_of(book: Runbook, remedy: str) -> tuple[str, ...]:
+    """Name the first command of a remedy."""
+    found = book.remedy(remedy)
+    assert found is not None
+    return next(s.command for s in found.steps if isinstance(s, Deed) and s.command is not None)
