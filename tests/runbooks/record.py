@@ -199,7 +199,7 @@ def busy_deploy(scene: Scene) -> Iterator[None]:
     running = scene.stack.begin("deploy", push(scene), "--yes", "--no-probe", "--bake", "5m")
     running.wait_for(started("bake"), 120)
     yield
-    running.process.send_signal(2)
+    running.process.kill()
     running.end(60)
     for run in {event["run"] for event in running.events if event.get("run")}:
         scene.stack.rmu("abandon", run, "--yes", "--because", "recorded", expect=None)
@@ -280,37 +280,39 @@ def failed_restore(scene: Scene) -> Iterator[None]:
 
 
 FAULTS: dict[str, Fault] = {
+    # one for each runbook first, the quick ones before the slow ones
     "healthy": nothing,
     "redis-lost": by_twin("redis-lost"),
-    "journal-full": by_twin("journal-full"),
-    "connections-full": by_twin("connections-full"),
-    "worker-stuck": both(by_twin("worker-stuck"), waiting_jobs(12)),
     "secret-rotated": by_twin("secret-rotated", "app/admin_token"),
-    "deploy-killed": dead_carrier("deploy", "VERSION", "--no-probe", at="park the worker"),
-    "lock-in-the-way": lock_in_the_way,
-    "region-lost": by_twin("region-lost", settle=0),
     "certificate-expiring": by_twin("certificate-expiring", "9"),
-    "release-never-ready": never_ready,
-    "redis-frozen": by_twin("redis-frozen"),
+    "connections-full": by_twin("connections-full"),
+    "journal-full": by_twin("journal-full"),
+    "worker-stuck": both(by_twin("worker-stuck"), waiting_jobs(12)),
+    "lock-in-the-way": lock_in_the_way,
     "still-fenced": still_fenced,
-    "images-piled": by_twin("images-piled", "700"),
+    "region-lost": by_twin("region-lost", settle=0),
+    "deploy-killed": dead_carrier("deploy", "VERSION", "--no-probe", at="park the worker"),
+    "release-never-ready": never_ready,
+    "freeze-host": frozen,
+    # then a second one, and decoys
+    "redis-frozen": by_twin("redis-frozen"),
     "column-gone": column_gone,
-    "agent-kill": by_twin("agent-kill", settle=1),
     "password-rotated": by_twin("secret-rotated"),
     "query-slow": by_twin("query-slow"),
-    "deploy-under-way": busy_deploy,
-    "not-ready-for-redis": not_ready_for_redis,
-    "restore-killed": dead_carrier("db", "restore", "--latest", at="restore "),
-    "restore-failed": failed_restore,
-    "freeze-host": frozen,
+    "exhausted-with-slow-query": both(by_twin("connections-full"), by_twin("query-slow")),
+    "disk-full": by_twin("disk-full"),
+    "queue-with-full-disk": both(by_twin("worker-stuck"), waiting_jobs(9), by_twin("disk-full")),
+    "certificate-ends-tomorrow": by_twin("certificate-expiring", "1"),
     "memory-eaten": by_twin("memory-eaten", settle=12),
     "cpu-load": by_twin("cpu-load", settle=5),
     "postgres-load": by_twin("postgres-load", settle=5),
-    "disk-full": by_twin("disk-full"),
-    "queue-with-full-disk": both(by_twin("worker-stuck"), waiting_jobs(9), by_twin("disk-full")),
-    "exhausted-with-slow-query": both(by_twin("connections-full"), by_twin("query-slow")),
+    "images-piled": by_twin("images-piled", "700"),
+    "not-ready-for-redis": not_ready_for_redis,
+    "agent-kill": by_twin("agent-kill", settle=1),
     "disk-with-stuck-worker": both(by_twin("journal-full"), by_twin("worker-stuck"), waiting_jobs(15)),
-    "certificate-ends-tomorrow": by_twin("certificate-expiring", "1"),
+    "deploy-under-way": busy_deploy,
+    "restore-killed": dead_carrier("db", "restore", "--latest", at="restore "),
+    "restore-failed": failed_restore,
 }
 
 
