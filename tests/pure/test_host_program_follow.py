@@ -49,6 +49,7 @@ def test_the_others_are_heard_when_it_matters() -> None:
     assert told(kernel)[0] == "system"
     assert told(entry("session opened", unit="cron.service"))[0] == ""
     assert told(entry("hello", unit="rmu-vitals.service"))[0] == "system"
+    assert told(entry("Finished.", unit="init.scope", UNIT="rmu-vitals.service"))[0] == ""
 
 
 def test_bytes_that_are_no_text_are_still_a_line() -> None:

@@ -63,7 +63,9 @@ def line_of(entry: dict[str, Any]) -> tuple[str, str]:
     unit = str(entry.get("UNIT") or entry.get("_SYSTEMD_UNIT") or entry.get("SYSLOG_IDENTIFIER"))
     unit = unit.removesuffix(".service")
     level, said = int(entry.get("PRIORITY") or 6), entry.get("MESSAGE") or ""
-    stream = unit if unit in STREAMS else "system" if level < 5 or unit.startswith(OURS) else ""
+    # What systemd says of a unit that comes and goes by a timer is no news.
+    speaks = unit.startswith(OURS) and "UNIT" not in entry
+    stream = unit if unit in STREAMS else "system" if level < 5 or speaks else ""
     if isinstance(said, list):  # bytes that are no text
         said = bytes(said).decode(errors="replace")
     try:
