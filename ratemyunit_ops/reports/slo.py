@@ -12,7 +12,7 @@ from typing import Literal
 
 from ratemyunit_ops.burning import DAY, MINUTE, Group, Tier, short_words, tiers
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Frozen, MetricQuery, Point
+from ratemyunit_ops.model import Frozen, MetricQuery
 from ratemyunit_ops.objectives import Measured, Objective
 from ratemyunit_ops.ports import Metrics
 
@@ -178,17 +178,14 @@ def _counted(
     every = step or next((s for s in STEPS if (end - start) / s <= AT_MOST_STEPS), STEPS[-1])
     asked = {measured: scope.query(f"m{n}", measured) for n, measured in enumerate(o.measured())}
     found = metrics.data(list(asked.values()), start=_floor(start, every), end=end, period=every)
+    values = {measured: {p.at: p.value for p in found[query.id]} for measured, query in asked.items()}
     summed: dict[datetime, tuple[float, float]] = {}
-    for at in sorted({p.at for points in found.values() for p in points}):
-        here = {measured: _at(found[query.id], at) for measured, query in asked.items()}
+    for at in sorted({at for points in values.values() for at in points}):
+        here = {measured: points.get(at, 0.0) for measured, points in values.items()}
         total = sum(here[m] for m in o.total)
         bad = sum(here[m] for m in o.bad) if o.bad else total - sum(here[m] for m in o.good)
         summed[at] = (total, max(bad, 0.0))
     return summed
-
-
-def _at(points: Sequence[Point], at: datetime) -> float:
-    return next((p.value for p in points if p.at == at), 0.0)
 
 
 def _floor(moment: datetime, step: timedelta) -> datetime:
