@@ -108,7 +108,8 @@ def note(alarm: Alarm, type: str, summary: str, data: str) -> None:
 
 def _turn(alarm: Alarm, now: float) -> bool:
     """Tell whether to judge it now: long windows cost more, and change less."""
-    every = 1.0 if step_of(period_of(alarm)) == 10 else 5.0
+    period = period_of(alarm)
+    every = 1.0 if period < 60 else 5.0 if period < 600 else 20.0
     if now - _judged.get(alarm.alarm_arn, 0.0) < every:
         return False
     _judged[alarm.alarm_arn] = now
