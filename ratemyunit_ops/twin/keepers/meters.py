@@ -6,11 +6,10 @@ connected to a database; from a database's directory what room is left.
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from ratemyunit_ops.twin.inner import call
 from ratemyunit_ops.twin.keepers.hosts import memory_of
 from ratemyunit_ops.twin.keepers.record import Record
 from ratemyunit_ops.twin.keepers.requests import Requests
@@ -29,8 +28,17 @@ class Meters:
 
     name = "meters"
 
-    def __init__(self, site: Site, record: Record) -> None:
+    def __init__(
+        self,
+        site: Site,
+        record: Record,
+        machine: Callable[[Site, str], Machine] = Machine,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.site = site
+        self.record = record
+        self._machine = machine
+        self._clock = clock
         self._read = 0.0
         self._came_up: set[str] = set()
         self._cpu: dict[str, tuple[float, float]] = {}
@@ -39,12 +47,12 @@ class Meters:
     def step(self, wanted: dict[str, Any]) -> None:
         """Put what was measured; machines are read every few seconds, requests as they come."""
         points = [*self._balancers(wanted["balancers"])]
-        if time.monotonic() - self._read >= EVERY_SECONDS:
-            self._read = time.monotonic()
+        if self._clock() - self._read >= EVERY_SECONDS:
+            self._read = self._clock()
             points += self._hosts(wanted)
             points += [point for row in wanted["databases"] for point in self._database(row)]
         if points:
-            call(self.site, "measured", points)
+            self.record.measured(points)
 
     def _balancers(self, rows: list[dict[str, Any]]) -> Iterator[Point]:
         for name in set(self._requests) - {row["name"] for row in rows}:
@@ -61,7 +69,7 @@ class Meters:
         for row in wanted["instances"]:
             if row["state"] != "running":
                 continue
-            machine = Machine(self.site, row["id"])
+            machine = self._machine(self.site, row["id"])
             said = {}
             well = _reached(machine)
             if well:
@@ -78,7 +86,7 @@ class Meters:
                     yield _point(row["region"], "AWS/EC2", name, dimensions, value)
 
     def _database(self, row: dict[str, Any]) -> Iterator[Point]:
-        machine = Machine(self.site, row["id"])
+        machine = self._machine(self.site, row["id"])
         cpu = self._cpu_percent(machine)
         said = {} if cpu is None else {"CPUUtilization": cpu}
         # The rest is told by a program beside PostgreSQL: a machine that stands still tells nothing.
@@ -95,7 +103,7 @@ class Meters:
         if not machine.running():
             self._cpu.pop(machine.name, None)
             return None
-        now, used = time.monotonic(), machine.cpu_seconds()
+        now, used = self._clock(), machine.cpu_seconds()
         before = self._cpu.get(machine.name)
         self._cpu[machine.name] = (now, used)
         if before is None or used < before[1]:
