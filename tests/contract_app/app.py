@@ -49,6 +49,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(payload)))
         self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Rmu-Release", os.environ["RELEASE_VERSION"])
         self.end_headers()
         self.wfile.write(payload)
         with lock:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
+from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.twin.gate.patterns import PatternWrong, compiled
 
 PROBE = {"event": "probe", "ok": False, "ms": 512.5, "status": 0, "why": None, "deep": {"list": [1, {"x": "y"}]}}
@@ -56,6 +58,16 @@ def test_a_pattern_finds_its_line(pattern: str) -> None:
 )
 def test_a_pattern_leaves_other_lines_alone(pattern: str) -> None:
     assert not compiled(pattern)(json.dumps(PROBE))
+
+
+def test_every_pattern_that_terraform_writes_can_be_read() -> None:
+    written = (shipped("terraform") / "modules/logs/main.tf").read_text()
+
+    patterns = [json.loads(f'"{found}"') for found in re.findall(r'pattern = "((?:[^"\\]|\\.)*)" }', written)]
+
+    assert len(patterns) > 10
+    for pattern in patterns:
+        compiled(re.sub(r"\$\{[^}]*\}", "1", pattern))
 
 
 def test_a_condition_is_false_on_a_line_that_is_no_json() -> None:
