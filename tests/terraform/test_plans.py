@@ -236,7 +236,7 @@ def test_f30_no_lifecycle_rule_can_expire_what_is_kept(planned: Planned) -> None
 
 Spoken = tuple[list[int], int, str, str, str]
 PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, topic, severity
-    "backups-late": ([26, 26], 3600, "breaching", "alerts", "SEV-2"),
+    "backups-late": ([26, 26], 3600, "notBreaching", "alerts", "SEV-2"),
     "certificate-expiring": ([1, 1], 3600, "ignore", "alerts", "SEV-2"),
     "connections-high": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
     "cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),

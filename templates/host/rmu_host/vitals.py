@@ -63,6 +63,7 @@ def probe(m: Machine) -> dict[str, Any]:
         status = line.getresponse().status
     except (OSError, HTTPException) as broken:
         why = str(broken)
+    line.close()
     return {"ok": status == 200, "status": status, "ms": round((time.monotonic() - began) * 1000, 1), "why": why}
 
 

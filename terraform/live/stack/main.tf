@@ -118,12 +118,14 @@ module "ledger" {
   }
 }
 
+# Named, not taken from their modules: what listens has to stand before there is news,
+# or the first backup is told to nobody.
 module "logs" {
   source = "../../modules/logs"
 
   environment = var.environment
-  asg         = module.web.asg
-  database    = module.database.identifier
+  asg         = "rmu-${var.environment}-hosts"
+  database    = local._database
 }
 
 module "watch" {

@@ -44,6 +44,7 @@ data "aws_iam_policy_document" "host" {
       "${local._arn.secrets}/app/*",
       "${local._arn.secrets}/db",
       "${local._arn.secrets}/db/*",
+      "${local._arn.secrets}/places/front_door", # what its probe asks
     ]
   }
 

@@ -13,9 +13,11 @@ locals {
   }
 
   # Two filters may feed one metric. The probe's gives 0 or 1, so that its average is
-  # the share that failed and its count how many were sent.
+  # the share that failed and its count how many were sent. A host's own line gives 0
+  # to what may not happen for a day, so that a number is missing only where no host is.
   _filters = {
     backups-done   = { group = "events", metric = "BackupsDone", value = "1", pattern = "{ $.source = \"aws.rds\" && $.detail.EventID = \"RDS-EVENT-0002\" && $.detail.SourceIdentifier = \"${var.database}\" }" }
+    backups-none   = { group = "host", metric = "BackupsDone", value = "0", pattern = "{ $.event = \"vitals\" }" }
     probe-failed   = { group = "host", metric = "ProbeFailed", value = "1", pattern = "{ $.event = \"probe\" && $.ok IS FALSE }" }
     probe-answered = { group = "host", metric = "ProbeFailed", value = "0", pattern = "{ $.event = \"probe\" && $.ok IS TRUE }" }
     # Nobody else counts these: the balancer never saw them (520 and more is what the edge says by itself).
@@ -25,6 +27,7 @@ locals {
     queue-waiting  = { group = "host", metric = "QueueWaiting", value = "$.waiting", pattern = "{ $.event = \"queue\" && $.waiting >= 0 }" }
     scrapes-done   = { group = "app", metric = "Scrapes", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS TRUE }" }
     scrapes-failed = { group = "app", metric = "ScrapesFailed", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS FALSE }" }
+    scrapes-none   = { group = "host", metric = "Scrapes", value = "0", pattern = "{ $.event = \"queue\" && $.waiting >= 0 }" }
     scrapes-too    = { group = "app", metric = "Scrapes", value = "1", pattern = "{ $.event = \"scrape\" && $.ok IS FALSE }" }
     searches       = { group = "proxy", metric = "Searches", value = "1", pattern = "{ $.route = \"search\" }" }
     searches-slow  = { group = "proxy", metric = "SearchesSlow", value = "1", pattern = "{ $.route = \"search\" && $.total_ms > ${var.slow_search_ms} }" }

@@ -97,11 +97,12 @@ locals {
       of   = ["AWS/RDS", "DatabaseConnections", "Maximum"], dimensions = local._database
       when = [">", var.alarms.connections], period = local._fast, points = [2, 3], missing = "notBreaching"
     }
-    # 26 hours, since a daily backup may begin anywhere in its hour.
+    # 26 hours, since a daily backup may begin anywhere in its hour. Every hour has a
+    # number, be it 0, as long as there is a host: a newborn environment is not late.
     backups-late = {
       says = "RDS has finished no backup of the database for a day", severity = "SEV-2", runbook = "restore-wrong", topic = "alerts"
       of   = [local._lines, "BackupsDone", "Sum"], dimensions = {}
-      when = ["<", 1], period = local._daily, points = [26, 26], missing = "breaching"
+      when = ["<", 1], period = local._daily, points = [26, 26], missing = "notBreaching"
     }
 
     queue-stalled = {
@@ -113,7 +114,7 @@ locals {
     worker-idle = {
       says = "Jobs wait and no scrape comes to an end", severity = "SEV-3", runbook = "queue-stalled", topic = "alerts"
       of   = [local._lines, "QueueWaiting", "Minimum"], dimensions = {}
-      and  = [local._lines, "Scrapes", "Sum"], math = "IF(FILL(a, 0) > 0 AND FILL(b, 0) < 1, 1, 0)"
+      and  = [local._lines, "Scrapes", "Sum"], math = "IF(a > 0 AND b < 1, 1, 0)"
       when = [">", 0], period = local._slow, points = [6, 6], missing = "notBreaching"
     }
   }
