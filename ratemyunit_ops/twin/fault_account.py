@@ -1,4 +1,4 @@
-"""What breaks in the account rather than on a machine: a certificate, a secret, the region."""
+"""What breaks in the account rather than on a machine: a certificate, a secret, SNS, the region."""
 
 import datetime
 import secrets
@@ -13,7 +13,7 @@ from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.twin import door
 from ratemyunit_ops.twin.certs import key_text, pem
 from ratemyunit_ops.twin.fault_parts import Fault, database_of, number
-from ratemyunit_ops.twin.inner import client
+from ratemyunit_ops.twin.inner import call, client
 from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.site import Site
 
@@ -94,6 +94,16 @@ def _find_region(site: Site, _: str | None) -> str:
     return f"{site.region} answers again"
 
 
+def _sns_refuses(site: Site, _: str | None) -> str:
+    call(site, "sns-refuses", True)
+    return "SNS refuses every message"
+
+
+def _sns_takes(site: Site, _: str | None) -> str:
+    call(site, "sns-refuses", False)
+    return "SNS takes messages again"
+
+
 FAULTS = {
     "certificate-expiring": Fault(
         "put a certificate into ACM that ends in TARGET days (else 10)", _certificate, _uncertificate
@@ -101,6 +111,7 @@ FAULTS = {
     "secret-rotated": Fault(
         "give a secret (TARGET, else db/app_password) a new value behind the application's back", _rotate, _unrotate
     ),
+    "sns-refuses": Fault("let SNS refuse every message", _sns_refuses, _sns_takes),
     "region-lost": Fault(
         "lose the region: its API and its front door answer nobody outside", _lose_region, _find_region
     ),
