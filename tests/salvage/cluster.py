@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import psycopg
-from rmu_host import data, data_fence, salvage, salvage_apply
+from rmu_host import data, data_fence, data_rows, salvage, salvage_apply
 from rmu_host.cloud import Cloud
 from rmu_host.machine import Machine, Ran
 from rmu_host.units import DATABASE
@@ -174,6 +174,8 @@ VERBS = {
     "data_warm": data.warm,
     "data_sequences": data.sequences,
     "data_fence": data_fence.fence,
+    "data_rows": data_rows.rows,
+    "data_act": data_rows.act,
     "data_salvage": salvage.salvage,
     "data_apply": salvage_apply.apply,
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -13,6 +14,7 @@ from rmu_host.answers import No
 from rmu_host.data import GAP
 from rmu_host.data_psql import Psql
 from rmu_host.request import Host
+from rmu_host.roles import ROOM_FOR_OPS
 
 from tests.salvage.conftest import Sides
 from tests.salvage.writer import SCHEMA, Ledger, Writer, verify
@@ -351,3 +353,72 @@ def test_a_look_shows_what_a_blocker_does_without_its_values(sides: Sides) -> No
         seen = sides.ask("data_look", database=sides.database(sides.old), since=None)
 
     assert [b["query"] for b in seen["blockers"]] == ["insert into t values (?, ???)"]
+
+
+def statement(sides: Sides, sql: str, verb: str = "data_rows", **variables: str) -> dict[str, Any]:
+    said: dict[str, Any] = sides.ask(verb, database=sides.database(sides.old), sql=sql, variables=variables, limit_s=5)
+    return said
+
+
+def test_a_statement_answers_rows_with_nulls_and_values_that_look_like_sql(sides: Sides) -> None:
+    said = statement(sides, "select 1 as n, null::int as gone, :'what' as said", what="'; drop table units; --")
+
+    assert said["rows"] == [{"n": "1", "gone": None, "said": "'; drop table units; --"}]
+
+
+def test_a_look_writes_nothing_whatever_it_says_and_is_shown_200_rows_of(sides: Sides) -> None:
+    sides.setup("create table t (id int primary key)")
+    long = statement(sides, "select n, repeat('x', 900) as wide from generate_series(1, 100000) n")
+
+    with pytest.raises(No) as why:
+        statement(sides, "with made as (insert into t values (1) returning id) select * from made")
+
+    assert (len(long["rows"]), long["total"], len(long["rows"][0]["wide"])) == (200, 201, 500)
+    assert why.value.answer["why"] == "sql_failed"
+    assert sides.rows("select count(*) from t", "old") == ["0"]
+
+
+def test_a_statement_that_fails_names_its_sqlstate_and_one_that_never_ends_is_ended(sides: Sides) -> None:
+    with pytest.raises(No, match="42P01: relation"):
+        statement(sides, "select * from nowhere")
+    with pytest.raises(No, match="57014: canceling"):
+        sides.ask("data_rows", database=sides.database(sides.old), sql="select pg_sleep(60)", variables={}, limit_s=0.5)
+
+
+def test_a_change_is_one_transaction_and_tells_its_rows(sides: Sides) -> None:
+    with psycopg.connect(url(sides), application_name="idler") as idle:
+        ended = statement(
+            sides,
+            "select count(pg_terminate_backend(pid)) as ended from pg_stat_activity where application_name = :'who'",
+            "data_act",
+            who="idler",
+        )
+
+        with pytest.raises(psycopg.OperationalError):
+            idle.execute("select 1")
+    assert ended["rows"] == [{"ended": "1"}]
+
+
+def test_ops_gets_in_where_the_application_has_taken_all_that_it_may(sides: Sides) -> None:
+    sides.cluster.sql(ROOM_FOR_OPS, sides.old)
+    held: list[psycopg.Connection[Any]] = []
+    try:
+        with pytest.raises(psycopg.OperationalError, match="too many connections for role"):
+            held.extend(iter(lambda: psycopg.connect(url(sides)), None))
+
+        seen = statement(sides, "select count(*) as n from pg_stat_activity where usename = 'rmu_app'")
+    finally:
+        for one in held:
+            one.close()
+        sides.cluster.sql("alter role rmu_app connection limit -1", sides.old)
+
+    assert int(seen["rows"][0]["n"]) == len(held) == 50
+
+
+def test_a_session_that_is_turned_away_is_told_by_its_code(sides: Sides) -> None:
+    sides.cluster.sql("alter role rmu_ops connection limit 0", sides.old)
+    try:
+        with pytest.raises(No, match="53300: "):
+            statement(sides, "select 1")
+    finally:
+        sides.cluster.sql("alter role rmu_ops connection limit -1", sides.old)

@@ -10,7 +10,7 @@ import io
 import re
 from typing import Any
 
-from .answers import Answer, refused
+from .answers import Answer, failed, refused
 from .cloud import Cloud
 from .data_psql import LOCK_S, SqlFailed, connect
 from .machine import Machine
@@ -30,6 +30,9 @@ ACTS = re.compile(
     re.IGNORECASE,
 )
 TEXTS = re.compile(r"'(?:[^']|'')*'")
+TOO_MANY = "53300"
+# psql tells no SQLSTATE of a connection that was refused, so these words are turned into one here.
+TURNED_AWAY = re.compile(r"too many (?:clients|connections)|remaining connection slots")
 BARE = re.compile(r"(?<![:\w]):(?!:)[\"A-Za-z_{]")
 
 
@@ -72,9 +75,11 @@ def run(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud,
     try:
         return psql.run(f"set lock_timeout = '{min(LOCK_S, limit_s):g}s';\n{script}")
     except SqlFailed as why:
-        if why.code:
-            why.answer["detail"] = f"{why.code}: {why.answer['detail']}"
-        raise
+        said = str(why)
+        code = why.code or (TOO_MANY if TURNED_AWAY.search(said) else "")
+        if not code:
+            raise
+        raise failed("sql_failed", f"{code}: {said}") from why
 
 
 def table(text: str) -> Answer:

@@ -19,7 +19,6 @@ ROLES = ("ops", "migrate", "app")
 # PostgreSQL 16 and later let a role alter another only where it holds ADMIN on it.
 # Where the master may not hand the server's own roles on, ops still ends the sessions of those it is a member of.
 # A restored database is warmed faster by pg_prewarm; where the master may not make it, it is warmed without.
-# The application never takes the last slots: who comes to mend it must get in.
 # A migration that waits for a lock names who holds it, and what that session does.
 SQL = """\
 grant rmu_migrate to current_user;
@@ -35,9 +34,13 @@ alter default privileges for role rmu_migrate in schema public
     grant select, insert, update, delete on tables to rmu_app;
 alter default privileges for role rmu_migrate in schema public
     grant usage, select on sequences to rmu_app;
+do $$ begin create extension if not exists pg_prewarm; exception when others then null; end $$;
+"""
+
+# The application never takes the last sessions: who comes to mend it must get in.
+ROOM_FOR_OPS = """\
 do $$ begin execute format('alter role rmu_app connection limit %s', greatest(10,
     current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int - 7)); end $$;
-do $$ begin create extension if not exists pg_prewarm; exception when others then null; end $$;
 """
 
 
@@ -65,7 +68,7 @@ def script(passwords: dict[str, str]) -> str:
         lines.append(f"do $$ begin {make}; exception when duplicate_object then null; end $$;")
         more = " createrole" if role == "ops" else ""
         lines.append(f"alter role rmu_{role} with login{more} password '{verifier(passwords[role])}';")
-    return "\n".join(lines) + "\n" + SQL.format(database=DATABASE)
+    return "\n".join(lines) + "\n" + SQL.format(database=DATABASE) + ROOM_FOR_OPS
 
 
 def verifier(password: str, salt: bytes | None = None, rounds: int = 4096) -> str:
