@@ -163,7 +163,9 @@ class ProxiedMachine(FakeMachine):
         return Machine.haproxy(self, command)
 
     def get(self, port: int, path: str, timeout: float = 2) -> Heard:
-        return Machine.get(self, self.front, path, timeout) if port == 8080 else super().get(port, path, timeout)
+        if port != 8080:
+            return super().get(port, path, timeout)
+        return Machine.ask(self, "GET", self.front, path, timeout=timeout)  # the real one: not the app that behaves
 
     def _systemctl(self, argv: list[str]) -> Ran:
         if argv[0] == "reload":
