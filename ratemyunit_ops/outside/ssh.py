@@ -84,7 +84,7 @@ class SshShell:
                 f"the SSH key of {host} is in neither the ledger nor its console: it cannot be told from another host",
                 next=f"rmu host replace {host}",
             )
-        key = _fresh_key()
+        key = fresh_key()
         self.admission.admit(host, USER, f"{KIND} {key.get_base64()}")
         with self._tunnel(host) as (wire, said):
             transport = paramiko.Transport(wire)
@@ -139,9 +139,11 @@ class SshShell:
             raise Failed(f"“{argv[0]}” did not end on {host} within {seconds} s", state=DONE_IS_DONE, next="rmu status")
         if not channel.exit_status_ready() or channel.exit_status < 0:
             raise _lost(host, "it ended without an exit code")
-        return CommandResult(host=host, exit_code=channel.exit_status, stdout=out, stderr=err)
+        return CommandResult(
+            host=host, exit_code=channel.exit_status, stdout=out.text(), stderr=err.text(), cut=out.cut or err.cut
+        )
 
-    def _read(self, channel: paramiko.Channel, until: float) -> tuple[str, str]:
+    def _read(self, channel: paramiko.Channel, until: float) -> tuple[_Kept, _Kept]:
         """Read both streams to their end, or until then; keep what there is room for and let the rest go by."""
         out, err = _Kept(KEPT_OUT), _Kept(KEPT_ERR)
         while self.clock.monotonic() < until:
@@ -157,7 +159,7 @@ class SshShell:
                 break
             if idle:
                 self.clock.sleep(0.05)
-        return out.text(), err.text()
+        return out, err
 
 
 @contextmanager
@@ -187,18 +189,19 @@ class _Kept:
     def __init__(self, room: int) -> None:
         self._room = room
         self._bytes = b""
-        self._cut = False
+        self.cut = False
 
     def add(self, part: bytes) -> None:
         left = self._room - len(self._bytes)
         self._bytes += part[:left]
-        self._cut = self._cut or len(part) > left
+        self.cut = self.cut or len(part) > left
 
     def text(self) -> str:
-        return self._bytes.decode(errors="replace") + (CUT.format(self._room) if self._cut else "")
+        return self._bytes.decode(errors="replace") + (CUT.format(self._room) if self.cut else "")
 
 
-def _fresh_key() -> paramiko.Ed25519Key:
+def fresh_key() -> paramiko.Ed25519Key:
+    """Make a key pair that lives in memory alone."""
     import paramiko
     from cryptography.hazmat.primitives import serialization
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey

@@ -15,7 +15,7 @@ from typing import Any
 
 import paramiko
 
-from ratemyunit_ops.outside.ssh import _fresh_key
+from ratemyunit_ops.outside.ssh import fresh_key
 
 STRIPPED = ("sudo", "-n", "--")
 """What a host's sudo would do; this process is whoever it is."""
@@ -25,7 +25,7 @@ STRIPPED = ("sudo", "-n", "--")
 class Host:
     """One host: its own key, the keys it was told of, and the commands that came."""
 
-    key: paramiko.PKey = field(default_factory=_fresh_key)
+    key: paramiko.PKey = field(default_factory=fresh_key)
     pushed: dict[str, str] = field(default_factory=dict)
     """User -> the key that was pushed for them."""
     ran: list[bytes] = field(default_factory=list)

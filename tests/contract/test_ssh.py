@@ -93,7 +93,7 @@ def test_both_streams_are_read_whole_and_cut_where_ssm_would_cut_them(shell: Ssh
 
     answer = shell.run([sys.executable, "-c", script], hosts=["i-1"], deadline=SOON)[0]
 
-    assert answer.exit_code == 0
+    assert (answer.exit_code, answer.cut) == (0, True)
     assert answer.stdout == "o" * 24_000 + "\n(only the first 24,000 characters were kept)\n"
     assert answer.stderr == "e" * 8_000 + "\n(only the first 8,000 characters were kept)\n"
 

@@ -60,3 +60,29 @@ def test_f31_the_product_is_deployed_twice_on_one_gibibyte_and_scrapes_in_betwee
     assert product.on_host("systemctl show -p NRestarts --value rmu-blue rmu-green rmu-worker").split() == ["0"] * 3
     assert token not in second.stdout + second.stderr + product.rmu("show", second["run"]).stdout
     product.serves_alone("v2")
+
+
+def test_a_paused_queue_takes_no_job_through_a_restart_and_goes_on_when_resumed(product: Stack) -> None:
+    """Stands on the deploys of the test before."""
+    wish = {"url": "http://127.0.0.1:8080/fixture/catalogue", "university": "Later"}
+    token = product.aws("ssm").get_parameter(Name="/rmu/twin/app/admin_token", WithDecryption=True)["Parameter"][
+        "Value"
+    ]
+
+    paused = product.rmu("queue", "pause", "--yes", "--because", "the catalogue is down")
+    again = product.rmu("queue", "pause", "--yes")
+    job = ask(product, "/api/admin/scrape", wish, token)["job"]
+    product.on_host("systemctl restart rmu-worker redis-server")
+    wait_until(lambda: "paused" in product.on_host("journalctl -u rmu-worker -n 20 -o cat"), 60, "the worker to hear")
+    stands = product.rmu("queue", "status")
+    waiting = ask(product, f"/api/admin/jobs/{job}", token=token)["state"]
+    resumed = product.rmu("queue", "resume", "--yes")
+    wait_until(lambda: ask(product, f"/api/admin/jobs/{job}", token=token)["state"] == "done", 90, "the scrape")
+
+    assert (paused["outcome"], paused["queue"]["paused"], again["run"]) == ("done", True, None)
+    assert (stands["paused"], stands["because"], stands["waiting"]) == (True, "the catalogue is down", 1)
+    assert waiting == "queued"
+    assert resumed["queue"]["paused"] is False
+    assert [run["verb"] for run in product.rmu("history", "--limit", "2")["runs"]] == ["queue resume", "queue pause"]
+    said = "".join(a.stdout + a.stderr for a in (paused, again, stands, resumed))
+    assert token not in said + product.on_host("cat /var/log/rmu/*.log; journalctl -o cat")
