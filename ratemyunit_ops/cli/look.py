@@ -39,7 +39,8 @@ def doctor(env: Env = None, as_json: AsJson = False) -> None:
     from ratemyunit_ops.reports.doctor import examine, well
 
     w = wire(env, as_json=as_json)
-    findings = examine(w.outside, account=w.settings.env.account, which=on_path, machine=platform())
+    known = w.settings.env
+    findings = examine(w.outside, account=known.account, which=on_path, machine=platform(), strict=known.confirm)
     if as_json:
         w.screen.result({"well": well(findings), "findings": [f.model_dump() for f in findings]})
     else:

@@ -3,21 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Literal
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Outside
-
-
-class Finding(Frozen):
-    """One thing looked at. `mend` is what to type where it is not well."""
-
-    name: str
-    verdict: Literal["ok", "missing", "unknown"]
-    seen: str
-    mend: str = ""
-
+from ratemyunit_ops.reports.finding import Finding
+from ratemyunit_ops.reports.heard import who_would_hear
 
 TOOLS: Mapping[str, tuple[str, str]] = {
     "terraform": ("infra", "see README: Terraform 1.11, pinned by checksum"),
@@ -32,9 +22,12 @@ PROVIDER_LOCK = (
 
 
 def examine(
-    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str
+    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str, strict: bool
 ) -> tuple[Finding, ...]:
-    """Look at tools, credentials, account, ledger, places, hosts and front door. Never raises for what it finds."""
+    """Look at tools, credentials, account, ledger, places, hosts, front door and listeners; `strict` wants some.
+
+    Never raises for what it finds.
+    """
     return (
         *(_tool(name, verb, mend, which) for name, (verb, mend) in TOOLS.items()),
         _provider_lock(machine),
@@ -46,6 +39,7 @@ def examine(
             "hosts", lambda: ", ".join(_some([f"{i.id} {i.state}" for i in o.fleet.instances()])), "rmu infra apply"
         ),
         _asked("front door", lambda: f"serves {o.traffic.look().version or 'nothing'}", "rmu status"),
+        *who_would_hear(o, strict=strict),
     )
 
 
@@ -96,5 +90,5 @@ def _account(o: Outside, account: str | None) -> Finding:
 
 
 def well(findings: Sequence[Finding]) -> bool:
-    """Tell whether nothing is missing."""
-    return all(f.verdict == "ok" for f in findings)
+    """Tell whether nothing is missing and nothing unknown."""
+    return all(f.verdict in ("ok", "note") for f in findings)
