@@ -46,7 +46,10 @@ SHORT = 400
 
 
 class Asked(Frozen):
-    """Which lines are wanted. `request` may be the beginning of an id, of a request or of a job."""
+    """Which lines are wanted. `request` may be the beginning of an id, of a request or of a job.
+
+    Of `silent` units only what has failed is wanted: a probe that is answered every minute is no news.
+    """
 
     roles: tuple[Role, ...]
     start: datetime
@@ -56,6 +59,7 @@ class Asked(Frozen):
     request: str = ""
     host: str = ""
     units: tuple[str, ...] = ()
+    silent: tuple[str, ...] = ()
 
     def wants(self, entry: LogEntry) -> bool:
         """Tell whether a line is one of those."""
@@ -65,6 +69,7 @@ class Asked(Frozen):
             and entry.request.startswith(self.request)
             and entry.host.startswith(self.host)
             and (not self.units or entry.unit in self.units)
+            and (entry.unit not in self.silent or entry.fields.get("ok") is False)
         )
 
 

@@ -135,6 +135,14 @@ def test_one_release_one_host_one_role(world: FakeWorld) -> None:
     assert read(world, "api", start=at(60)) == ()
 
 
+def test_a_probe_that_is_answered_every_minute_is_no_news(world: FakeWorld) -> None:
+    for n, ok in enumerate((True, False, True)):
+        say(world, "host", "i-1/rmu-vitals", n, {"event": "probe", "ok": ok, "ms": 12.5})
+
+    assert len(read(world, "host", host="i-1")) == 3
+    assert [e.text for e in read(world, "host", host="i-1", silent=("rmu-vitals",))] == ["probe ok=False ms=12.5"]
+
+
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
