@@ -15,6 +15,7 @@ import pytest
 from ratemyunit_ops.errors import Failed, Refused, RmuError, Unreachable
 from ratemyunit_ops.model import Database, Fence, Release, ReleaseRef
 from ratemyunit_ops.outside.aws.hosts import Hosts, Question, SsmFleet, SsmOneOff
+from ratemyunit_ops.outside.aws.queue import SsmQueue
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.aws.shell import SsmShell
 from ratemyunit_ops.outside.aws.ssm import Commands, Script
@@ -620,3 +621,34 @@ def test_images_are_looked_at_without_a_fence_and_removed_with_one(fleet: SsmFle
 
     looked, removed = played.requests[played.ids[0]]
     assert (looked["look"], "fence" in looked, removed["fence"]["sequence"]) == (True, False, 12)
+
+
+STANDS = {"waiting": 3, "running": 1, "later": 0, "failed": 2, "oldest_s": 12.5, "paused": False}
+
+
+def test_the_queue_is_looked_at_without_a_fence_on_one_host(hosts: Hosts, played: Played) -> None:
+    played.all_say(outcome="ok", paused_by=None, **STANDS)
+
+    seen = SsmQueue(hosts).status()
+
+    assert (seen.waiting, seen.failed, seen.oldest_s, seen.paused) == (3, 2, 12.5, False)
+    asked = [request for requests in played.requests.values() for request in requests]
+    assert [(r["verb"], r["look"], "fence" in r) for r in asked] == [("queue", True, False)]
+
+
+def test_a_pause_goes_out_fenced_in_somebodys_name_and_tells_how_it_stands(hosts: Hosts, played: Played) -> None:
+    played.all_say(**{**STANDS, "paused": True, "paused_by": "ann@laptop"})
+
+    facts = SsmQueue(hosts).at(FENCE).pause(by="ann@laptop", because="it burns")
+
+    (request,) = played.requests[played.ids[0]]
+    assert (request["action"], request["by"], request["because"]) == ("pause", "ann@laptop", "it burns")
+    assert request["fence"] == FENCE.model_dump()
+    assert facts["told"]["queue"]["paused_by"] == "ann@laptop"
+
+
+def test_a_release_without_a_queue_is_a_refusal(hosts: Hosts, played: Played) -> None:
+    played.all_say(outcome="refused", why="no_queue", detail="v1 has no queue to ask about")
+
+    with pytest.raises(Refused, match="v1 has no queue to ask about"):
+        SsmQueue(hosts).status()
