@@ -206,3 +206,13 @@ def test_a_host_tells_its_ssh_key_and_serves_also_where_nobody_hears_it(m: FakeM
     assert told == {"key": "ssh-ed25519 AAAA root@host"}
     assert served(m) == "v1"
     assert any(step.get("step") == "host key" for step in steps)
+
+
+def test_a_host_that_cannot_serve_tells_its_ssh_key_most_of_all(m: FakeMachine, cloud: FakeCloud) -> None:
+    m.write("/etc/ssh/ssh_host_ed25519_key.pub", "ssh-ed25519 AAAA root@host\n")
+    point(cloud, "v9")
+
+    with pytest.raises(No, match="v9"):
+        boot(m, cloud)
+
+    assert cloud.items["host_key", "i-1"] == {"key": "ssh-ed25519 AAAA root@host"}

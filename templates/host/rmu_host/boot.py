@@ -57,6 +57,15 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
 
     Raises No or OSError where it cannot yet.
     """
+    try:
+        serve_what_it_should(m, cloud, instance, log)
+    finally:
+        # Also where it cannot: then most of all somebody may have to come in by SSH.
+        tell_key(m, cloud, instance, log)
+
+
+def serve_what_it_should(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
+    """Serve, complete the launch hook, let the worker work. Raises No or OSError where it cannot yet."""
     live = read_map(m)
     write_map(m, live)
     write_hold(m, 0)
@@ -71,7 +80,6 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
     if m.read(f"{STATE}/hook") != instance:
         log(step="hook", completed=cloud.complete_hook(instance))
         m.write(f"{STATE}/hook", instance)
-    tell_key(m, cloud, instance, log)
     # After the hook: a worker that does not start is no reason to replace a host that serves.
     resume_worker(m)
 
