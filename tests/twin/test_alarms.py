@@ -76,10 +76,7 @@ class Ward:
             yield
             for name in names:
                 patience = self.in_time(name) + after - (time.time() - began)
-                page = wait_until(
-                    lambda name=name: self.told("ALARM", began).get(name), max(1.0, patience), f"{name}'s page"
-                )
-                self.took[name] = round(page - began, 1)
+                self.took[name] = round(self.page(name, began, patience) - began, 1)
         mended = time.time()
         for name in names:
             wait_until(
@@ -88,6 +85,14 @@ class Ward:
         spoke = {one for one in self.told("ALARM", began) if not one.startswith("slo-")}
         assert spoke <= {*names, *besides}, f"nobody expected {spoke - {*names, *besides}}"
         print(json.dumps({"seconds from fault to page": {name: self.took[name] for name in names}}))
+
+    def page(self, name: str, since: float, patience: float) -> float:
+        until = time.time() + max(1.0, patience)
+        while not (page := self.told("ALARM", since).get(name)):
+            late = f"no page of {name} in time: {self.alarms()[name]['StateReason']}"
+            assert time.time() < until, late
+            time.sleep(0.3)
+        return page
 
     def fault(self, name: str, target: str | None = None) -> None:
         self.broken.enter_context(self.stack.fault(name, target))

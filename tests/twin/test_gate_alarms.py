@@ -323,6 +323,7 @@ def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:
     assert told == ["RDS-EVENT-0005", "RDS-EVENT-0002"]
 
 
+@pytest.mark.long
 def test_a_webhook_that_is_down_is_tried_again_and_one_that_refuses_is_not(gate: Gate) -> None:
     arn = destination(gate, "hooks")
     target = {"Arn": arn, "RoleArn": "arn:aws:iam::123456789012:role/x"}
