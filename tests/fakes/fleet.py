@@ -429,6 +429,8 @@ class FakeShell:
     def _one(self, argv: Sequence[str], host: str) -> CommandResult:
         if host not in {h.id for h in self._world.in_service()}:
             raise Unreachable(f"no host {host} is in service", next="rmu host list")
+        if self._world.host(host).booted is None:
+            raise Unreachable(f"the SSM agent of {host} does not answer", next="rmu host list")
         act = self._world.does.get(tuple(argv))
         if act is not None:
             return CommandResult(host=host, exit_code=0, stdout=act(), stderr="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import cache
 
@@ -53,3 +54,14 @@ def command_of(book: Runbook, remedy: str) -> tuple[str, ...]:
     found = book.remedy(remedy)
     assert found is not None
     return next(s.command for s in found.steps if isinstance(s, Deed) and s.command is not None)
+
+
+def silent_host(world: FakeWorld, *, memory: float) -> FakeWorld:
+    """Let a host answer nobody, whose memory (percent) was measured a minute before."""
+    world.places["asg"] = "rmu-test-hosts"
+    world.meters.measure("CWAgent", "mem_used_percent", memory, AutoScalingGroupName="rmu-test-hosts")
+    vitals = {"event": "vitals", "memory_available": round((100 - memory) * 10_000_000), "oom_kills": 0}
+    world.logbook.say("host", "i-1/rmu-vitals", json.dumps(vitals))
+    world.clock.sleep(60)
+    world.hosts[0].booted = None
+    return world

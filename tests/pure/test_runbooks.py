@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ from ratemyunit_ops.steps.looks import gather
 from ratemyunit_ops.steps.sources import SOURCES
 from tests.fakes import FakeWorld
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
-from tests.fakes.sick import command_of, hung_worker, runbook
+from tests.fakes.sick import command_of, hung_worker, runbook, silent_host
 
 FILES = sorted(shipped("runbooks").glob("*.yaml"))
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -96,6 +97,16 @@ def test_a_runbook_fits_a_terminal_and_its_page_is_up_to_date(path: Path) -> Non
 
     assert max(map(len, terminal(read.runbook))) < WIDTH
     assert (PAGES / f"{path.stem}.md").read_text() == page(read.runbook), "make runbooks"
+
+
+def test_every_alarm_names_a_runbook_that_names_the_alarm() -> None:
+    text = (shipped("terraform") / "modules/watch/alarms.tf").read_text()
+    alarms = dict(re.findall(r"^    ([a-z-]+) = \{\n      says = .*runbook = \"([a-z-]+)\"", text, re.MULTILINE))
+    named = {alarm: path.stem for path in FILES for alarm in runbook(path.stem).alarms}
+
+    assert len(alarms) > 10
+    assert {**named, **alarms} == {**alarms, **named}
+    assert set(alarms) <= set(named)
 
 
 def test_every_source_that_a_runbook_may_name_is_looked_up() -> None:
@@ -324,6 +335,17 @@ def test_a_healthy_world_has_none_of_the_causes(world: FakeWorld) -> None:
     answered = Operator(world).runbook("queue-stalled")
 
     assert "none of the causes that this runbook knows is shown by the evidence" in answered.screen.said
+
+
+@pytest.mark.parametrize(("memory", "cause"), [(97.0, "memory-killed-the-agent"), (41.0, "frozen")])
+def test_a_frozen_host_and_one_out_of_memory_are_told_apart(world: FakeWorld, memory: float, cause: str) -> None:
+    seen = gather(silent_host(world, memory=memory).outside(), runbook("host-unresponsive"), {}, environment="test")
+
+    judged = judge(runbook("host-unresponsive"), seen.evidence)
+
+    assert seen.inputs["host"] == "i-1"
+    assert judged.cause == cause
+    assert judged.likeliest is not None and judged.likeliest.remedies == ("reboot", "replace")
 
 
 def test_a_host_that_is_gone_and_a_database_that_is_silent_are_evidence(world: FakeWorld) -> None:
