@@ -43,8 +43,10 @@ def test_a_rollback_needs_the_installed_wheel_and_nothing_else(stack: Stack, tmp
     with stack.no_drop():
         back = rmu("rollback", "--yes")
     dry = rmu("deploy", new, "--dry-run")
+    books = rmu("runbook", "list")
 
     assert Path(package.strip()).is_relative_to(tmp_path)
     assert (back["outcome"], back["release"]) == ("done", old)
+    assert "disk-full" in {book["name"] for book in books["runbooks"]}
     assert dry["outcome"] == "dry_run"  # the wheel brings what goes to hosts: they were just asked
     stack.serves_alone(old)
