@@ -10,6 +10,7 @@ from moto.cloudwatch.responses import CloudWatchResponse
 from moto.core.responses import ActionResult, EmptyResult
 
 from ratemyunit_ops.twin.gate import alarms
+from ratemyunit_ops.twin.gate.alarm_points import period_of, refuse_math
 from ratemyunit_ops.twin.gate.evaluation import COMPARISONS, holds
 from ratemyunit_ops.twin.gate.expressions import Given, Series, Value, Wrong, evaluate
 from ratemyunit_ops.twin.gate.mend import mend, refuse
@@ -46,12 +47,12 @@ def put_metric_alarm(self: CloudWatchBackend, name: str, *args: Any, **kwargs: A
 
 def _refused(alarm: Alarm) -> str:
     if alarm.metric_data_queries:
-        wrong = alarms.refuse_math(alarm.metric_data_queries)
+        wrong = refuse_math(alarm.metric_data_queries)
         if wrong:
             return wrong
     if alarm.comparison_operator not in COMPARISONS:
         return f"The twin does not know the comparison {alarm.comparison_operator}."
-    period = alarms.period_of(alarm)
+    period = period_of(alarm)
     if period not in (10, 20, 30) and (period % 60 or period <= 0):
         return f"Period {period} is none of 10, 20, 30 or a multiple of 60."
     longest = 604_800 if period >= 3600 else 86_400
