@@ -5,14 +5,12 @@ A template with a value too few is an error, never an empty string.
 
 from __future__ import annotations
 
-import ast
 import base64
 import functools
 import gzip
 import io
 import json
 import lzma
-import re
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -22,6 +20,7 @@ from typing import Any
 
 import jinja2
 
+from ratemyunit_ops.leaner import lean
 from ratemyunit_ops.shipped import shipped
 
 USER_DATA_LIMIT = 16 * 1024
@@ -129,29 +128,12 @@ def _sources(*, boot_only: bool, salvage: bool = True, aside: bool = True) -> li
     package = shipped("templates") / "host" / "rmu_host"
     left_out = frozenset() if aside else _ASIDE
     names = [f for f in package.glob("*.py") if f.stem not in left_out and (f.stem in _OF_BOOT or not boot_only)]
-    sources = {f"rmu_host/{f.name}": _lean(f.read_text()) for f in names if salvage or "salvage" not in f.stem}
+    sources = {f"rmu_host/{f.name}": lean(f.read_text()) for f in names if salvage or "salvage" not in f.stem}
     if not boot_only:
         # How many proxies stand in front, the host knows.
         sources |= {f"rmu_host/{n}": render(f"host/files/{n}", {"trusted_hops": "TRUSTED_HOPS"}) for n in _CARRIED}
     sources["__main__.py"] = "import sys\nfrom rmu_host.main import main\nsys.exit(main(sys.argv[1:]))\n"
     return sorted(sources.items())
-
-
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-
-
-def _lean(source: str) -> str:
-    """Drop what only readers need: every SSM command and the user data carry the program, within hard limits."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if isinstance(node, _DOCUMENTED) and ast.get_docstring(node):
-            node.body = node.body[1:] or [ast.Pass()]
-        if isinstance(node, ast.arg):
-            node.annotation = None
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-            node.returns = None
-    # A space is enough to be deeper.
-    return re.sub(r"(?m)^(?: {4})+", lambda deep: " " * (len(deep[0]) // 4), ast.unparse(tree)) + "\n"
 
 
 def host_program_text(verb: str) -> str:
