@@ -136,7 +136,8 @@ class Machine:
             mounts.unmount_below(where)
 
     def reboot(self) -> None:
-        """Ask it to reboot; its loop boots it again."""
+        """Ask it to reboot; its loop boots it again. One that is frozen could not: EC2 pulls its plug after a while."""
+        self.thaw()
         self.run(["systemctl", "reboot", "--no-block"])
 
     def freeze(self) -> None:
