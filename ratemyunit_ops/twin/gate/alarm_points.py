@@ -64,8 +64,8 @@ def _solve(region: str, queries: list[MetricDataQuery], seconds: list[int], peri
         key = _key(stat.metric.namespace, stat.metric.metric_name, stat.metric.dimensions)
         results[query.id] = STORES[region].points(key, stat.stat, Span(seconds[0], seconds[-1] + period, period))
     given = Given(results, [query.id for query in metrics], seconds, period)
-    returned = next(query for query in queries if returned(query))
-    return results[returned.id] if returned.metric_stat else _solve_one(returned, queries, given, results, ())
+    last = next(query for query in queries if returned(query))
+    return results[last.id] if last.metric_stat else _solve_one(last, queries, given, results, ())
 
 
 def _solve_one(

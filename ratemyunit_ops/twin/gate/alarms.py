@@ -45,15 +45,20 @@ HISTORY: deque[Item] = deque(maxlen=MOST_HISTORY)
 
 
 def tick(now: float) -> None:
-    """Judge every alarm whose turn it is."""
+    """Judge every alarm whose turn it is; one that cannot be judged keeps no other waiting, and is raised at the end."""
+    failed: Exception | None = None
     for region, backend in list(cloudwatch_backends[ACCOUNT].items()):
         alarms = list(backend.alarms.values())
-        for alarm in alarms:
-            if not alarm.rule and _turn(alarm, now):
-                _judge(region, alarm, now)
-        for alarm in alarms:
-            if alarm.rule:
-                _judge_rule(alarm, {one.name: one.state_value for one in alarms})
+        for alarm in sorted(alarms, key=lambda one: bool(one.rule)):  # what rules look at comes first
+            try:
+                if alarm.rule:
+                    _judge_rule(alarm, {one.name: one.state_value for one in alarms})
+                elif _turn(alarm, now):
+                    _judge(region, alarm, now)
+            except Exception as why:  # noqa: BLE001
+                failed = why
+    if failed:
+        raise failed
 
 
 def step_of(period: int) -> int:
