@@ -45,7 +45,7 @@ HISTORY: deque[Item] = deque(maxlen=MOST_HISTORY)
 
 
 def tick(now: float) -> None:
-    """Judge every alarm whose turn it is; one that cannot be judged keeps no other waiting, and is raised at the end."""
+    """Judge every alarm whose turn it is; one that cannot be judged keeps no other waiting, and is told at the end."""
     failed: Exception | None = None
     for region, backend in list(cloudwatch_backends[ACCOUNT].items()):
         alarms = list(backend.alarms.values())
