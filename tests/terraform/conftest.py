@@ -62,9 +62,15 @@ class Cloud:
             )
 
     def terraform(
-        self, environment: str, work: Path, *, sources: Path = SOURCES, tfvars: Path | None = None
+        self,
+        environment: str,
+        work: Path,
+        *,
+        sources: Path = SOURCES,
+        tfvars: Path | None = None,
+        alarms: Path | None = None,
     ) -> Terraform:
-        folders = Folders(sources=sources, work=work, tfvars=tfvars)
+        folders = Folders(sources=sources, work=work, tfvars=tfvars, alarms=alarms)
         return Terraform(environment, self.account, StsIdentity(self.account), folders)
 
 

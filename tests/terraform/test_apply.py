@@ -22,7 +22,8 @@ PLACES = "/rmu/twin/places"
 
 @pytest.fixture(scope="module")
 def terraform(cloud: Cloud, work: Path) -> Terraform:
-    return cloud.terraform("twin", work, tfvars=SOURCES / "env/twin.tfvars")
+    env = SOURCES / "env"
+    return cloud.terraform("twin", work, tfvars=env / "twin.tfvars", alarms=env / "twin.slo.tfvars.json")
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +138,8 @@ def test_the_masters_password_reached_the_database_and_no_state(cloud: Cloud, ap
 
 
 def test_the_local_awss_alarms_look_every_ten_seconds_and_tell_a_topic(cloud: Cloud, applied: Terraform) -> None:
-    alarms = cloud.account.pages("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix="rmu-twin-")
+    all_of_them = cloud.account.pages("cloudwatch", "DescribeAlarms", "MetricAlarms", AlarmNamePrefix="rmu-twin-")
+    alarms = [alarm for alarm in all_of_them if "-slo-" not in alarm["AlarmName"]]
 
     inside = [[m["MetricStat"]["Period"] for m in a.get("Metrics", []) if "MetricStat" in m] for a in alarms]
     periods = {
@@ -164,7 +166,8 @@ def test_the_dashboard_is_one_column_as_a_phone_shows_it_and_a_place_leads_to_it
 
     assert {(w["x"], w["width"]) for w in widgets} == {(0, 24)}
     assert [w["y"] for w in widgets] == [5 * at for at in range(len(widgets))]
-    assert len(widgets[0]["properties"]["alarms"]) == 17
+    heard = {arn.rpartition(":")[2] for arn in widgets[0]["properties"]["alarms"]}
+    assert len({name for name in heard if "-slo-" not in name}) == 17
 
 
 def test_no_policy_is_larger_than_iam_takes(cloud: Cloud, applied: Terraform) -> None:
@@ -185,3 +188,19 @@ def test_no_policy_is_larger_than_iam_takes(cloud: Cloud, applied: Terraform) ->
 
 def test_an_applied_stack_has_nothing_left_to_do(applied: Terraform) -> None:
     assert applied.plan("stack", TWIN).empty
+
+
+def test_the_compiled_alarms_of_every_objective_are_made(cloud: Cloud, applied: Terraform) -> None:
+    wanted = json.loads((SOURCES / "env/twin.slo.tfvars.json").read_text())["slo_alarms"]
+
+    told, parts = (
+        {a["AlarmName"]: a for a in cloud.account.pages("cloudwatch", "DescribeAlarms", key, AlarmTypes=[kind])}
+        for key, kind in (("CompositeAlarms", "CompositeAlarm"), ("MetricAlarms", "MetricAlarm"))
+    )
+
+    assert {n.removeprefix("rmu-twin-") for n in told} == set(wanted["alarms"])
+    assert {n.removeprefix("rmu-twin-") for n in parts if "-slo-" in n} == set(wanted["windows"])
+    fast = told["rmu-twin-slo-availability-fast"]
+    assert fast["AlarmDescription"].endswith("severity: SEV-1. next: rmu runbook run host-unresponsive --env twin")
+    assert fast["AlarmActions"][0].endswith(":rmu-twin-critical")
+    assert 'ALARM("rmu-twin-slo-availability-14.4x-1h")' in fast["AlarmRule"]

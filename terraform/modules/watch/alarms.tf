@@ -179,6 +179,9 @@ resource "aws_cloudwatch_metric_alarm" "this" {
       return_data = true
     }
   }
+
+  # An alarm is judged as soon as it stands, and what it then says must get through.
+  depends_on = [aws_sns_topic_policy.this]
 }
 
 # ---- objectives: windows that tell nobody, and composites of them that do
@@ -232,4 +235,6 @@ resource "aws_cloudwatch_composite_alarm" "objective" {
     for windows in each.value.any_of :
     "(${join(" AND ", [for window in windows : "ALARM(\"${aws_cloudwatch_metric_alarm.window[window].alarm_name}\")"])})"
   ])
+
+  depends_on = [aws_sns_topic_policy.this]
 }
