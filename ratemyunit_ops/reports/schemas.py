@@ -11,6 +11,9 @@ from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, 
 from ratemyunit_ops.reports.lint.judging import Finding
 from ratemyunit_ops.reports.slo import Budget
 from ratemyunit_ops.reports.status import Status
+from ratemyunit_ops.runbooks.evidence import Evidence
+from ratemyunit_ops.runbooks.judging import Verdict
+from ratemyunit_ops.runbooks.reading import Finding as RunbookFinding
 
 VERSION = 1
 
@@ -69,6 +72,35 @@ class DrillDocument(Loose):
     rpo_seconds: float | None = None
     verified: str = Field(default="unknown", pattern="^(yes|partly|no|unknown)$")
     report: str | None = Field(default=None, description="path of the HTML report")
+
+
+class OfferDocument(Loose):
+    """A remedy, and whether it fits the likeliest cause."""
+
+    name: str
+    says: str
+    costs: str
+    fits: bool
+
+
+class DiagnosisDocument(Loose):
+    """`runbook run` without a remedy; with one it is that run's document, with `runbook`, `cause` and `remedy`."""
+
+    runbook: str
+    cause: str | None = Field(description="the likeliest cause; null: none that it knows is shown")
+    says: str
+    facts: dict[str, Any]
+    verdicts: list[Verdict]
+    evidence: list[Evidence]
+    remedies: list[OfferDocument]
+    inputs: dict[str, str]
+    unknown: dict[str, str] = Field(description="inputs that nobody knows, and why")
+
+
+class RunbookLintDocument(Loose):
+    """`runbook lint`."""
+
+    findings: list[RunbookFinding] = Field(description="exit code 3 when there is any")
 
 
 class LintDocument(Loose):
@@ -150,6 +182,8 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "incident": IncidentDocument,
     "incident-report": IncidentReportDocument,
     "migrate-lint": LintDocument,
+    "runbook-run": DiagnosisDocument,
+    "runbook-lint": RunbookLintDocument,
     "slo-show": BudgetsDocument,
     "slo-check": CheckedBudgetsDocument,
     "slo-compile": CompiledAlarmsDocument,

@@ -33,7 +33,7 @@ ARROWS: dict[str, set[str]] = {
     "steps": {"ports", "render", "records", "runbooks"},
     "planning": {"steps", "settings", "runbooks"},
     "engine": {"steps.base", "ports", "records"},
-    "reports": {"ports", "records", "objectives", "burning"},
+    "reports": {"ports", "records", "runbooks", "objectives", "burning"},
     "show": {"steps.base", "runbooks"},
     "outside": {"ports"},
     "twin": set(),

@@ -14,6 +14,8 @@ STAY = {
     "run": "run outcome release seconds phases probe ssm_commands",
     "history": "runs",
     "migrate-lint": "findings",
+    "runbook-run": "runbook cause says facts verdicts evidence remedies inputs unknown",
+    "runbook-lint": "findings",
     "slo-show": "environment at objectives",
     "slo-check": "environment at objectives gone",
     "slo-compile": "environment file changed alarms windows",
