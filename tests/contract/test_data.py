@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -195,3 +195,24 @@ def test_a_checksum_is_read_by_table(data: SsmData, host: Host) -> None:
     host.says = {"tables": {"units": {"rows": 7, "checksum": "ab"}}}
 
     assert data.checksum(NEW) == {"units": {"rows": 7, "checksum": "ab"}}
+
+
+def test_a_statement_goes_with_its_variables_beside_it_and_needs_no_fence_to_look(data: SsmData, host: Host) -> None:
+    host.says = {"rows": [{"n": "7", "gone": None}], "total": 201}
+
+    seen = data.rows(OLD, "select :'pid'", variables={"pid": "42"}, limit=timedelta(seconds=20))
+
+    assert (seen.rows, seen.total) == (({"n": "7", "gone": None},), 201)
+    assert (host.asked["verb"], host.asked["sql"]) == ("data_rows", "select :'pid'")
+    assert (host.asked["variables"], host.asked["limit_s"]) == ({"pid": "42"}, 20.0)
+    assert "fence" not in host.asked
+
+
+def test_a_statement_that_changes_something_carries_the_fence_and_tells_its_rows(data: SsmData, host: Host) -> None:
+    host.says = {"outcome": "changed", "rows": [{"ended": "1"}], "total": 1}
+
+    facts = data.act(OLD, "select 1", variables={}, limit=timedelta(seconds=5))
+
+    assert (host.asked["verb"], host.asked["fence"]) == ("data_act", {"generation": 5, "sequence": 12})
+    assert facts["rows"] == [{"ended": "1"}]
+    assert "rows" not in facts["hosts"]["i-1"]
