@@ -11,7 +11,7 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
-        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-salvage bench-slo
+        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,9 @@ down: $(STAMP) ## stop the local AWS and wipe it
 
 bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore: tools $(STAMP) ## measure beside a control
 	$(SUDO) $(BIN)/python tests/bench/$(subst -,_,$@).py
+
+bench-quiet: tools $(STAMP) ## an hour of ordinary load and twenty deploys: no alarm may fire
+	$(SUDO) $(BIN)/python tests/bench/bench_quiet.py
 
 bench-slo: $(STAMP) ## a year of traffic before the compiled alarms, beside the SRE workbook's; a minute or two
 	$(BIN)/python tests/bench/bench_slo.py
