@@ -127,4 +127,6 @@ def _says(kind: str, message: str) -> str:
         return "rmu does not read this key"
     if kind == "missing":
         return "is missing"
+    if kind == "model_type":
+        return "should be a mapping"
     return re.sub(r"^(Value error, |Input |String |List )", "", message)

@@ -40,6 +40,7 @@ def show_budgets(w: Wired, html: Path | None) -> None:
     now = w.outside.clock.now()
     document = _document(w, budgets, steps=True)
     if html is not None:
+        html.parent.mkdir(parents=True, exist_ok=True)
         html.write_text(_page(w, objectives, budgets))
         document["report"] = str(html)
         w.screen.note(f"drawn into {html}")
@@ -63,6 +64,8 @@ def compile_alarms(w: Wired) -> None:
     file, name = w.settings.slo_tfvars, w.settings.environment
     if file is None:
         raise Mistyped(f"environment {name} names no tfvars to write beside", next=f"edit {w.settings.path}")
+    if not file.parent.is_dir():
+        raise Mistyped(f"there is no folder {file.parent} to write into", next=f"edit {w.settings.path}")
     alarms = compiled(objectives_of(w.settings), speed=w.settings.env.slo_speed)
     text = as_tfvars(alarms)
     changed = not file.is_file() or file.read_text() != text

@@ -13,7 +13,7 @@ from ratemyunit_ops.burning import DAY, HOUR, MINUTE, as_tfvars, compiled, tiers
 from ratemyunit_ops.cli import budgets
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Mistyped, Unreachable
-from ratemyunit_ops.objectives import ELB, Objective, read_objectives
+from ratemyunit_ops.objectives import COUNTED, ELB, Objective, read_objectives
 from ratemyunit_ops.reports.slo import Budget, Scope, gone, report_budgets, spent_between
 from ratemyunit_ops.settings import load
 from ratemyunit_ops.show.screen import Screen
@@ -81,6 +81,7 @@ def test_the_reviews_four_objectives_are_shipped() -> None:
         ("rmu/fast: SEV-1", "rmu/fast: SEV-9", "line 10: metadata.annotations.rmu/fast: should be 'SEV-1'"),
         ("rmu/fast: SEV-1", "rmu/quick: SEV-1", "line 10: metadata.annotations.rmu/quick: rmu does not read this key"),
         ("    rmu/runbook: host-unresponsive\n", "", "line 9: metadata.annotations.rmu/runbook: is missing"),
+        ("spec:\n  description", "spec: nothing\nmore:\n  description", "line 13: spec: should be a mapping"),
         ("kind: SLO", "kind: SLO\nkind: SLO", "line 6: kind is given twice (first in line 5)"),
         ("kind: SLO", "kind: [SLO", "line 6: expected ',' or ']'"),
     ],
@@ -197,6 +198,27 @@ def test_the_committed_alarms_are_what_the_objectives_compile_to(name: str, monk
 
     assert settings.slo_tfvars is not None
     assert settings.slo_tfvars.read_text() == fresh, f"rmu slo compile --env {name}"
+
+
+def test_every_metric_of_log_lines_that_may_be_counted_is_read_out_of_lines() -> None:
+    filters = (CHECKOUT / "terraform" / "modules" / "logs" / "main.tf").read_text()
+
+    made = set(re.findall(r'metric = "(\w+)"', filters))
+
+    assert {metric for namespace, metric in COUNTED if not namespace} <= made
+
+
+def test_compiling_writes_once_and_says_where_it_cannot(tmp_path: Path) -> None:
+    where = {"tfvars": str(tmp_path / "some.tfvars")}
+    first, second = (typed(FakeWorld(), "compile_alarms", where)[1].document for _ in range(2))
+
+    assert first is not None and second is not None
+    assert (first["changed"], second["changed"]) == (True, False)
+    assert (tmp_path / "some.slo.tfvars.json").read_text() == as_tfvars(compiled(OBJECTIVES.values()))
+    with pytest.raises(Mistyped, match="names no tfvars"):
+        typed(FakeWorld(), "compile_alarms")
+    with pytest.raises(Mistyped, match="there is no folder"):
+        typed(FakeWorld(), "compile_alarms", {"tfvars": str(tmp_path / "none" / "some.tfvars")})
 
 
 # -- the budgets -------------------------------------------------------------------------------------------------------
