@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import timedelta
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +39,16 @@ class Wanted(Frozen):
     transport: Literal["ssm", "ssh"] = "ssm"
     as_json: bool = False
     no_input: bool = False
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a diagnosis found, and when (by the monotonic clock): an approval has to come soon after."""
+
+    runbook: Runbook
+    seen: Gathered
+    judged: Diagnosis
+    at: float
 
 
 def list_them(screen: Screen) -> None:
@@ -94,22 +104,19 @@ def carry_runbook(w: Wired, runbook: Runbook, wanted: Wanted, asked: Asked) -> N
     if wanted.remedy is not None and _resumed(w, runbook, wanted.remedy, asked):
         return
     reached = _reached(w)
-    seen = gather(
-        w.outside,
-        runbook,
-        _said(wanted.inputs),
-        environment=w.settings.environment,
-        tell=lambda check: w.screen.note(f"looking: {check.says}"),
-    )
-    judged = judge(runbook, seen.evidence)
-    _show(w, wanted, runbook, seen, judged)
-    _note(w, runbook, seen, judged)
-    remedy = _pick(w, wanted, runbook, judged)
+    found = _look(w, runbook, wanted)
+    _show(w, wanted, found)
+    _note(w, found)
+    remedy = _pick(w, wanted, found)
     if remedy is None:
         return
+    if w.journal is not None:
+        raise Refused(
+            "RMU_JOURNAL names a folder, and a remedy works in the environment's ledger alone", next="unset RMU_JOURNAL"
+        )
     if not reached:
         right_account(w)
-    _mend(w, wanted, runbook, remedy, (seen, judged), asked)
+    _mend(w, wanted, found, remedy, asked)
 
 
 def named(name: str) -> Runbook:
@@ -191,32 +198,46 @@ def _resumed(w: Wired, runbook: Runbook, remedy: str, asked: Asked) -> bool:
     return run is not None
 
 
-def _show(w: Wired, wanted: Wanted, runbook: Runbook, seen: Gathered, judged: Diagnosis) -> None:
+def _look(w: Wired, runbook: Runbook, wanted: Wanted) -> Found:
+    seen = gather(
+        w.outside,
+        runbook,
+        _said(wanted.inputs),
+        environment=w.settings.environment,
+        tell=lambda check: w.screen.note(f"looking: {check.says}"),
+    )
+    return Found(runbook, seen, judge(runbook, seen.evidence), w.outside.clock.monotonic())
+
+
+def _show(w: Wired, wanted: Wanted, found: Found) -> None:
     """Show what was found. Where a remedy follows, its run is the one document that programs get."""
     if w.screen.as_json and wanted.remedy is not None:
         return
-    document = {**as_document(seen.evidence, judged, runbook), "inputs": seen.inputs, "unknown": seen.unknown}
-    w.screen.result(document, [plain(line) for line in diagnosed(seen.evidence, judged, runbook)])
+    seen = found.seen
+    document = as_document(seen.evidence, found.judged, found.runbook)
+    lines = diagnosed(seen.evidence, found.judged, found.runbook)
+    w.screen.result({**document, "inputs": seen.inputs, "unknown": seen.unknown}, [plain(line) for line in lines])
 
 
-def _note(w: Wired, runbook: Runbook, seen: Gathered, judged: Diagnosis) -> None:
+def _note(w: Wired, found: Found) -> None:
     """Keep what was seen as evidence of the incident that is open, if one is."""
-    likely = judged.likeliest
-    text = f"{runbook.name}: {likely.says if likely else 'none of the causes that it knows is shown'}"
+    likely = found.judged.likeliest
+    text = f"{found.runbook.name}: {likely.says if likely else 'none of the causes that it knows is shown'}"
     facts: Facts = {
-        "runbook": runbook.name,
-        "cause": judged.cause,
+        "runbook": found.runbook.name,
+        "cause": found.judged.cause,
         "speaks_for": list(likely.speaks_for) if likely else [],
-        **told(seen.evidence, ""),
+        **told(found.seen.evidence, ""),
     }
     note_evidence(w, text, facts)
 
 
-def _pick(w: Wired, wanted: Wanted, runbook: Runbook, judged: Diagnosis) -> Remedy | None:
+def _pick(w: Wired, wanted: Wanted, found: Found) -> Remedy | None:
     """Take the remedy that a person names; none where nobody can be asked."""
+    runbook = found.runbook
     if wanted.remedy is not None:
         return picked(runbook, wanted.remedy)
-    first = offered(runbook, judged)[0].name
+    first = offered(runbook, found.judged)[0].name
     if w.screen.may_ask:
         answer = w.screen.ask(f"Which remedy? (a name, as {first}; - for none)").strip()
         return picked(runbook, answer) if answer not in {"", "-"} else None
@@ -225,13 +246,14 @@ def _pick(w: Wired, wanted: Wanted, runbook: Runbook, judged: Diagnosis) -> Reme
     return None
 
 
-def _mend(
-    w: Wired, wanted: Wanted, runbook: Runbook, remedy: Remedy, found: tuple[Gathered, Diagnosis], asked: Asked
-) -> None:
+def _mend(w: Wired, wanted: Wanted, found: Found, remedy: Remedy, asked: Asked) -> None:
     """Carry the remedy that was picked, or hand over to the verb that it is."""
-    seen, judged = found
+    likely, seen = found.judged.likeliest, found.seen
+    if likely is None or remedy.name not in likely.remedies:
+        w.screen.note(f"the evidence names no cause that {remedy.name} is for; you picked it")
     if remedy.verb is not None:
-        _hand_over(w, verb_of(remedy, seen.inputs, seen.unknown, runbook), wanted, asked)
+        _still_fresh(w, found, remedy)
+        _hand_over(w, verb_of(remedy, seen.inputs, seen.unknown, found.runbook), wanted, asked)
         return
     request = RemedyRequest(
         run=new_run_id(),
@@ -242,18 +264,18 @@ def _mend(
         inputs=seen.inputs,
         unknown=seen.unknown,
     )
-    looked = w.outside.clock.monotonic()
+    plan = plan_remedy(found.runbook, found.judged, request)
+    carry_out(w, plan, asked, still=lambda: _still_fresh(w, found, remedy))
 
-    def still_fresh() -> None:
-        waited = timedelta(seconds=w.outside.clock.monotonic() - looked)
-        if waited > remedy.approve_within:
-            raise Refused(
-                f"the approval came {in_words(waited.total_seconds())} after the evidence;"
-                f" it is good for {in_words(remedy.approve_within.total_seconds())}",
-                next=f"rmu runbook run {runbook.name} --remedy {remedy.name}",
-            )
 
-    carry_out(w, plan_remedy(runbook, judged, request), asked, still=still_fresh)
+def _still_fresh(w: Wired, found: Found, remedy: Remedy) -> None:
+    """See that what was agreed to is what was seen a moment ago. Raises Refused."""
+    waited, limit = w.outside.clock.monotonic() - found.at, remedy.approve_within.total_seconds()
+    if waited > limit:
+        raise Refused(
+            f"the approval came {in_words(waited)} after the evidence; it is good for {in_words(limit)}",
+            next=f"rmu runbook run {found.runbook.name} --remedy {remedy.name}",
+        )
 
 
 def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None:
