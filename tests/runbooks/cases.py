@@ -48,6 +48,7 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "disk-with-stuck-worker": {"disk-full": ("journal",), "queue-stalled": ("worker-hung",)},
     "images-piled": {"disk-full": ("images",)},
     "disk-full": {"disk-full": ("something-else",)},
+    "database-storage-low": {"disk-full": ("database-full",)},
     "secret-rotated": {"secret-rotation": ("older-value",)},
     "password-rotated": {"secret-rotation": ("password-changed",)},
     # A deploy parks the worker: that it stands still is true too.

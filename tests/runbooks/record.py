@@ -307,6 +307,7 @@ FAULTS: dict[str, Fault] = {
     "cpu-load": by_twin("cpu-load", settle=5),
     "postgres-load": by_twin("postgres-load", settle=5),
     "images-piled": by_twin("images-piled", "700"),
+    "database-storage-low": by_twin("database-storage-low", settle=20),
     "not-ready-for-redis": not_ready_for_redis,
     "agent-kill": by_twin("agent-kill", settle=1),
     "disk-with-stuck-worker": both(by_twin("journal-full"), by_twin("worker-stuck"), waiting_jobs(15)),
