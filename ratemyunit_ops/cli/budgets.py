@@ -66,7 +66,9 @@ def compile_alarms(w: Wired) -> None:
         raise Mistyped(f"environment {name} names no tfvars to write beside", next=f"edit {w.settings.path}")
     if not file.parent.is_dir():
         raise Mistyped(f"there is no folder {file.parent} to write into", next=f"edit {w.settings.path}")
-    alarms = compiled(objectives_of(w.settings), speed=w.settings.env.slo_speed)
+    objectives = objectives_of(w.settings)
+    _runbooks_exist(objectives)
+    alarms = compiled(objectives, speed=w.settings.env.slo_speed)
     text = as_tfvars(alarms)
     changed = not file.is_file() or file.read_text() != text
     if changed:
@@ -78,6 +80,17 @@ def compile_alarms(w: Wired) -> None:
         {**document, "alarms": sorted(alarms["alarms"]), "windows": sorted(alarms["windows"])},
         [f"{file.name}: {says}. {after}"],
     )
+
+
+def _runbooks_exist(objectives: Sequence[Objective]) -> None:
+    from ratemyunit_ops.shipped import shipped
+
+    for o in objectives:
+        if not (shipped("runbooks") / f"{o.runbook}.yaml").is_file():
+            raise Mistyped(
+                f"objective {o.name} names runbook {o.runbook}, which does not exist: its alarm would lead nowhere",
+                next="rmu runbook list",
+            )
 
 
 def budgets_gone(w: Wired) -> Known[tuple[str, ...]] | Unknown:

@@ -200,6 +200,16 @@ def test_the_committed_alarms_are_what_the_objectives_compile_to(name: str, monk
     assert settings.slo_tfvars.read_text() == fresh, f"rmu slo compile --env {name}"
 
 
+def test_an_alarm_that_would_lead_to_no_runbook_is_not_compiled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lost = OBJECTIVES["errors"].model_copy(update={"runbook": "no-such"})
+    monkeypatch.setattr(budgets, "_read_once", lambda path: (lost,))
+
+    with pytest.raises(Mistyped, match="objective errors names runbook no-such"):
+        typed(FakeWorld(), "compile_alarms", {"tfvars": str(tmp_path / "some.tfvars")})
+
+
 def test_every_metric_of_log_lines_that_may_be_counted_is_read_out_of_lines() -> None:
     filters = (CHECKOUT / "terraform" / "modules" / "logs" / "main.tf").read_text()
 
