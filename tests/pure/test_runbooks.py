@@ -469,6 +469,24 @@ def test_an_approval_that_comes_too_late_is_none(world: FakeWorld, monkeypatch: 
     assert world.lease_is_free()
 
 
+def test_a_remedy_that_is_a_verb_is_handed_over_with_what_was_said(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    typed: list[str] = []
+    # Patched, since the real one would wire an environment of its own.
+    monkeypatch.setattr("ratemyunit_ops.cli.main.app", lambda words, **how: typed.extend(words))
+
+    Operator(silent_host(world, memory=41.0)).runbook("host-unresponsive", "restart-agent")
+    handed = " ".join(typed)
+    typed.clear()
+    Operator(world).runbook("host-unresponsive", "reboot", dry_run=True)
+
+    assert handed == (
+        "exec --host i-1 --transport ssh --env test --because a test -- systemctl restart amazon-ssm-agent.service"
+    )
+    assert " ".join(typed) == "host reboot i-1 --env test --dry-run --yes --because a test"
+
+
 def test_a_command_that_fails_is_said_with_its_words(world: FakeWorld) -> None:
     del hung_worker(world).does[command_of(runbook("queue-stalled"), "restart-worker")]
 
