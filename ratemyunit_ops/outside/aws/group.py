@@ -7,7 +7,7 @@ which is how a janitor, or the next rejoin, finds it after a crash.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +19,8 @@ from ratemyunit_ops.ports import Shell
 MINIMUM_TAG = "rmu:minimum-before-standby"
 SERVICE = "autoscaling"
 SINCE = ("systemctl", "show", "--property=UserspaceTimestamp", "--value", "--timestamp=unix")
+Told = dict[str, dict[str, str]]
+"""Host -> what one watcher says of it, by fields of HostHealth."""
 
 
 class AutoScalingGroup:
@@ -40,19 +42,18 @@ class AutoScalingGroup:
         ids = [m["InstanceId"] for m in members]
         if not ids:
             return {}
-        seen = {"machine": self._machines(ids), "target": self._targets(group), "agent": self._agents(ids)}
+        asked = (lambda: self._machines(ids), lambda: self._targets(group), lambda: self._agents(ids))
+        told = [_or_nothing(ask) for ask in asked]
         return {
             m["InstanceId"]: HostHealth(
                 lifecycle=m["LifecycleState"],
                 health=m.get("HealthStatus", ""),
-                **seen["machine"].get(m["InstanceId"], {}),
-                **seen["target"].get(m["InstanceId"], {}),
-                **seen["agent"].get(m["InstanceId"], {}),
+                **{k: v for one in told for k, v in one.get(m["InstanceId"], {}).items()},
             )
             for m in members
         }
 
-    def _machines(self, ids: list[str]) -> dict[str, dict[str, str]]:
+    def _machines(self, ids: list[str]) -> Told:
         rows = self._account.pages(
             "ec2", "DescribeInstanceStatus", "InstanceStatuses", InstanceIds=ids, IncludeAllInstances=True
         )
@@ -65,15 +66,15 @@ class AutoScalingGroup:
             for r in rows
         }
 
-    def _targets(self, group: dict[str, Any]) -> dict[str, dict[str, str]]:
-        found: dict[str, dict[str, str]] = {}
+    def _targets(self, group: dict[str, Any]) -> Told:
+        found: Told = {}
         for arn in group.get("TargetGroupARNs", []):
             answer = self._account.ask("elbv2", "DescribeTargetHealth", TargetGroupArn=arn)
             rows = answer["TargetHealthDescriptions"]
             found |= {r["Target"]["Id"]: {"target": r["TargetHealth"]["State"]} for r in rows}
         return found
 
-    def _agents(self, ids: list[str]) -> dict[str, dict[str, str]]:
+    def _agents(self, ids: list[str]) -> Told:
         rows = self._account.pages(
             "ssm",
             "DescribeInstanceInformation",
@@ -148,3 +149,11 @@ class AutoScalingGroup:
 
     def _forget(self) -> None:
         self._account.act(SERVICE, "DeleteTags", Tags=[self._tag()])
+
+
+def _or_nothing(ask: Callable[[], Told]) -> Told:
+    """Let one watcher be silent: what the others say counts all the more."""
+    try:
+        return ask()
+    except RmuError:
+        return {}
