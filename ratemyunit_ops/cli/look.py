@@ -34,15 +34,7 @@ def doctor(env: Env = None, as_json: AsJson = False) -> None:
 
     Example: rmu doctor --env production
     """
+    from ratemyunit_ops.cli.diagnosis import tell
     from ratemyunit_ops.cli.wire import wire
-    from ratemyunit_ops.outside.machine import on_path, platform
-    from ratemyunit_ops.reports.doctor import examine, well
 
-    w = wire(env, as_json=as_json)
-    known = w.settings.env
-    findings = examine(w.outside, account=known.account, which=on_path, machine=platform(), strict=known.confirm)
-    if as_json:
-        w.screen.result({"well": well(findings), "findings": [f.model_dump() for f in findings]})
-    else:
-        w.screen.table("", ("what", "verdict", "seen", "mend"), [(f.name, f.verdict, f.seen, f.mend) for f in findings])
-    raise typer.Exit(0 if well(findings) else 3)
+    raise typer.Exit(0 if tell(wire(env, as_json=as_json)) else 3)

@@ -22,7 +22,7 @@ PROVIDER_LOCK = (
 
 
 def examine(
-    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str, strict: bool
+    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str, strict: bool, tunnel: str
 ) -> tuple[Finding, ...]:
     """Look at tools, credentials, account, ledger, places, hosts, front door and listeners; `strict` wants some.
 
@@ -30,6 +30,7 @@ def examine(
     """
     return (
         *(_tool(name, verb, mend, which) for name, (verb, mend) in TOOLS.items()),
+        *_tunnel(tunnel, which),
         _provider_lock(machine),
         _asked("credentials", o.identity.who, "aws sso login"),
         _account(o, account),
@@ -65,6 +66,15 @@ def _tool(name: str, verb: str, mend: str, which: Callable[[str], str | None]) -
     if path:
         return Finding(name=name, verdict="ok", seen=path)
     return Finding(name=name, verdict="missing", seen=f"not on PATH; only `rmu {verb}` needs it", mend=mend)
+
+
+def _tunnel(program: str, which: Callable[[str], str | None]) -> tuple[Finding, ...]:
+    """Look for the program that leads to a host's sshd; rmu's own Python is there."""
+    if program == "{python}":
+        return ()
+    return (
+        _tool(program, "exec --transport ssh", "install the AWS CLI 2, or name another `tunnel` in rmu.toml", which),
+    )
 
 
 def _provider_lock(machine: str) -> Finding:

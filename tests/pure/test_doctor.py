@@ -14,12 +14,23 @@ from tests.fakes.places import FakeIdentity
 ARN = "arn:aws:sns:us-east-1:123456789012:rmu-test-critical"
 
 
-def found(o: Outside, name: str, *, strict: bool = True) -> Finding:
+def found(o: Outside, name: str, *, strict: bool = True, tools: bool = True) -> Finding:
     """Look at everything and return one finding."""
     findings = examine(
-        o, account="123456789012", which=lambda tool: f"/bin/{tool}", machine="Linux x86_64", strict=strict
+        o,
+        account="123456789012",
+        which=lambda tool: f"/bin/{tool}" if tools else None,
+        machine="Linux x86_64",
+        strict=strict,
+        tunnel="aws",
     )
     return next(f for f in findings if f.name == name)
+
+
+def test_the_program_of_the_break_glass_way_is_looked_for_before_it_is_needed() -> None:
+    seen = found(FakeWorld().outside("me"), "aws", tools=False)
+
+    assert (seen.verdict, seen.seen) == ("missing", "not on PATH; only `rmu exec --transport ssh` needs it")
 
 
 def test_an_address_that_nobody_confirmed_is_missing_in_production_with_what_to_click_and_type() -> None:
