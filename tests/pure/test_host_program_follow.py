@@ -27,6 +27,7 @@ def test_the_apps_line_is_kept_as_it_is() -> None:
     line = '{"at": "2026-01-01T00:00:00+00:00",  "release": "v7", "ok": null}'
 
     assert follow.line_of(entry(line)) == ("rmu-blue", line)
+    assert follow.line_of(entry(f"{line}\n")) == ("rmu-blue", line)  # as podman sends it
 
 
 @pytest.mark.parametrize("said", ["Traceback", "[1, 2]", "{half", '{"a": 1}\n{"b": 2}', ""])

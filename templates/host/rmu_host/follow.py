@@ -68,6 +68,7 @@ def line_of(entry: dict[str, Any]) -> tuple[str, str]:
     stream = unit if unit in STREAMS else "system" if level < 5 or speaks else ""
     if isinstance(said, list):  # bytes that are no text
         said = bytes(said).decode(errors="replace")
+    said = said.rstrip()  # podman keeps the end of a line
     try:
         if isinstance(json.loads(said), dict) and "\n" not in said:
             return stream, said
