@@ -109,7 +109,7 @@ def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objecti
             [m for s in alarms for m in of_alarm(s)],
             [m for h in headers for m in of_run(h, lines[h.run], until)],
             [of_deed(d) for d in read_deeds(o.ledger) if since <= d.began <= until],
-            of_users(failing),
+            of_users(failing, until),
         ),
         spent=_spent(o, incident.environment, objectives, began, mended or until, unknown),
         unknown=tuple(unknown),

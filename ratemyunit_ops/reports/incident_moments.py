@@ -74,12 +74,13 @@ def of_deed(deed: Deed) -> Moment:
     return Moment(at=deed.began, source="person", says=f"{says}{ended}{_because(deed.because)}", who=deed.who)
 
 
-def of_users(failing: Sequence[Minute]) -> list[Moment]:
-    """Tell when users met the first failure, and when the last was over."""
+def of_users(failing: Sequence[Minute], until: datetime) -> list[Moment]:
+    """Tell when users met the first failure, and when the last was over, if that was seen."""
     if not failing:
         return []
     first = Moment(at=failing[0].at, source="users", says=_fails(failing[0]), bad=True)
-    return [first, Moment(at=failing[-1].at + STEP, source="users", says="nothing fails any more")]
+    over = failing[-1].at + STEP
+    return [first, Moment(at=over, source="users", says="nothing fails any more")] if over <= until else [first]
 
 
 def _fails(first: Minute) -> str:
