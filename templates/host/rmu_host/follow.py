@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from fcntl import F_SETPIPE_SZ, fcntl
 from select import select
 from typing import Any
 
@@ -23,6 +24,7 @@ STREAMS = ("rmu-blue", "rmu-green", "rmu-worker", "haproxy")
 OURS = ("rmu-", "redis", "ssh")
 LARGEST = 8 << 20
 PAUSE_S = 0.2
+ROOM = 1 << 18
 FIELDS = "--output-fields=MESSAGE,PRIORITY,UNIT,_SYSTEMD_UNIT,SYSLOG_IDENTIFIER"
 
 
@@ -34,10 +36,11 @@ def follow(m: Machine) -> None:
     with subprocess.Popen(argv, stdout=subprocess.PIPE) as journal:
         assert journal.stdout is not None
         pipe, rest = journal.stdout.fileno(), b""
+        fcntl(pipe, F_SETPIPE_SZ, ROOM)  # what a pipe has by itself is full after some 80 requests
         while True:
             select([pipe], [], [])
             m.sleep(PAUSE_S)  # what comes together is written together
-            piece = os.read(pipe, 1 << 16)
+            piece = os.read(pipe, ROOM)
             if not piece:
                 return
             *lines, rest = (rest + piece).split(b"\n")
