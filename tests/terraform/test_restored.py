@@ -66,6 +66,17 @@ def test_f34_what_adopting_would_do_is_known_before_the_state_is_touched(terrafo
     assert terraform.plan("stack", BEFORE).empty  # the copy left nothing behind
 
 
+def test_the_logs_of_a_restored_database_are_forgotten_as_those_of_the_first(
+    cloud: Cloud, terraform: Terraform
+) -> None:
+    groups = {
+        g["logGroupName"]: g.get("retentionInDays")
+        for g in cloud.account.pages("logs", "DescribeLogGroups", "logGroups", logGroupNamePrefix="/aws/rds/instance/")
+    }
+
+    assert {name: groups.get(f"/aws/rds/instance/{name}/postgresql") for name in (OLD, NEW)} == {OLD: 30, NEW: 30}
+
+
 def test_an_adoption_killed_inside_terraform_converges_by_another_one(
     cloud: Cloud, terraform: Terraform, folder: Path
 ) -> None:

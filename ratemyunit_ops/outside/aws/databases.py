@@ -7,6 +7,7 @@ and a tag that names its run: one that is there already with our tag is our own 
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -39,6 +40,8 @@ POLL_S = 1.0
 SETTLES_WITHIN = timedelta(minutes=10)
 RESTORES_WITHIN = timedelta(hours=2)
 """How long an instance may take until it can be changed at all: a large restore is still at it."""
+KEEP_LOGS_DAYS = 30
+"""As module database says of the first instance's logs."""
 STEADY = 3
 """How often in a row an instance has to look settled: for seconds after a change it still says what it was before."""
 
@@ -140,7 +143,20 @@ class RdsDatabases:
         changes = modify_arguments(like, now)
         if changes:
             self._modify(identifier, SETTLES_WITHIN, **changes)
+        for export in like.log_exports:
+            # RDS makes the group itself and keeps it for ever. No restore stops at that: lines are kept too long then.
+            with suppress(RmuError):
+                self._keep_log(f"/aws/rds/instance/{identifier}/{export}")
         return {"changed": sorted(changes), "tags": sorted(missing)}
+
+    def _keep_log(self, group: str) -> None:
+        """Let a log group forget as Terraform's groups do, whether RDS has made it yet or not."""
+        try:
+            self._account.act("logs", "CreateLogGroup", logGroupName=group)
+        except Said as why:
+            if why.code != "ResourceAlreadyExistsException":
+                raise
+        self._account.act("logs", "PutRetentionPolicy", logGroupName=group, retentionInDays=KEEP_LOGS_DAYS)
 
     def admit(self, identifier: str, security_groups: tuple[str, ...]) -> Facts:
         """Put an instance into these security groups and no others."""

@@ -242,6 +242,13 @@ data "aws_iam_policy_document" "operate" {
     ]
   }
 
+  # A restored instance logs into groups of its own name, which RDS would keep for ever.
+  statement {
+    sid       = "KeepDatabaseLogs"
+    actions   = ["logs:CreateLogGroup", "logs:PutRetentionPolicy"]
+    resources = ["${local._aws}:logs:${local._scope}:log-group:/aws/rds/instance/${local._name}-*"]
+  }
+
   # Two kinds may be deleted: what a run made, and what was retired by name. The one
   # that Terraform made carries neither tag, and is protected besides.
   statement {
