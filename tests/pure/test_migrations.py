@@ -507,6 +507,6 @@ def test_the_bad_migration_of_the_demo_is_a_tree_that_builds(tmp_path: Path) -> 
     made = tree(tmp_path / "app")
 
     labels = podman._schema(made)
-    assert (labels["SCHEMA_HEAD"], labels["SCHEMA_OLDEST"], labels["SCHEMA_ADMITS"]) == ("0003", "0003", "0001")
-    assert labels["SCHEMA_REVISIONS"].endswith("0003:expand:0001,0004:contract:0003")
+    assert (labels["SCHEMA_HEAD"], labels["SCHEMA_OLDEST"], labels["SCHEMA_ADMITS"]) == ("0004", "0004", "0001")
+    assert labels["SCHEMA_REVISIONS"].endswith("0004:expand:0001,0005:contract:0004")
     assert podman.tree_key(made, "base") != podman.tree_key(Path(__file__).parents[2] / "app", "base")
