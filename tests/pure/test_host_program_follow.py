@@ -10,6 +10,9 @@ import pytest
 from rmu_host import follow
 from rmu_host.machine import Machine
 
+from ratemyunit_ops import render
+from ratemyunit_ops.reports.logs import GROUPS, ROLE_OF_UNIT
+
 AT = "1700000000250000"
 
 
@@ -78,3 +81,16 @@ def test_a_file_that_grew_large_is_put_aside_whoever_writes_it(tmp_path: Path, m
     assert m.read(f"{follow.FOLDER}/host.log.1") == "x" * 21
     assert m.read(f"{follow.FOLDER}/host.log") is None
     assert m.read(f"{follow.FOLDER}/rmu-blue.log") == '{"n": 1}\n'
+
+
+def test_the_agent_ships_every_file_that_is_written_to_the_group_of_its_role() -> None:
+    agent = json.loads(render.render("host/files/cloudwatch-agent.json", {"env": "test", "measure_every": 60}))
+
+    shipped = {
+        Path(one["file_path"]).stem: (one["log_group_name"].rpartition("/")[2], one["log_stream_name"])
+        for one in agent["logs"]["logs_collected"]["files"]["collect_list"]
+    }
+
+    own = {unit: GROUPS[ROLE_OF_UNIT[unit]] for unit in follow.STREAMS}
+    others = dict.fromkeys(("system", "host", "rmu-vitals", "user-data"), "host")
+    assert shipped == {name: (group, f"{{instance_id}}/{name}") for name, group in (own | others).items()}
