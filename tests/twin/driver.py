@@ -193,6 +193,7 @@ class Stack:
             "bake": "PT3S",
             "ready_deadline": "PT30S",
             "warm_floor_mib": 100,
+            "measure_every": 10,
             "trusted_hops": 1,
             "tunnel": ["{python}", "-m", "ratemyunit_ops.twin.tunnel", "{host}"],
             **more,
