@@ -40,10 +40,11 @@ def gather(
     facts: Facts = {}
     unknown: dict[str, str] = {}
     found: list[Evidence] = []
+    asking = Round(o)
     for check in runbook.diagnosis:
         tell(check)
         _learn(o, runbook, uses(check), inputs, facts, unknown)
-        evidence = _checked(o, check, inputs, unknown, environment)
+        evidence = _checked(asking, check, inputs, unknown, environment)
         facts |= read_all(check.reads, evidence)
         found.append(evidence)
     _learn(o, runbook, tuple(runbook.inputs), inputs, facts, unknown)
@@ -61,16 +62,57 @@ def given_inputs(runbook: Runbook, given: Mapping[str, str]) -> dict[str, str]:
     return {name: checked(name, runbook.inputs[name], value) for name, value in given.items()}
 
 
-def ask(o: Outside, look: Look) -> Evidence:
-    """Ask one question that changes nothing. What cannot be asked is told as evidence."""
-    try:
+class Round:
+    """One round of questions. A host that took no command is not asked again: each try takes SSM most of a minute."""
+
+    def __init__(self, o: Outside) -> None:
+        self._o = o
+        self._silent: set[str] = set()
+
+    def ask(self, look: Look) -> Evidence:
+        """Ask one question that changes nothing. What cannot be asked is told as evidence."""
+        silent = next((host for host in self._through(look) if host in self._silent), None)
+        if silent is not None:
+            return _no_answer(look, f"not asked: {silent} took no command a moment ago")
+        try:
+            return self._ask(look)
+        except Unreachable as why:
+            self._silent |= {look.host} if look.command is not None else set()
+            return _no_answer(look, why.what)
+        except RmuError as why:
+            return _no_answer(look, why.what)
+
+    def _ask(self, look: Look) -> Evidence:
         if look.command is not None:
-            return of_command(look, run(o, look))
+            return of_command(look, run(self._o, look))
         if look.sql is not None:
-            return _of_sql(o, look)
-        return Evidence(check=look.check, says=look.says, document=document(o, look))
-    except RmuError as why:
-        return Evidence(check=look.check, says=look.says, answered=False, why=why.what)
+            return _of_sql(self._o, look)
+        return Evidence(check=look.check, says=look.says, document=document(self._o, look))
+
+    def _through(self, look: Look) -> tuple[str, ...]:
+        """Name the hosts without which a question has no answer: its own, the first one, or all."""
+        if look.command is not None or not self._silent:
+            return (look.host,)
+        try:
+            serving = sorted(h for h, state in self._o.group.states().items() if state == "InService")
+        except RmuError:
+            return ()
+        first = look.sql is not None or look.source in BY_ONE_HOST
+        return tuple(serving[:1] if first else serving if look.source in BY_ALL_HOSTS else ())
+
+
+BY_ONE_HOST = frozenset({"queue"})
+BY_ALL_HOSTS = frozenset({"survey", "images", "secrets"})
+"""Sources that hosts answer themselves: the first in service for all, or each for itself."""
+
+
+def ask(o: Outside, look: Look) -> Evidence:
+    """Ask one question by itself."""
+    return Round(o).ask(look)
+
+
+def _no_answer(look: Look, why: str) -> Evidence:
+    return Evidence(check=look.check, says=look.says, answered=False, why=why)
 
 
 def run(o: Outside, look: Look) -> CommandResult:
@@ -111,13 +153,13 @@ def _of_sql(o: Outside, look: Look) -> Evidence:
 
 
 def _checked(
-    o: Outside, check: Check, inputs: Mapping[str, str], unknown: Mapping[str, str], environment: str
+    asking: Round, check: Check, inputs: Mapping[str, str], unknown: Mapping[str, str], environment: str
 ) -> Evidence:
     missing = next((name for name in uses(check) if name not in inputs), None)
     if missing is not None:
         why = f"the {missing} is not known: {unknown.get(missing, 'nobody said it')}"
         return Evidence(check=check.name, says=check.says, answered=False, why=why)
-    return ask(o, bind(check, inputs, environment=environment))
+    return asking.ask(bind(check, inputs, environment=environment))
 
 
 def _learn(

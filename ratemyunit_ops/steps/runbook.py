@@ -14,7 +14,7 @@ from ratemyunit_ops.runbooks.evidence import Evidence, kept, read_all
 from ratemyunit_ops.runbooks.judging import holds, reason
 from ratemyunit_ops.runbooks.schema import Judged
 from ratemyunit_ops.steps.base import Change, Check
-from ratemyunit_ops.steps.looks import ask, at_place, of_command, run
+from ratemyunit_ops.steps.looks import Round, ask, at_place, of_command, run
 
 POLL_S = 2
 SHOWN = 300
@@ -37,7 +37,8 @@ class Holds(Check):
     def look(self, o: Outside) -> Facts:
         until, commands = o.clock.monotonic() + self.deadline.total_seconds(), 0
         while True:
-            found = [ask(o, one) for one in self.looks]
+            asking = Round(o)
+            found = [asking.ask(one) for one in self.looks]
             commands += sum(one.source is None for one in self.looks)
             facts = {k: v for one, e in zip(self.looks, found, strict=True) for k, v in read_all(one.reads, e).items()}
             if holds(self.judged, facts):

@@ -348,6 +348,14 @@ def test_a_frozen_host_and_one_out_of_memory_are_told_apart(world: FakeWorld, me
     assert judged.likeliest is not None and judged.likeliest.remedies == ("reboot", "replace")
 
 
+def test_a_host_that_took_no_command_is_not_asked_again(world: FakeWorld) -> None:
+    seen = gather(silent_host(world, memory=41.0).outside(), runbook("host-unresponsive"), {}, environment="test")
+
+    assert world.faults.calls.count("shell.run") == 1
+    assert "fleet.survey" not in world.faults.calls
+    assert next(e.why for e in seen.evidence if e.check == "slots") == "not asked: i-1 took no command a moment ago"
+
+
 def test_a_host_that_is_gone_and_a_database_that_is_silent_are_evidence(world: FakeWorld) -> None:
     world.hosts.clear()
 
