@@ -129,3 +129,13 @@ def test_the_hosts_probe_asks_at_the_door_that_rmu_asks_at(environment: str) -> 
     told = re.search(r'^front_door += "(.+)"', (ROOT / known["tfvars"]).read_text(), re.M)
 
     assert told is not None and told[1] == known["front_door"]
+
+
+@pytest.mark.parametrize("environment", ["twin", "staging", "production"])
+def test_a_host_looks_at_itself_as_often_as_its_alarms_look(environment: str) -> None:
+    """Seldomer, and points of an alarm would be missing; oftener is only dearer."""
+    known = tomllib.loads((ROOT / "rmu.toml").read_text())["env"][environment]
+
+    told = re.search(r"^ +liveness_period = (\d+)$", (ROOT / known["tfvars"]).read_text(), re.M)
+
+    assert known.get("measure_every", 60) == (int(told[1]) if told else 60)
