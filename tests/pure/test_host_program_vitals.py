@@ -121,6 +121,28 @@ def test_a_host_that_can_read_nothing_still_says_its_three_lines(host: FakeMachi
     assert all(line["why"] for line in lines.values())
 
 
+def test_a_front_door_that_nobody_has_told_yet_is_asked_for_once_a_minute_at_most(
+    host: FakeMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[list[str]] = []
+
+    class Nothing:
+        def __init__(self, settings: dict[str, Any]) -> None:
+            pass
+
+        def parameters(self, names: list[str]) -> dict[str, str]:
+            asked.append(names)
+            raise KeyError(names[0])
+
+    monkeypatch.setattr(vitals, "Cloud", Nothing)
+    host.remove(vitals.DOOR)
+
+    lines = [said(host)["probe"] for _ in range(3)]
+
+    assert asked == [["/rmu/test/places/front_door"]]
+    assert [line["ok"] for line in lines] == [None, None, None]
+
+
 def test_a_release_without_a_queue_gives_no_number(host: FakeMachine) -> None:
     host.queue = None
 

@@ -73,6 +73,20 @@ def test_user_data_says_that_the_kernel_refused_swap_and_went_on(host: HostGroun
     assert log.strip().endswith("done")
 
 
+def test_a_host_says_how_it_is_within_a_moment_whoever_holds_its_lock(host: HostGround) -> None:
+    both(host)
+
+    said = json.loads(
+        host.shell("flock /var/lib/rmu/lock systemctl start rmu-vitals.service; cat /run/rmu/vitals.json")
+    )
+
+    body = said["vitals"]
+    assert (body["units"]["haproxy"], body["redis"]) == ("active", True)
+    assert {"v1", "v2"} <= set(body["releases"].values())
+    assert 0 < body["memory_available"] < body["memory_total"]
+    assert set(said) == {"at", "probe", "queue", "vitals"}
+
+
 def test_user_data_run_again_changes_nothing_that_serves(host: HostGround) -> None:
     both(host)
 

@@ -24,7 +24,7 @@ NOW = "/run/rmu/vitals.json"
 DOOR = "/run/rmu/front_door"
 FIRST_OOM = "/run/rmu/oom_kills"
 PATIENCE_S = 5.0
-DOOR_S = 3600
+DOOR_S, AGAIN_S = 3600, 60
 UNITS = ("haproxy", "redis-server", "rmu-blue", "rmu-green", "rmu-worker", "amazon-ssm-agent", "rmu-follow")
 
 
@@ -37,7 +37,7 @@ def vitals(m: Machine) -> None:
     end = time.monotonic() + PATIENCE_S
     for thread in threads:
         thread.join(max(0.0, end - time.monotonic()))
-    late = {"ok": False if m.path(DOOR).exists() else None, "status": None, "why": "not in time"}
+    late = {"ok": False if m.read(DOOR) else None, "status": None, "why": "not in time"}
     told = {"vitals": {}, "queue": {}, "probe": late, **seen}
     m.write_json(NOW, {"at": round(m.now(), 3), **told})
     append(m, LOG, *({"event": name, **what} for name, what in told.items()))
@@ -68,13 +68,20 @@ def probe(m: Machine) -> dict[str, Any]:
 
 
 def door(m: Machine) -> str:
-    """Say where people knock, as Terraform wrote it down: asked now and then, for it stands there after the host."""
-    kept = m.path(DOOR)
-    if not kept.exists() or m.now() - kept.stat().st_mtime > DOOR_S:
+    """Say where people knock, as Terraform wrote it down; on a first apply it stands there after the host does.
+
+    Raises LookupError while nobody has said it.
+    """
+    kept, known = m.path(DOOR), m.read(DOOR) or ""
+    if not kept.exists() or m.now() - kept.stat().st_mtime > (DOOR_S if known else AGAIN_S):
+        m.write(DOOR, known)  # boto3 is large: whether this works or not, it is a while until the next time
         host = settings(m)
         name = f"/rmu/{host['env']}/places/front_door"
-        m.write(DOOR, Cloud(host).parameters([name])[name])
-    return m.read(DOOR) or ""
+        known = Cloud(host).parameters([name])[name]
+        m.write(DOOR, known)
+    if not known:
+        raise LookupError("no front door is known yet")
+    return known
 
 
 def queue(m: Machine) -> dict[str, Any]:
