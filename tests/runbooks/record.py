@@ -36,6 +36,7 @@ from ratemyunit_ops.runbooks.schema import Check
 from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.steps import looks
 from ratemyunit_ops.twin import fault as twin_fault
+from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 from ratemyunit_ops.twin.status import status
@@ -364,17 +365,19 @@ def record(scene: Scene, name: str, fault: Fault) -> None:
     say(f"{name}: made in {made - began:.0f} s, looked in {looked - made:.0f} s")
 
 
-def raised(site: Site, where: Path) -> Scene:
-    """Raise a twin, and let the product serve on it, with its worker."""
+def furnished(site: Site, where: Path, *, there: bool) -> Scene:
+    """Let the product serve on a twin, with its worker; raise it first where it is not there."""
     stack = Stack(site, where)
     stack.config = stack.settings("rmu.toml", app=PRODUCT, ready_deadline="PT60S", smoke="a")
     left_out = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
     shutil.copytree(CHECKOUT / "app", where / "app", ignore=left_out)
-    stack.raise_up()
-    say("raised")
-    scene = Scene(stack, ports(stack))
+    if not there:
+        stack.raise_up()
+        say("raised")
+    stack.latency(0.1)
+    scene = Scene(stack, ports(stack), made=100 if there else 0)
     stack.deploy(push(scene))
-    say("v1 serves")
+    say("the product serves")
     return scene
 
 
@@ -396,12 +399,14 @@ def main() -> None:
     asked.add_argument("--name", default="cases")
     asked.add_argument("--port-base", type=int, default=9760)
     asked.add_argument("--minutes", type=float, default=60)
+    asked.add_argument("--there", action="store_true", help="that twin is up, with the stack applied: take it over")
     said = asked.parse_args()
     until = time.monotonic() + 60 * said.minutes
     site, where = Site(name=said.name, port_base=said.port_base), Path(tempfile.mkdtemp(prefix="rmu-record-"))
-    Stack.lower(Stack(site, where / "none"))
+    if not said.there:
+        lower_ground(site)
     try:
-        scene = raised(site, where)
+        scene = furnished(site, where, there=said.there)
         for name in said.faults or [one for one in FAULTS if not (EVIDENCE / f"{one}.json").exists()]:
             if time.monotonic() > until:
                 say(f"no time is left for {name} and what follows")
@@ -412,7 +417,7 @@ def main() -> None:
             except (RmuError, AssertionError, OSError, subprocess.SubprocessError) as why:
                 say(f"{name} is not recorded: {str(why)[:1500]}")
     finally:
-        Stack.lower(Stack(site, where / "none"))
+        lower_ground(site)
         shutil.rmtree(where, ignore_errors=True)
 
 
