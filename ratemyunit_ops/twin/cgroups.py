@@ -70,6 +70,11 @@ class Cgroup:
         """Answer whether its processes are stopped."""
         return (self._unified() / "cgroup.freeze").read_text().strip() == "1"
 
+    def weigh(self, factor: int) -> None:
+        """Give it so many times the usual weight where processes of several cgroups want the same core."""
+        _write_if_there(self._unified() / "cpu.weight", str(100 * factor))
+        _write_if_there(ROOT / "cpu" / self.path / "cpu.shares", str(1024 * factor))
+
     def processes(self) -> list[int]:
         """Answer the pids in it and below it."""
         found: set[int] = set()

@@ -5,6 +5,7 @@ from typing import Any
 
 from ratemyunit_ops.twin.fault_parts import Fault, database_of, host_of, inside, number
 from ratemyunit_ops.twin.inner import call
+from ratemyunit_ops.twin.keepers.meters import CPUS
 from ratemyunit_ops.twin.keepers.postgres import HERE
 from ratemyunit_ops.twin.site import Site
 
@@ -14,7 +15,12 @@ _BUSY = "twin-cpu-load-{n}"
 _EATER = "twin-memory-eater"
 _QUERY = "twin-postgres-load-{n}"
 _SLOW = "twin-app-slow"
+_HEAVY = 20
+# Of no rows and no files: a set of rows would be kept, and fill this machine's disk.
+_ENDLESS = "DO $$ DECLARE twin_load float := 0; BEGIN LOOP twin_load := sqrt(twin_load + 1); END LOOP; END $$"
 _LEFT_GIB = 1.0
+# psql that is gone leaves its statement running.
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%twin_load :=%' AND pid <> pg_backend_pid()"
 
 # It holds what it took to a share of the memory that is left, so that the host lives on, badly: more is let go.
 _EAT = """
@@ -50,13 +56,15 @@ _THAW = "for unit in rmu-blue rmu-green; do systemctl thaw $unit.service 2>/dev/
 
 def _cpu_load(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
-    inside(machine, "".join(_unit(_BUSY.format(n=n), "sh -c 'while :; do :; done'") for n in (1, 2)))
+    machine.weigh(_HEAVY)
+    inside(machine, "".join(_unit(_BUSY.format(n=n), "sh -c 'while :; do :; done'") for n in range(CPUS)))
     return f"the CPU of {machine.name} is busy"
 
 
 def _cpu_rest(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
-    inside(machine, "".join(_stop(_BUSY.format(n=n)) for n in (1, 2)))
+    inside(machine, "".join(_stop(_BUSY.format(n=n)) for n in range(CPUS)))
+    machine.weigh(1)
     return f"the CPU of {machine.name} rests"
 
 
@@ -87,20 +95,17 @@ def _go_on(site: Site, target: str | None) -> str:
 
 def _query(site: Site, target: str | None) -> str:
     machine = database_of(site, target)
-    sql = "SELECT count(*) FROM generate_series(1, 1000000000000) n WHERE n % 7 = 8"
-    ask = f"runuser -u postgres -- psql -X -d postgres -c '{sql}'"
-    inside(machine, "".join(_unit(_QUERY.format(n=n), ask) for n in (1, 2)))
+    machine.weigh(_HEAVY)
+    ask = f"runuser -u postgres -- psql -X -d postgres -c {shlex.quote(_ENDLESS)}"
+    inside(machine, "".join(_unit(_QUERY.format(n=n), ask) for n in range(CPUS)))
     return f"PostgreSQL of {machine.name} is busy"
 
 
 def _query_no_more(site: Site, target: str | None) -> str:
     machine = database_of(site, target)
-    ended = (
-        "runuser -u postgres -- psql -X -d postgres -c "
-        "\"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%n % 7 = 8%'"
-        ' AND pid <> pg_backend_pid()" >/dev/null\n'
-    )
-    inside(machine, "".join(_stop(_QUERY.format(n=n)) for n in (1, 2)) + ended)
+    ends = f"runuser -u postgres -- psql -X -d postgres -c {shlex.quote(_END)} >/dev/null\n"
+    inside(machine, "".join(_stop(_QUERY.format(n=n)) for n in range(CPUS)) + ends)
+    machine.weigh(1)
     return f"PostgreSQL of {machine.name} rests"
 
 
@@ -124,7 +129,8 @@ def _room(site: Site, target: str | None) -> str:
 
 
 def _unit(name: str, command: str, properties: str = "") -> str:
-    return f"systemctl is-active -q {name} || systemd-run -q --collect --unit {name} {properties} {command}\n"
+    run = f"systemd-run -q --collect --expand-environment=no --unit {name} {properties} {command}"
+    return f"systemctl is-active -q {name} || {run}\n"
 
 
 def _stop(name: str) -> str:
@@ -135,6 +141,6 @@ FAULTS: dict[str, Fault] = {
     "app-slow": Fault("let the live release on a host answer late", _halt, _go_on),
     "cpu-load": Fault("keep a host's CPU busy", _cpu_load, _cpu_rest),
     "memory-eaten": Fault("eat a host's memory up to a little: it lives on, badly", _eat, _spit_out),
-    "postgres-load": Fault("keep a database's CPU busy with two endless queries", _query, _query_no_more),
+    "postgres-load": Fault("keep a database's CPU busy with endless queries", _query, _query_no_more),
     "database-storage-low": Fault("leave a database TARGET GiB of storage (default 1)", _fill_storage, _room),
 }

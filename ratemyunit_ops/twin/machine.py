@@ -171,6 +171,11 @@ class Machine:
         """Answer the CPU time it has used since it was powered on."""
         return self._cgroup.cpu_seconds()
 
+    def weigh(self, factor: int) -> None:
+        """Let it get its CPUs before others do: a hypervisor shares them out, here the kernel does."""
+        for cgroup in (Cgroup(self.site.cgroup), Cgroup(f"{self.site.cgroup}/machines"), self._cgroup):
+            cgroup.weigh(factor)
+
     def frozen(self) -> bool:
         """Answer whether it is stopped where it is."""
         return self._cgroup.frozen()
@@ -192,6 +197,8 @@ class Machine:
         """
         # What merely enters the namespaces stays in our cgroup and escapes the machine's memory limit: ask its systemd.
         inside = ["systemd-run", "--pipe", "--wait", "--quiet", "--collect", "-p", f"RuntimeMaxSec={timeout}"]
+        # It would put its own empty variables in place of a script's.
+        inside.append("--expand-environment=no")
         inside += [f"--setenv={name}={value}" for name, value in (env or {}).items()]
         whole = [*self._enter(), *inside, "--", *argv]
         return subprocess.run(whole, check=False, input=input, capture_output=True, timeout=timeout + 2)
