@@ -20,7 +20,7 @@ _HEAVY = 20
 _ENDLESS = "DO $$ DECLARE twin_load float := 0; BEGIN LOOP twin_load := sqrt(twin_load + 1); END LOOP; END $$"
 _LEFT_GIB = 1.0
 # psql that is gone leaves its statement running.
-_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE '%twin_load :=%' AND pid <> pg_backend_pid()"
+_END = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'DO%twin_load%'"
 
 # It holds what it took to a share of the memory that is left, so that the host lives on, badly: more is let go.
 _EAT = """
