@@ -225,10 +225,11 @@ def size_of(connection: psycopg.Connection[Any]) -> int:
 
 
 def raw_restore(stack: Stack, identifier: str) -> float:
-    """Read how long PostgreSQL itself took: the copy of the base backup, the replay, the promotion."""
+    """Read how long PostgreSQL itself took, in seconds: the copy of the base backup, and the replay up to its end."""
     log = (stack.site.state_dir / "logs" / "keepers.log").read_text()
-    found = re.findall(rf"databases: {re.escape(identifier)} is restored from \S+ in ([\d.]+) s", log)
-    return float(found[-1])
+    told = rf"databases: {re.escape(identifier)} is restored from \S+: copied in ([\d.]+) s, .*, replayed in ([\d.]+) s"
+    [(copied, replayed)] = re.findall(told, log)
+    return round(float(copied) + float(replayed), 2)
 
 
 if __name__ == "__main__":
