@@ -92,9 +92,13 @@ def test_a_scrape_is_counted_and_its_lines_carry_the_job(product: Stack) -> None
     wish = {"url": "http://127.0.0.1:8080/fixture/catalogue", "university": "Twin"}
     job = ask(product, "/api/admin/scrape", f"req-{uuid4()}", wish, token)[1]["job"]
 
-    found = wait_until(lambda: lines(product, "--role", "worker", "--request", job), 90, "the worker's line")
+    def ended() -> list[dict[str, Any]]:
+        said = lines(product, "--role", "worker", "--request", job)
+        return [one["fields"] for one in said if one["fields"].get("event") == "scrape"]
 
-    assert [(one["fields"]["event"], one["fields"]["ok"]) for one in found] == [("scrape", True)]
+    found = wait_until(ended, 90, "the scrape's end")
+
+    assert [(one["ok"], one["outcome"]) for one in found] == [(True, "done")]
     assert lines(product, "--role", "database", "--request", job)
     wait_until(lambda: counted(product, "Scrapes") >= 1, SHIPPED_WITHIN, "the count of scrapes")
 
