@@ -142,6 +142,24 @@ def test_a_topic_whose_policy_names_nobody_is_not_told_and_history_says_why(gate
     assert desk.brought() == []
 
 
+def test_a_topic_as_it_is_born_hears_alarms_and_not_eventbridge(gate: Gate) -> None:
+    sns, email = gate.client("sns"), "newborn@example.org"
+    topic = sns.create_topic(Name="newborn")["TopicArn"]
+    sns.subscribe(TopicArn=topic, Protocol="email", Endpoint=email)
+    gate.call("/twin/confirm", email)
+    events = rule(gate, "to-newborn", {"source": ["newborn"]}, {"Arn": topic})
+    watch = alarm(gate, "newborn", topic)
+
+    events.put_events(Entries=[{"Source": "newborn", "DetailType": "x", "Detail": "{}"}])
+    watch.set_alarm_state(AlarmName="newborn", StateValue="ALARM", StateReason="a test")
+
+    told = gate.call("/twin/deliveries")
+    assert [one["source"] for one in told if one["endpoint"] == email] == ["newborn"]
+    assert [one["status"] for one in told if one["source"] == "to-newborn"] == [
+        f"failed: the policy of {topic} does not let events.amazonaws.com publish"
+    ]
+
+
 def test_silence_is_breaching_where_the_alarm_says_so_and_math_fills_it_at_once(gate: Gate, desk: Desk) -> None:
     metric = {"Namespace": "Test", "MetricName": "beats"}
     queries = [

@@ -91,11 +91,7 @@ def _transformed(transformer: Event, event: Event) -> str:
     """Put parts of an event into a template; inside quotes a text is put in without its own."""
     template: str = transformer["InputTemplate"]
     parts = {name: _at(path, event) for name, path in transformer.get("InputPathsMap", {}).items()}
-    parts |= {
-        "aws.events.event.json": event,
-        "aws.events.rule-name": "",
-        "aws.events.event.ingestion-time": event["time"],
-    }
+    parts |= {"aws.events.event.json": event, "aws.events.event.ingestion-time": event["time"]}
     quoted = False
     made: list[str] = []
     at = 0

@@ -19,6 +19,7 @@ from ratemyunit_ops.twin.gate.mend import ACCOUNT, mend, refuse
 CONFIRMED_AT_ONCE = ("sqs", "lambda", "firehose", "application")
 # Of HTTP subscriptions: three at once, then backed off; in all 50 (the default delivery policy has three).
 RETRIES = 50
+ALARMS = "cloudwatch.amazonaws.com"
 
 _subscribe = SNSBackend.subscribe
 _publish = SNSBackend.publish
@@ -77,10 +78,13 @@ def _statement_admits(statement: dict[str, Any], service: str) -> bool:
     principal = statement.get("Principal")
     named = principal.get("Service", []) if isinstance(principal, dict) else []
     services = [named] if isinstance(named, str) else named
+    # The policy that a topic is born with says `everybody, for this account`: alarms act for it, EventBridge does not.
+    everybody = principal in ("*", {"AWS": "*"})
+    meant = service in services or (everybody and (service == ALARMS or not statement.get("Condition")))
     actions = statement.get("Action", [])
     actions = [actions] if isinstance(actions, str) else actions
     allowed = statement.get("Effect") == "Allow"
-    return allowed and service in services and any(one.lower() in ("sns:publish", "sns:*", "*") for one in actions)
+    return allowed and meant and any(one.lower() in ("sns:publish", "sns:*", "*") for one in actions)
 
 
 def _pending(subscription: Subscription) -> bool:
