@@ -103,8 +103,8 @@ def _asked(w: Wired, names: list[str], begin: datetime, end: datetime, **words: 
                 raise Mistyped(f"lines of {role} belong to no {option}", next=f"rmu logs --role {role} --since 12m")
     slots = tuple(UNITS[name][0] for name in names if name in SLOTS) if set(names) <= SLOTS else ()
     units = UNITS["boot"] if names == ["boot"] else slots
-    silent = () if names else ("rmu-vitals",)
-    return Asked.model_validate({"roles": roles, "start": begin, "end": end, "units": units, "silent": silent, **words})
+    news = not (names or words["request"])
+    return Asked.model_validate({"roles": roles, "start": begin, "end": end, "units": units, "news": news, **words})
 
 
 def _well_formed(names: list[str], words: dict[str, Any]) -> None:

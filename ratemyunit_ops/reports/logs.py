@@ -37,6 +37,7 @@ EVERY = timedelta(seconds=2)
 PATIENCE = 5
 """So many looks in a row may fail before following ends."""
 
+ACCESS = "ratemyunit.access"
 KNOWN = frozenset({"at", "level", "release", "role", "logger", "message", "event", "unit", "request_id", "job"})
 # RDS writes this before each line, and lets nobody change it: %t:%r:%u@%d:[%p]:
 DATABASE_LINE = re.compile(r"^\S+ \S+ UTC:[^:]*:(?P<who>[^:]*):\[\d+\]:(?P<level>[A-Z]+):\s+(?P<said>.*)", re.DOTALL)
@@ -48,7 +49,7 @@ SHORT = 400
 class Asked(Frozen):
     """Which lines are wanted. `request` may be the beginning of an id, of a request or of a job.
 
-    Of `silent` units only what has failed is wanted: a probe that is answered every minute is no news.
+    With `news` what goes well all the time is left out: requests that were answered, probes.
     """
 
     roles: tuple[Role, ...]
@@ -59,7 +60,7 @@ class Asked(Frozen):
     request: str = ""
     host: str = ""
     units: tuple[str, ...] = ()
-    silent: tuple[str, ...] = ()
+    news: bool = False
 
     def wants(self, entry: LogEntry) -> bool:
         """Tell whether a line is one of those."""
@@ -69,8 +70,17 @@ class Asked(Frozen):
             and entry.request.startswith(self.request)
             and entry.host.startswith(self.host)
             and (not self.units or entry.unit in self.units)
-            and (entry.unit not in self.silent or entry.fields.get("ok") is False)
+            and (not self.news or is_news(entry))
         )
+
+
+def is_news(entry: LogEntry) -> bool:
+    """Tell whether a line says something that is not said all the time."""
+    if entry.unit == "rmu-vitals":
+        return entry.fields.get("ok") is False
+    if entry.fields.get("logger") == ACCESS:
+        return int(entry.fields.get("status", 0)) >= 500
+    return True
 
 
 def patterns(asked: Asked) -> dict[LogGroup, str]:
@@ -80,6 +90,8 @@ def patterns(asked: Asked) -> dict[LogGroup, str]:
     found: dict[LogGroup, str] = {}
     for group in dict.fromkeys(GROUPS[role] for role in roles):
         conditions = [f'$.release = "{asked.release}"'] if asked.release else []
+        if asked.news and group == "app":
+            conditions.append(f'($.logger NOT EXISTS || $.logger != "{ACCESS}" || $.status >= 500)')
         if group == "database":
             # The comment that the app puts before a statement; a term in quotes is looked for as it is.
             found[group] = f'"\'{asked.request}"' if asked.request else ""
@@ -221,7 +233,7 @@ def _said(role: Role, fields: dict[str, Any]) -> tuple[str, str]:
             "" if fields.get("state", "").startswith("--") or not fields.get("state") else f" ended {fields['state']}"
         )
         return " ".join(str(word) for word in words) + away, more
-    if fields.get("logger") == "ratemyunit.access":
+    if fields.get("logger") == ACCESS:
         return f"{fields.get('method')} {fields.get('path')} {fields.get('status')} {fields.get('ms')} ms", more
     if "request" in fields and isinstance(fields.get("answer"), dict):
         return _of_request(fields["request"], fields["answer"]), more

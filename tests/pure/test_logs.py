@@ -135,12 +135,14 @@ def test_one_release_one_host_one_role(world: FakeWorld) -> None:
     assert read(world, "api", start=at(60)) == ()
 
 
-def test_a_probe_that_is_answered_every_minute_is_no_news(world: FakeWorld) -> None:
+def test_a_probe_or_a_request_that_is_answered_is_no_news(world: FakeWorld) -> None:
     for n, ok in enumerate((True, False, True)):
         say(world, "host", "i-1/rmu-vitals", n, {"event": "probe", "ok": ok, "ms": 12.5})
 
     assert len(read(world, "host", host="i-1")) == 3
-    assert [e.text for e in read(world, "host", host="i-1", silent=("rmu-vitals",))] == ["probe ok=False ms=12.5"]
+    assert [e.text for e in read(world, "host", host="i-1", news=True)] == ["probe ok=False ms=12.5"]
+    app(world, "i-1", "rmu-blue", 1, **{**REQUEST, "status": 503})
+    assert [e.text[:18] for e in read(world, "api", news=True)] == ["listening version="] * 2 + ["GET /api/units 503"]
 
 
 @pytest.mark.parametrize(
