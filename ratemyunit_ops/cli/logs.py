@@ -103,7 +103,7 @@ def _asked(w: Wired, names: list[str], begin: datetime, end: datetime, **words: 
                 raise Mistyped(f"lines of {role} belong to no {option}", next=f"rmu logs --role {role} --since 12m")
     slots = tuple(UNITS[name][0] for name in names if name in SLOTS) if set(names) <= SLOTS else ()
     units = UNITS["boot"] if names == ["boot"] else slots
-    news = not (names or words["request"])
+    news = not (names or words["request"] or words["release"])
     return Asked.model_validate({"roles": roles, "start": begin, "end": end, "units": units, "news": news, **words})
 
 
