@@ -155,6 +155,15 @@ def test_a_drills_host_does_not_knock_at_what_serves(host: FakeMachine) -> None:
     assert said(host)["probe"]["ok"] is None
 
 
+def test_before_the_first_release_nobody_knocks_but_a_host_that_cannot_boot_one_does(host: FakeMachine) -> None:
+    host.remove(f"{STATE}/slots/blue.json")
+    cannot = said(host)["probe"]
+    host.write(f"{STATE}/hook", "i-1")
+    need_not = said(host)["probe"]
+
+    assert (cannot["ok"], need_not["ok"]) == (False, None)
+
+
 def test_kills_for_memory_are_counted_from_the_first_look_after_a_boot(host: FakeMachine) -> None:
     before = said(host)["vitals"]["oom_kills"]
     host.write("/proc/vmstat", "pgfault 7\noom_kill 5\n")

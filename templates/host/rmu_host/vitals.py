@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from .cloud import Cloud
 from .log import append
 from .machine import Machine
-from .state import PORTS, SLOTS, read_map, record, settings
+from .state import PORTS, SLOTS, STATE, read_map, record, settings
 
 LOG = "/var/log/rmu/rmu-vitals.log"
 NOW = "/run/rmu/vitals.json"
@@ -52,8 +52,11 @@ def take(m: Machine, seen: dict[str, Any], name: str, part: Callable[[Machine], 
 
 
 def probe(m: Machine) -> dict[str, Any]:
-    """Ask through all that a user's request passes; status null is no answer. A drill's host asks nothing."""
-    if m.drills():
+    """Ask through all that a user's request passes; status null is no answer.
+
+    A drill's host asks nothing, nor does one that has booted and was told of no release.
+    """
+    if m.drills() or (m.read(f"{STATE}/hook") and not any(record(m, slot) for slot in SLOTS)):
         return {"ok": None}
     url, began, why = urlsplit(door(m)), time.monotonic(), ""
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
