@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ratemyunit_ops.burning import DAY, MINUTE, Group, Tier, short_words, tiers
-from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.errors import Absent, RmuError
 from ratemyunit_ops.model import Frozen, MetricQuery
 from ratemyunit_ops.objectives import Measured, Objective
 from ratemyunit_ops.ports import Metrics
@@ -36,8 +36,10 @@ class Scope(Frozen):
         return Scope(environment=environment, balancer=balancer, targets=targets)
 
     def query(self, id: str, measured: Measured) -> MetricQuery:
-        """Say how CloudWatch is asked for a metric."""
+        """Say how CloudWatch is asked for a metric. Raises Absent while Terraform has not made what it is of."""
         of = {"LoadBalancer": self.balancer, "TargetGroup": self.targets}
+        if measured.of != "environment" and not (self.balancer and self.targets):
+            raise Absent("Terraform has written down no balancer yet", next="rmu infra apply")
         wanted = {"balancer": ("LoadBalancer",), "targets": ("LoadBalancer", "TargetGroup"), "environment": ()}
         return MetricQuery(
             id=id,
@@ -111,8 +113,8 @@ def report_budgets(
 
 def gone(metrics: Metrics, scope: Scope, objectives: Sequence[Objective], now: datetime) -> tuple[str, ...]:
     """Name the objectives whose budget is gone, by the fewest questions. Raises Unreachable."""
-    left = {o.name: _left(o, *_sums(_counted(metrics, scope, o, now - o.window, now))) for o in objectives}
-    return tuple(name for name, part in left.items() if part is not None and part <= 0)
+    counted = [(o, _sums(_counted(metrics, scope, o, now - o.window, now))) for o in objectives]
+    return tuple(o.name for o, (total, bad) in counted if total and _verdict(o, total, bad, ()) == "gone")
 
 
 def spent_between(
@@ -147,9 +149,11 @@ def _read_budget(metrics: Metrics, scope: Scope, o: Objective, now: datetime) ->
     burns = tuple(_burn(o, tier, coarse, fine, now) for tier in tiers(o))
     first = next((b for b in burns if b.over_long is not None), None)
     burn = first.over_long if first else None
+    verdict = _verdict(o, total, bad, burns)
     return _bare(o).model_copy(
         update={
-            "verdict": "gone" if left <= 0 else "burning" if any(b.too_fast for b in burns) else "kept",
+            "verdict": verdict,
+            "why": f"{bad:g} bad ones are too few to tell" if verdict == "unknown" else "",
             "total": total,
             "bad": bad,
             "good_ratio": 1 - bad / total,
@@ -199,6 +203,13 @@ def _sums(counted: Counted, since: datetime | None = None) -> tuple[float, float
 
 def _left(o: Objective, total: float, bad: float) -> float | None:
     return 1 - bad / (o.budget * total) if total else None
+
+
+def _verdict(o: Objective, total: float, bad: float, burns: Sequence[Burn]) -> Verdict:
+    """Judge a budget. Overdrawn by fewer bad events than would alarm anybody, it is not called gone."""
+    if bad >= o.budget * total:
+        return "gone" if bad >= o.least else "unknown"
+    return "burning" if any(b.too_fast for b in burns) else "kept"
 
 
 def _burn(o: Objective, tier: Tier, coarse: Counted, fine: Counted, now: datetime) -> Burn:

@@ -49,6 +49,8 @@ def forecast(b: Budget, now: datetime) -> str:
     """Say when the budget would be gone."""
     if b.verdict == "gone":
         return "nothing is left"
+    if b.verdict == "unknown":
+        return b.why
     if b.burn is None:
         return "nothing was counted lately"
     if b.runs_out is None:

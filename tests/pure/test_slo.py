@@ -307,7 +307,29 @@ def test_a_probe_that_got_nowhere_counts_although_no_request_was_seen() -> None:
 
     seen = look(w)
 
-    assert (seen.total, seen.bad, seen.verdict) == (1, 1, "gone")
+    assert (seen.total, seen.bad) == (1, 1)
+
+
+def test_a_budget_overdrawn_by_a_handful_is_not_called_gone() -> None:
+    w = FakeWorld()
+    count(w, 107, 2)
+
+    seen = look(w)
+
+    assert seen.left is not None and seen.left < 0
+    assert (seen.verdict, seen.why) == ("unknown", "2 bad ones are too few to tell")
+    assert gone(w.outside().metrics, SCOPE, [OBJECTIVES["availability"]], w.clock.now()) == ()
+
+
+def test_before_terraform_made_a_balancer_its_objectives_are_unknown_and_the_others_are_not() -> None:
+    w = FakeWorld()
+    w.meters.measure("rmu/test", "Scrapes", 10, at=w.clock.now() - MINUTE)
+
+    seen = report_budgets(w.outside().metrics, Scope(environment="test"), list(OBJECTIVES.values()), w.clock.now())
+
+    said = {b.name: (b.verdict, b.why) for b in seen}
+    assert said["availability"] == ("unknown", "Terraform has written down no balancer yet")
+    assert said["scrapes"] == ("kept", "")
 
 
 def test_where_nothing_was_counted_or_nothing_answers_there_is_no_verdict() -> None:
