@@ -125,7 +125,7 @@ def _apply(site: Site, entries: _Entries) -> None:
     else:
         # The master hands its listening sockets to the new worker; the old one ends with its last connection.
         os.kill(number, signal.SIGUSR2)
-    _wait_open([int(port) for port in entries], daemons.log_file(site, "door"))
+    _wait_open(site, [int(port) for port in entries])
 
 
 def _entry(site: Site, port: int, entry: dict[str, str]) -> str:
@@ -157,9 +157,16 @@ def _refuse_taken(port: int) -> None:
             ) from why
 
 
-def _wait_open(ports: list[int], log: Path) -> None:
-    until = time.monotonic() + 10
+def _wait_open(site: Site, ports: list[int]) -> None:
+    log = daemons.log_file(site, "door")
+    until, again = time.monotonic() + 15, time.monotonic() + 3
     while ports and time.monotonic() < until:
+        if time.monotonic() > again:
+            # A master that is still starting, or reloading, loses the signal.
+            again = time.monotonic() + 3
+            number = daemons.pid(site, "door")
+            if number is not None:
+                os.kill(number, signal.SIGUSR2)
         with socket.socket() as probe:
             if probe.connect_ex(("127.0.0.1", ports[0])) == 0:
                 ports = ports[1:]
