@@ -372,7 +372,11 @@ def furnished(site: Site, where: Path, *, there: bool) -> Scene:
     left_out = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
     shutil.copytree(CHECKOUT / "app", where / "app", ignore=left_out)
     if not there:
-        stack.raise_up()
+        try:
+            stack.raise_up()
+        except AssertionError as why:
+            say(f"once more, for: {str(why)[:300]}")
+            stack.raise_up()
         say("raised")
     stack.latency(0.1)
     scene = Scene(stack, ports(stack), made=100 if there else 0)
