@@ -47,7 +47,7 @@ style: $(STAMP)
 	$(BIN)/mypy
 
 pure: $(STAMP)
-	$(PYTEST) tests/pure -q -m "not long"
+	$(PYTEST) tests/pure -q -m "not long" -n auto --dist loadfile
 
 build/checkov/.made: requirements/checkov.txt
 	@echo "making build/checkov from requirements/checkov.txt: its pins suit no other environment"
