@@ -28,7 +28,7 @@ class Span(NamedTuple):
     period: int
 
 
-@dataclass
+@dataclass(slots=True)
 class Row:
     """All that was put into a series within one span of time."""
 
