@@ -46,7 +46,8 @@ class Row:
         """Count everything of another row in; single values are needed for percentiles alone."""
         self.count += other.count
         self.total += other.total
-        self.low, self.high = min(self.low, other.low), max(self.high, other.high)
+        self.low = min(self.low, other.low)
+        self.high = max(self.high, other.high)
         for value, times in other.values.items() if values else ():
             self.values[value] = self.values.get(value, 0.0) + times
 
@@ -140,7 +141,9 @@ class Store:
             series = self._series.get(key)
             for second, row in series.between(span.start, span.end) if series else ():
                 at = second - (second - span.start) % span.period
-                joined.setdefault(at, Row()).join(row, values=values)
+                if at not in joined:
+                    joined[at] = Row()
+                joined[at].join(row, values=values)
         found = {at: row.statistic(statistic) for at, row in sorted(joined.items())}
         return {at: value for at, value in found.items() if value is not None}
 
