@@ -103,6 +103,11 @@ def alarm_name(objective: Objective, group: Group) -> str:
     return f"slo-{objective.name}-{group}"
 
 
+def looks_back(alarm: str) -> bool:
+    """Tell whether an alarm is an objective's: it goes on to see an outage until its windows have passed."""
+    return alarm.startswith("slo-")
+
+
 def window_name(objective: Objective, tier: Tier, length: timedelta) -> str:
     """Name the alarm of one window, without `rmu-ENV-`."""
     return f"slo-{objective.name}-{tier.burn:g}x-{short_words(length)}"

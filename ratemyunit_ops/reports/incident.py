@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 
 from pydantic import Field
 
+from ratemyunit_ops.burning import looks_back
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import Frozen, Incident, IncidentEvent, RunHeader
 from ratemyunit_ops.objectives import Objective
@@ -34,7 +35,7 @@ from ratemyunit_ops.reports.slo_shown import percent
 BEFORE = timedelta(hours=1)
 QUIET = timedelta(minutes=5)
 """Failing minutes that are no further apart than this belong together."""
-NEAR = timedelta(minutes=15)
+TOUCHES = timedelta(minutes=2)
 """What failed no longer than this before anybody noticed belongs to the incident."""
 
 
@@ -133,8 +134,16 @@ def _paged(ours: Sequence[Span], events: Sequence[IncidentEvent]) -> tuple[datet
 
 
 def _related(alarms: Sequence[Span], incident: Incident) -> list[Span]:
-    """Pick the alarms that were red when it was opened or later, and the one it was opened for."""
-    return [s for s in alarms if s.ended is None or s.ended >= incident.opened - STEP or s.name == incident.alarm]
+    """Pick the alarms of an incident: those that were red when it was opened or later, and the one it is about.
+
+    What was red before the hour that is looked at has another story. An objective's alarm looks back on an outage, so
+    it counts only where no other one tells of it.
+    """
+    since = incident.opened - BEFORE
+    about = [s for s in alarms if s.name == incident.alarm and s.began <= incident.opened][-1:]
+    ours = [s for s in alarms if s.began > since and (s.ended is None or s.ended >= incident.opened)]
+    found = [*about, *(s for s in ours if s not in about)]
+    return [s for s in found if not looks_back(s.name)] or found
 
 
 def _failing(minutes: Counted | None, detected: datetime) -> list[Minute]:
@@ -148,7 +157,7 @@ def _failing(minutes: Counted | None, detected: datetime) -> list[Minute]:
         requests, probes = minutes["balancer"].get(at, 0) + minutes["app"].get(at, 0), minutes["probes"].get(at, 0)
         if not requests and not probes:
             continue
-        if at < edge - (NEAR if edge == detected else QUIET):
+        if at < edge - (TOUCHES if edge == detected else QUIET):
             break
         found.append(Minute(at=at, requests=round(requests), probes=round(probes)))
         edge = min(edge, at)

@@ -36,7 +36,8 @@ def of_event(event: IncidentEvent) -> Moment:
         "escalated": lambda: f"escalated from {facts['from']} to {facts['to']}{_because(facts['because'])}",
         "closed": lambda: f"closed{_because(facts['because'])}{_but(facts['red'])}",
     }
-    source: Source = "page" if event.kind in {"paged", "page-refused"} else "person"
+    by_runbook = event.kind == "noted" and "runbook" in facts
+    source: Source = "page" if event.kind in {"paged", "page-refused"} else "run" if by_runbook else "person"
     return Moment(at=event.at, source=source, says=says[event.kind](), who=event.who, bad=event.kind == "page-refused")
 
 

@@ -45,7 +45,10 @@ class Evidence(Frozen):
 
 
 class Diagnosis(Frozen):
-    """What a runbook found, and what was picked; no `cause` where it named none, no `run` where nothing was done."""
+    """What a runbook found, and what was picked; no `cause` where it named none, no `run` where nothing was done.
+
+    `after` is what the remedy's run saw: that it was still so, and what it was like afterwards.
+    """
 
     at: datetime
     runbook: str
@@ -53,7 +56,9 @@ class Diagnosis(Frozen):
     remedy: str = ""
     run: str = ""
     who: str
-    evidence: tuple[Evidence, ...]
+    speaks_for: tuple[str, ...] = ()
+    evidence: tuple[Evidence, ...] = ()
+    after: tuple[Evidence, ...] = ()
 
 
 class Minute(Frozen):
@@ -137,33 +142,40 @@ def diagnoses(
     headers: Sequence[RunHeader],
     lines: Mapping[str, Sequence[RunLine]],
 ) -> tuple[Diagnosis, ...]:
-    """Find what runbooks saw: in what they only looked at, which is noted, and in the runs of their remedies."""
-    noted = [
-        Diagnosis(
-            at=e.at,
-            runbook=str(e.facts["runbook"]),
-            cause=str(e.facts.get("cause") or ""),
-            who=e.who,
-            evidence=_evidence(e.facts["evidence"]),
-        )
-        for e in events
-        if e.kind == "noted" and "runbook" in e.facts
-    ]
-    ran = [_of_runbook(o, h, lines[h.run]) for h in headers if h.verb.startswith("runbook ")]
-    return tuple(sorted([*noted, *ran], key=lambda d: d.at))
+    """Find what runbooks saw, and what came of their remedies; who looked twice and saw the same is told once."""
+    noted = [_of_note(e) for e in events if e.kind == "noted" and "runbook" in e.facts]
+    ran = [_of_run(o, h, lines[h.run], noted) for h in headers if h.verb.startswith("runbook ")]
+    last = {(d.runbook, d.cause): d for d in sorted([*noted, *ran], key=lambda d: d.at)}
+    return tuple(last.values())
 
 
-def _of_runbook(o: Outside, header: RunHeader, lines: Sequence[RunLine]) -> Diagnosis:
+def _of_note(event: IncidentEvent) -> Diagnosis:
+    return Diagnosis(
+        at=event.at,
+        runbook=str(event.facts["runbook"]),
+        cause=str(event.facts.get("cause") or ""),
+        who=event.who,
+        speaks_for=tuple(event.facts.get("speaks_for", ())),
+        evidence=_evidence(event.facts["evidence"]),
+    )
+
+
+def _of_run(o: Outside, header: RunHeader, lines: Sequence[RunLine], noted: Sequence[Diagnosis]) -> Diagnosis:
+    """Tell what a remedy did, with what its runbook had seen when it was picked."""
     told = report_run(o.ledger, header.run).told
+    runbook = str(told.get("runbook") or header.verb.removeprefix("runbook "))
     seen = [said for line in lines if line.kind == "done" for said in line.facts.get("evidence", ())]
+    before = next((d for d in reversed(noted) if d.runbook == runbook and d.at <= header.started), None)
     return Diagnosis(
         at=header.started,
-        runbook=str(told.get("runbook") or header.verb.removeprefix("runbook ")),
+        runbook=runbook,
         cause=str(told.get("cause") or ""),
         remedy=str(told.get("remedy") or ""),
         run=header.run,
         who=header.who,
-        evidence=_evidence(seen),
+        speaks_for=before.speaks_for if before else (),
+        evidence=before.evidence if before else (),
+        after=_evidence(seen),
     )
 
 

@@ -61,6 +61,7 @@ def world() -> FakeWorld:
     made.live("v41")
     made.clock.sleep(3 * 3600)
     made.places["alb_arn"] = "arn:aws:elasticloadbalancing:r:1:loadbalancer/app/rmu-test/50dc"
+    made.places["target_group_arn"] = "arn:aws:elasticloadbalancing:r:1:targetgroup/rmu-test/77"
     return made
 
 
@@ -569,6 +570,18 @@ def runbook_run(w: FakeWorld, seconds: float) -> None:
     w.put(header_entry(header))
 
 
+def looks(wired: Wired) -> None:
+    """Note what a runbook saw, as it does before it offers its remedies."""
+    seen = [{"says": "the host's memory now", "text": "MemAvailable: 11 MB | Swap: 0", "answered": True}]
+    facts = {
+        "runbook": "host-unresponsive",
+        "cause": "memory is used up by a process",
+        "speaks_for": ["memory_last >= 92"],
+        "evidence": [*seen, {"says": "who takes the memory", "text": "", "answered": False}],
+    }
+    incidents.note_evidence(wired, "host-unresponsive: memory is used up by a process", facts)
+
+
 def a_night(w: FakeWorld) -> None:
     """Play one: memory runs out, requests fail, an alarm, a page, a runbook, mended."""
     for _ in range(5):
@@ -585,11 +598,12 @@ def a_night(w: FakeWorld) -> None:
     types(w, acks)
     types(w, lambda wired: incidents.note_it(wired, None, "students report 502 <b>everywhere</b> | also login"))
     balancer(w, 400, 70)
+    types(w, looks)
     runbook_run(w, 25)
     w.clock.sleep(35)
     w.meters.alarm("memory-high", "OK")
     w.clock.sleep(120)
-    types(w, closes())
+    types(w, closes("it is over"))
 
 
 def test_the_report_knows_when_it_began_was_noticed_taken_mended_and_what_it_cost() -> None:
@@ -603,12 +617,37 @@ def test_the_report_knows_when_it_began_was_noticed_taken_mended_and_what_it_cos
         "began": "15:05:00", "detected": "15:07:00", "paged": "15:07:00", "acked": "15:08:00",
         "mended": "15:10:00", "until": "15:12:00",
     }  # fmt: skip
+    assert [(len(d.evidence), len(d.after), d.speaks_for) for d in r.diagnoses] == [(2, 1, ("memory_last >= 92",))]
     assert r.requests is not None
     assert (r.requests.failed, r.requests.asked) == (172, 1500)
     assert [(d.runbook, d.cause, d.remedy) for d in r.diagnoses] == [
         ("host-unresponsive", "memory is used up by a process", "end-process")
     ]
     assert r.unknown == ()
+
+
+def test_an_alarm_that_looks_back_neither_detects_nor_delays_the_mending() -> None:
+    w = world()
+    w.meters.alarm("slo-availability-slow", "ALARM", topic="alerts")
+    w.clock.sleep(600)
+    a_night(w)
+
+    r = report(w)
+
+    assert (r.detected.strftime("%H:%M"), r.mended is not None) == ("15:17", True)
+    assert "slo-availability-slow" in [s.name for s in r.alarms]
+
+
+def test_what_failed_and_was_over_before_it_was_noticed_is_another_story() -> None:
+    w = world()
+    balancer(w, 600, 50)
+    w.clock.sleep(150)
+    w.meters.alarm("memory-high", "ALARM", topic="critical")
+    types(w, opens_for("memory-high"))
+
+    r = report(w)
+
+    assert (r.began, r.requests and r.requests.failed) == (r.detected, 0)
 
 
 def test_an_alarm_that_was_over_before_anybody_opened_did_not_detect_it() -> None:
