@@ -101,7 +101,7 @@ def report_incident(o: Outside, incident: Incident, objectives: Sequence[Objecti
         acked_by=next((e.who for e in events if e.kind == "acked"), ""),
         mended=mended,
         because=next((str(e.facts["because"]) for e in events if e.kind == "closed"), ""),
-        alarms=alarms,
+        alarms=tuple(s.model_copy(update={"ours": s in ours}) for s in alarms),
         runs=tuple(_run(h) for h in headers),
         requests=_requests(minutes, began, mended or until, failing),
         diagnoses=diagnoses(o, events, headers, lines),

@@ -20,7 +20,7 @@ def picture(report: IncidentReport) -> dict[str, Any]:
         "ticks": view.ticks(),
         "rows": [
             *view.users(),
-            *(view.row(s, "alarm", f"{s.name} red") for s in report.alarms),
+            *(view.row(s, "alarm" if s.ours else "lane", f"{s.name} red") for s in report.alarms),
             *(view.row(s, "run" if s.outcome == "done" else "failed", f"rmu {s.name}") for s in report.runs),
             *view.people(),
         ],

@@ -25,7 +25,10 @@ Counted = dict[str, dict[datetime, float]]
 
 
 class Span(Frozen):
-    """Something that lasted: an alarm that was red, or a run. No end: it went on past the incident's."""
+    """Something that lasted: an alarm that was red, or a run. No end: it went on past the incident's.
+
+    `ours` tells the alarms that the incident is judged by from those that have another story, or look back.
+    """
 
     name: str
     began: datetime
@@ -34,6 +37,7 @@ class Span(Frozen):
     who: str = ""
     outcome: str = ""
     topic: str = ""
+    ours: bool = True
 
 
 class Evidence(Frozen):

@@ -635,7 +635,7 @@ def test_an_alarm_that_looks_back_neither_detects_nor_delays_the_mending() -> No
     r = report(w)
 
     assert (r.detected.strftime("%H:%M"), r.mended is not None) == ("15:17", True)
-    assert "slo-availability-slow" in [s.name for s in r.alarms]
+    assert [(s.name, s.ours) for s in r.alarms] == [("slo-availability-slow", False), ("memory-high", True)]
 
 
 def test_what_failed_and_was_over_before_it_was_noticed_is_another_story() -> None:
