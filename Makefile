@@ -10,7 +10,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo demo-data drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
+.PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo
 
 help: ## list the targets
@@ -35,6 +35,9 @@ demo: tools $(STAMP) ## the whole road on the local AWS: deploy, break, roll bac
 
 demo-data: tools $(STAMP) ## a bad migration: the rollback refused, the restore, the salvage, and the count
 	$(SUDO) $(BIN)/python -m tests.demo.demo_data
+
+demo-incident: tools $(STAMP) ## memory is eaten: the page, the runbook, the remedy, the postmortem
+	$(SUDO) $(BIN)/python -m tests.demo.incident
 
 drill: tools $(STAMP) ## a drill of 1 GiB on a local AWS of its own; the report stays in build/drill
 	$(SUDO) $(BIN)/python -m tests.demo.drill
