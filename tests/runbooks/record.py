@@ -404,11 +404,13 @@ def main() -> None:
     asked.add_argument("--port-base", type=int, default=9760)
     asked.add_argument("--minutes", type=float, default=60)
     asked.add_argument("--there", action="store_true", help="that twin is up, with the stack applied: take it over")
+    asked.add_argument("--leave", action="store_true", help="leave the twin up at the end")
     said = asked.parse_args()
     until = time.monotonic() + 60 * said.minutes
     site, where = Site(name=said.name, port_base=said.port_base), Path(tempfile.mkdtemp(prefix="rmu-record-"))
     if not said.there:
         lower_ground(site)
+    whole = False
     try:
         scene = furnished(site, where, there=said.there)
         for name in said.faults or [one for one in FAULTS if not (EVIDENCE / f"{one}.json").exists()]:
@@ -420,8 +422,10 @@ def main() -> None:
                 wait_until(lambda: scene.stack.who().get("version"), 60, "the front door")
             except (RmuError, AssertionError, OSError, subprocess.SubprocessError) as why:
                 say(f"{name} is not recorded: {str(why)[:1500]}")
+        whole = True
     finally:
-        lower_ground(site)
+        if not (said.leave and whole):
+            lower_ground(site)
         shutil.rmtree(where, ignore_errors=True)
 
 
