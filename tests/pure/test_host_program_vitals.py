@@ -156,7 +156,7 @@ def test_a_drills_host_does_not_knock_at_what_serves(host: FakeMachine) -> None:
 
 
 def test_before_the_first_release_nobody_knocks_but_a_host_that_cannot_boot_one_does(host: FakeMachine) -> None:
-    host.remove(f"{STATE}/slots/blue.json")
+    host.write(f"{STATE}/live.map", "live none\n")
     cannot = said(host)["probe"]
     host.write(f"{STATE}/hook", "i-1")
     need_not = said(host)["probe"]

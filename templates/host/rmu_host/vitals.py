@@ -54,9 +54,9 @@ def take(m: Machine, seen: dict[str, Any], name: str, part: Callable[[Machine], 
 def probe(m: Machine) -> dict[str, Any]:
     """Ask through all that a user's request passes; status null is no answer.
 
-    A drill's host asks nothing, nor does one that has booted and was told of no release.
+    A drill's host asks nothing, nor does one that has booted and was told to serve nothing.
     """
-    if m.drills() or (m.read(f"{STATE}/hook") and not any(record(m, slot) for slot in SLOTS)):
+    if m.drills() or (m.read(f"{STATE}/hook") and not read_map(m).slot):
         return {"ok": None}
     url, began, why = urlsplit(door(m)), time.monotonic(), ""
     kind = HTTPSConnection if url.scheme == "https" else HTTPConnection
