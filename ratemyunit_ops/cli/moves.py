@@ -44,7 +44,6 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
     with w.screen.working("looking at hosts, registry and ledger"):
         world = survey(w.outside, w.settings.environment, DEPLOY, version=version)
         world = world.model_copy(update={"budgets_gone": budgets_gone(w)})
-    _warn_of_budgets(w, world)
     request = _request(w, version, bake=bake, base=base, probe=probe)
     plan = plan_deploy(world, request)
     if already_serves(world, request):
@@ -54,6 +53,7 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
             [f"{version} serves already; nothing to do."],
         )
         return
+    _warn_of_budgets(w, world)
     carry_out(w, plan, asked)
 
 

@@ -182,7 +182,7 @@ def _left_behind(world: World, request: DeployRequest) -> list[Step]:
 def _budgets_allow(world: World, request: DeployRequest) -> None:
     """See that settings let a deploy spend what is left of budgets; budgets that nobody could read stop nothing."""
     lost = world.budgets_gone.value if isinstance(world.budgets_gone, Known) else ()
-    if lost and request.slo == "refuse":
+    if lost and request.slo == "refuse" and not already_serves(world, request):
         raise Refused(
             f"nothing is left of the budget of {', '.join(lost)}, and settings let no deploy spend more",
             next='rmu slo show   (for a deploy that mends it: slo = "warn" in rmu.toml)',

@@ -446,10 +446,11 @@ def test_a_deploy_is_refused_where_settings_say_so_and_a_rollback_never(monkeypa
     strict = SETTINGS.model_copy(update={"env": SETTINGS.env.model_copy(update={"slo": "refuse"})})
     monkeypatch.setattr("tests.fakes.operator.SETTINGS", strict)
 
-    refused, back = Operator(w).deploy("v2"), Operator(w).rollback("v2")
+    refused, same = Operator(w).deploy("v2"), Operator(w).deploy("v1")
+    back = Operator(w).rollback("v2")
 
     assert refused.code == 3 and "settings let no deploy spend more" in refused.why
-    assert back.code == 0
+    assert same.code == 0 and back.code == 0
 
 
 def test_a_deploy_under_refuse_goes_on_where_budgets_cannot_be_read(monkeypatch: pytest.MonkeyPatch) -> None:
