@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import os
 import pty
 import signal
@@ -222,7 +221,7 @@ class Told:
         return {"body": f'{{"key": "{self.item}"}}'} if self.item is not None else None
 
     def ask(self, service: str, operation: str, *, InstanceId: str, Latest: bool) -> dict[str, str]:
-        return {"Output": base64.b64encode(self.consoles[Latest].encode()).decode()}
+        return {"Output": self.consoles[Latest]}
 
     def keys(self) -> frozenset[str]:
         account: Account = self  # type: ignore[assignment]

@@ -49,6 +49,7 @@ def test_a_pause_and_a_resume_change_once_and_then_are_so_already(ask: Caller, m
     ("broken", "outcome", "said"),
     [
         ({"queue": None}, "refused", "v1 has no queue"),
+        ({"queue": Heard(200, "{}")}, "refused", "v1 has no queue"),
         ({"token": "another"}, "refused", "does not take its own admin token"),
         (
             {"queue": Heard(503, '{"detail": "a service we need is missing"}')},
@@ -57,7 +58,7 @@ def test_a_pause_and_a_resume_change_once_and_then_are_so_already(ask: Caller, m
         ),
         ({"queue": Heard(0, "ConnectionRefusedError")}, "failed", "answered 0 about its queue: Conn"),
     ],
-    ids=["no queue", "no token", "no database", "no app"],
+    ids=["no queue", "says yes to anything", "no token", "no database", "no app"],
 )
 def test_a_release_that_cannot_tell_is_named_with_its_reason(
     ask: Caller, m: FakeMachine, broken: dict[str, object], outcome: str, said: str

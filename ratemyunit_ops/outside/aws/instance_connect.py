@@ -7,7 +7,6 @@ a kernel that reports out-of-memory kills soon fills.
 
 from __future__ import annotations
 
-import base64
 import json
 
 from ratemyunit_ops.errors import RmuError
@@ -47,7 +46,8 @@ class InstanceConnect:
                 answer = self._account.ask("ec2", "GetConsoleOutput", InstanceId=host, Latest=latest)
             except (Said, RmuError):
                 continue
-            found = _keys_in(base64.b64decode(answer.get("Output") or "").decode(errors="replace"))
+            # On the wire it is base64; botocore has read that already.
+            found = _keys_in(answer.get("Output") or "")
             if found:
                 return found
         return set()

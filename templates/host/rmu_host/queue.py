@@ -39,7 +39,7 @@ def asked(m: Machine, method: str, what: str, wish: dict[str, str] | None = None
         raise refused("no_queue", "no release serves here, so there is no queue to ask about")
     release = (record(m, slot) or {}).get("release", slot)
     heard = m.ask(method, PORTS[slot], f"/api/admin/queue/{what}", wish, token(m, slot))
-    if heard.status == 404:
+    if heard.status == 404 or (heard.status == 200 and "paused" not in heard.json()):
         raise refused("no_queue", f"{release} has no queue to ask about")
     if heard.status == 401:
         raise refused("no_queue", f"{release} does not take its own admin token: was it set up without one?")
