@@ -43,8 +43,8 @@ from ratemyunit_ops.twin.status import status
 from tests.twin.driver import CHECKOUT, Stack, started, wait_until
 
 EVIDENCE = Path(__file__).parent / "evidence"
-AT_ONCE, ALL_AT_ONCE = 10, 64
-HEAVY = threading.Semaphore(3)
+AT_ONCE, ALL_AT_ONCE = 16, 64
+HEAVY = threading.Semaphore(6)
 """What runs the host program takes 80 MB of a host's one gigabyte."""
 DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
 """Where nothing runs on the host, all questions wait for their deadlines: they do so together."""
