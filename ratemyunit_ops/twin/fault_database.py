@@ -37,6 +37,8 @@ while len(held) < most:
     held.append(session)
     if sql:
         pq.PQsendQuery(session, sql)
+if not held:
+    sys.exit("the database refused the first session")
 open(f"/run/{unit}", "w").write(str(len(held)))
 while True:
     time.sleep(3600)

@@ -315,7 +315,7 @@ FAULTS: dict[str, Fault] = {
     "column-gone": column_gone,
     "password-rotated": by_twin("secret-rotated"),
     "query-slow": by_twin("query-slow"),
-    "exhausted-with-slow-query": both(by_twin("connections-full"), by_twin("query-slow")),
+    "exhausted-with-slow-query": both(by_twin("query-slow"), by_twin("connections-full")),
     "disk-full": by_twin("disk-full"),
     "queue-with-full-disk": both(by_twin("worker-stuck"), waiting_jobs(9), by_twin("disk-full")),
     "certificate-ends-tomorrow": by_twin("certificate-expiring", "1"),
