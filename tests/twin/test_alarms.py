@@ -165,7 +165,8 @@ def test_a_busy_host_and_too_many_connections_page(ward: Ward) -> None:
 
 def test_a_dead_agent_and_a_slow_release_page(ward: Ward) -> None:
     agent = "amazon-cloudwatch-agent.service"
-    with ward.expects("hosts-silent", "latency-high", besides=("probe-failing",)):
+    besides = ("probe-failing", "errors-of-the-app", "no-healthy-host")
+    with ward.expects("hosts-silent", "latency-high", besides=besides):
         ward.on_host(f"systemctl stop {agent}", f"systemctl start {agent}")
         ward.traffic()
         ward.fault("app-slow")
