@@ -11,6 +11,8 @@ from ratemyunit_ops.objectives import Objective
 from ratemyunit_ops.reports.slo import Budget, Burn
 
 BAR = 24
+LOWEST = -1.0
+"""A curve ends at a budget spent twice: what is lower would squeeze all the rest."""
 COLOURS = {"kept": "green", "burning": "yellow", "gone": "red", "unknown": "dim"}
 SAYS = {"kept": "kept", "burning": "burning", "gone": "gone", "unknown": "unknown"}
 
@@ -32,6 +34,7 @@ def verdict_of(budgets: Sequence[Budget]) -> str:
 
 def percent(part: float, *, digits: int = 1) -> str:
     """Say a part in percent, never rounded up to all of it or down to none of it."""
+    digits = 0 if part >= 10 else digits
     shown = f"{part * 100:.{digits}f}"
     whole = {f"{100:.{digits}f}": part < 1, f"{0:.{digits}f}": part > 0}
     return f"{part * 100:.{digits + 2}f} %" if whole.get(shown, False) else f"{shown} %"
@@ -61,13 +64,13 @@ def forecast(b: Budget, now: datetime) -> str:
 def picture(b: Budget, objective: Objective, now: datetime) -> dict[str, Any]:
     """Lay the curve of what was left out in fractions of its frame: x is time, y counts from the top."""
     began = now - objective.window
-    low = min(0.0, *(s.left for s in b.steps)) if b.steps else 0.0
+    low = max(LOWEST, min([0.0, *(s.left for s in b.steps)]))
 
     def x(at: datetime) -> float:
         return round(min(max((at - began) / objective.window, 0.0), 1.0), 4)
 
     def y(left: float) -> float:
-        return round((1 - left) / (1 - low), 4)
+        return round((1 - max(left, low)) / (1 - low), 4)
 
     points, left = [(0.0, 0.0)], 1.0
     for s in b.steps:

@@ -15,6 +15,7 @@ from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Mistyped, Unreachable
 from ratemyunit_ops.objectives import COUNTED, ELB, Objective, read_objectives
 from ratemyunit_ops.reports.slo import Budget, Scope, gone, report_budgets, spent_between
+from ratemyunit_ops.reports.slo_shown import percent, picture
 from ratemyunit_ops.settings import load
 from ratemyunit_ops.show.screen import Screen
 from tests.fakes.operator import SETTINGS, Operator, QuietScreen
@@ -403,7 +404,7 @@ def test_a_gone_budget_is_shown_first_and_makes_check_exit_with_3() -> None:
 
     assert code == 3 and checked.document is not None and checked.document["gone"] == ["availability"]
     assert shown.said[0].startswith("[bold]availability[/]") and "[red]gone[/]" in shown.said[0]
-    assert "overdrawn by 1900.0 %" in shown.said[1] and "nothing is left" in shown.said[2]
+    assert "overdrawn by 1900 %" in shown.said[1] and "nothing is left" in shown.said[2]
 
 
 def test_unknown_budgets_are_named_and_forgiven() -> None:
@@ -429,6 +430,17 @@ def test_the_page_draws_every_budget_and_says_where_there_is_no_verdict(tmp_path
 
     assert "Objectives of test: 1 gone, 3 unknown" in page
     assert page.count("<svg") == 2 and page.count("No verdict: nothing was counted") == 3
+
+
+def test_a_curve_far_below_nothing_is_cut_where_it_can_still_be_read() -> None:
+    w = FakeWorld()
+    count(w, 191, 60)
+
+    drawn = picture(look(w), OBJECTIVES["availability"], w.clock.now())
+
+    assert drawn["now"] == 1 and drawn["zero"] == 0.5
+    assert [level["label"] for level in drawn["levels"]] == ["100%", "0%", "-100%"]
+    assert percent(46.809) == "4681 %" and percent(0.99999) == "99.999 %" and percent(0.5) == "50.0 %"
 
 
 def test_a_deploy_warns_of_a_gone_budget_and_goes_on() -> None:
