@@ -140,9 +140,8 @@ def cases(count: int = CASES) -> Iterator[Case]:
 def case(fault: str, book: str, truth: tuple[str, ...], seed: int) -> Case:
     """Make one variation of what was recorded."""
     rng = random.Random(f"{fault} {book} {seed}")
-    fitting = [
-        d for d in recorded() if d in TRUTH and d not in DEAD and not about(d, book) and d not in (fault, "healthy")
-    ]
+    others = [d for d in recorded() if d in TRUTH and d not in DEAD and d not in (fault, "healthy")]
+    fitting = [d for d in others if book in recorded()[d] and not about(d, book)]
     decoy = rng.choice(fitting) if fitting and fault not in DEAD else ""
     mixed = beside(fault, decoy, book) if decoy else recorded()[fault][book]
     return Case(fault, book, truth, decoy, seed, tuple(moved(one, rng) for one in mixed))
