@@ -76,8 +76,9 @@ class Ward:
         with ExitStack() as broken:
             self.broken = broken
             yield
+            shows = time.time()
             for name in names:
-                patience = self.in_time(name) + after - (time.time() - began)
+                patience = self.in_time(name) + after - (time.time() - shows)
                 self.took[name] = round(self.page(name, began, patience) - began, 1)
         mended = time.time()
         for name in names:
