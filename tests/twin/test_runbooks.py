@@ -15,6 +15,7 @@ from tests.twin.driver import CHECKOUT, Answer, Stack, raised_stack, started, wa
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 DATABASE = "rmu-twin-db-1"
+FREE = 100 << 20
 SESSIONS = "select count(*) from pg_stat_activity where usename = 'rmu_app'"
 
 
@@ -114,6 +115,9 @@ def test_a_frozen_host_is_told_from_one_without_memory_and_each_is_mended(produc
                 lambda: (a := diagnosed(product, "host-unresponsive", host))["cause"] and a, 90, "a cause"
             )
             ended = product.rmu("runbook", "run", "host-unresponsive", "--remedy", "end-largest", "--yes")
+        wait_until(
+            lambda: diagnosed(product, "host-unresponsive", host)["facts"].get("vitals_free", 0) > FREE, 60, "vitals"
+        )
         product.rmu("twin", "fault", "freeze-host")
         frozen = wait_until(
             lambda: (a := diagnosed(product, "host-unresponsive"))["cause"] == "frozen" and a, 90, "a frozen host"
