@@ -450,7 +450,7 @@ def settled(
     """
     until = o.clock.monotonic() + deadline.total_seconds()
     agreed, seen, said = 0, None, "no answer"
-    while agreed < IN_A_ROW:
+    while True:
         late = o.clock.monotonic() > until
         try:
             seen = o.databases.view(identifier)
@@ -461,6 +461,8 @@ def settled(
             raise
         except Unreachable as why:  # a laptop's own network, in the middle of half an hour
             agreed, said = 0, why.what
+        if seen is not None and agreed == IN_A_ROW:
+            return seen
         if seen is not None and seen.status in BROKEN:
             raise Broken(identifier, seen.status)
         if late and not agreed:
@@ -468,5 +470,3 @@ def settled(
                 f"{identifier} did not become available in time (last: {said})", state=NOT_MOVED, next="rmu status"
             )
         o.clock.sleep(1 if agreed else 3)
-    assert seen is not None
-    return seen
