@@ -85,7 +85,7 @@ def prune(
     Example: rmu host prune --because "the disk is full"
     """
     from ratemyunit_ops.cli.carrying import Asked
-    from ratemyunit_ops.cli.upkeep import prune_hosts
+    from ratemyunit_ops.cli.machines import prune_hosts
     from ratemyunit_ops.cli.wire import wire
 
     prune_hosts(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))

@@ -7,6 +7,7 @@ from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.planning.hosts import HostRequest, plan_reboot, plan_replace
+from ratemyunit_ops.planning.upkeep import UpkeepRequest, plan_prune
 from ratemyunit_ops.survey import survey
 
 NEEDS = frozenset({"pointer", "releases", "instances"})
@@ -30,3 +31,11 @@ def replace_it(w: Wired, host: str, asked: Asked) -> None:
     world = survey(w.outside, w.settings.environment, NEEDS)
     request = HostRequest(run=new_run_id(), rmu_version=__version__, host=host)
     carry_out(w, plan_replace(world, request), asked)
+
+
+def prune_hosts(w: Wired, asked: Asked) -> None:
+    """Plan the removal of images that nothing needs, and carry it."""
+    if resumed_own_dead_run(w, "host prune", None, asked):
+        return
+    world = survey(w.outside, w.settings.environment, NEEDS)
+    carry_out(w, plan_prune(world, UpkeepRequest(run=new_run_id(), rmu_version=__version__)), asked)

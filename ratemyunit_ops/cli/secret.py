@@ -20,7 +20,7 @@ def list_secrets(env: Env = None, as_json: AsJson = False) -> None:
 
     Example: rmu secret list
     """
-    from ratemyunit_ops.cli.upkeep import show_secrets
+    from ratemyunit_ops.cli.secrets import show_secrets
     from ratemyunit_ops.cli.wire import wire
 
     show_secrets(wire(env, as_json=as_json))
@@ -41,7 +41,7 @@ def rotate(
     Example: rmu secret rotate app/admin_token --because "it was in a mail"
     """
     from ratemyunit_ops.cli.carrying import Asked
-    from ratemyunit_ops.cli.upkeep import renew_it
+    from ratemyunit_ops.cli.secrets import renew_it
     from ratemyunit_ops.cli.wire import wire
 
     renew_it(wire(env, as_json=as_json, may_ask=not no_input), name, Asked(because, dry_run, yes))
@@ -61,7 +61,7 @@ def renew(
     Example: rmu secret renew --because "the password was changed by hand"
     """
     from ratemyunit_ops.cli.carrying import Asked
-    from ratemyunit_ops.cli.upkeep import renew_it
+    from ratemyunit_ops.cli.secrets import renew_it
     from ratemyunit_ops.cli.wire import wire
 
     renew_it(wire(env, as_json=as_json, may_ask=not no_input), None, Asked(because, dry_run, yes))

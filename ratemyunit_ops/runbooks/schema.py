@@ -327,10 +327,6 @@ class Runbook(Strict):
         """List every fact that the diagnosis reads."""
         return {name: read for check in self.diagnosis for name, read in check.reads.items()}
 
-    def check_of(self, fact: str) -> Check:
-        """Name the check that a fact is read from."""
-        return next(c for c in self.diagnosis if fact in c.reads)
-
     def remedy(self, name: str) -> Remedy | None:
         """Find a remedy by name."""
         return next((r for r in self.remedies if r.name == name), None)

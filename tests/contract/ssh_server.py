@@ -17,9 +17,6 @@ import paramiko
 
 from ratemyunit_ops.outside.ssh import fresh_key
 
-STRIPPED = ("sudo", "-n", "--")
-"""What a host's sudo would do; this process is whoever it is."""
-
 
 @dataclass
 class Host:

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, runbooks, upkeep
+from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, runbooks, secrets
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -147,13 +147,13 @@ class Operator:
         return self._type(lambda w: runbooks.carry_runbook(w, runbooks.named(name), wanted, asked))
 
     def prune(self) -> Ended:
-        return self._type(lambda w: upkeep.prune_hosts(w, Asked(because="a test", dry_run=False, yes=True)))
+        return self._type(lambda w: machines.prune_hosts(w, Asked(because="a test", dry_run=False, yes=True)))
 
     def renew(self, secret: str | None = None) -> Ended:
-        return self._type(lambda w: upkeep.renew_it(w, secret, Asked(because="a test", dry_run=False, yes=True)))
+        return self._type(lambda w: secrets.renew_it(w, secret, Asked(because="a test", dry_run=False, yes=True)))
 
     def secrets(self) -> Ended:
-        return self._type(upkeep.show_secrets)
+        return self._type(secrets.show_secrets)
 
     def restore(
         self,

@@ -1,4 +1,4 @@
-"""What `rmu secret` and `rmu host prune` do."""
+"""What `rmu secret` does."""
 
 from __future__ import annotations
 
@@ -6,26 +6,17 @@ from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.planning.upkeep import APP, OF_ROLES, UpkeepRequest, plan_prune, plan_renew
+from ratemyunit_ops.planning.upkeep import APP, OF_ROLES, UpkeepRequest, plan_renew
 from ratemyunit_ops.survey import survey
 
-PRUNE = frozenset({"pointer", "releases", "instances"})
-RENEW = frozenset({"pointer", "releases", "instances", "hosts", "database", "schema_notes"})
-
-
-def prune_hosts(w: Wired, asked: Asked) -> None:
-    """Plan the removal of images that nothing needs, and carry it."""
-    if resumed_own_dead_run(w, "host prune", None, asked):
-        return
-    world = survey(w.outside, w.settings.environment, PRUNE)
-    carry_out(w, plan_prune(world, UpkeepRequest(run=new_run_id(), rmu_version=__version__)), asked)
+NEEDS = frozenset({"pointer", "releases", "instances", "hosts", "database", "schema_notes"})
 
 
 def renew_it(w: Wired, secret: str | None, asked: Asked) -> None:
     """Plan a rotation, or a renewal where no secret is named, and carry it."""
     if resumed_own_dead_run(w, "secret rotate" if secret else "secret renew", secret, asked):
         return
-    world = survey(w.outside, w.settings.environment, RENEW)
+    world = survey(w.outside, w.settings.environment, NEEDS)
     request = UpkeepRequest(
         run=new_run_id(),
         rmu_version=__version__,
