@@ -7,13 +7,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ratemyunit_ops.documents import Finding as FileFinding
 from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, Severity, TableSalvage
 from ratemyunit_ops.reports.lint.judging import Finding
 from ratemyunit_ops.reports.slo import Budget
 from ratemyunit_ops.reports.status import Status
 from ratemyunit_ops.runbooks.evidence import Evidence
 from ratemyunit_ops.runbooks.judging import Verdict
-from ratemyunit_ops.runbooks.reading import Finding as RunbookFinding
 
 VERSION = 1
 
@@ -100,7 +100,7 @@ class DiagnosisDocument(Loose):
 class RunbookLintDocument(Loose):
     """`runbook lint`."""
 
-    findings: list[RunbookFinding] = Field(description="exit code 3 when there is any")
+    findings: list[FileFinding] = Field(description="exit code 3 when there is any")
 
 
 class LintDocument(Loose):

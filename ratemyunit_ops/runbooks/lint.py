@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from ratemyunit_ops.documents import Finding, Place
 from ratemyunit_ops.errors import Mistyped
 from ratemyunit_ops.runbooks.binding import INPUT, checked, needs, uses
 from ratemyunit_ops.runbooks.conditions import kind_of
 from ratemyunit_ops.runbooks.deeds import of_command, of_regex, of_sql
-from ratemyunit_ops.runbooks.reading import Finding, Page, Where, read_or_complain
+from ratemyunit_ops.runbooks.reading import Page, read_or_complain
 from ratemyunit_ops.runbooks.schema import Asked, Existing, Input, Judged, Read, Remedy, Runbook
 
-Complaint = tuple[Where, str]
+Complaint = tuple[Place, str]
 KnowsVerb = Callable[[Sequence[str]], str]
 """Says why rmu does not take these words; empty where it does."""
 
@@ -44,7 +45,7 @@ def _inputs(r: Runbook) -> Iterator[Complaint]:
     yield from ((("inputs", name), "nothing uses it") for name in r.inputs if name not in used)
 
 
-def _fits(where: Where, name: str, asked: Input, value: str | int) -> Iterator[Complaint]:
+def _fits(where: Place, name: str, asked: Input, value: str | int) -> Iterator[Complaint]:
     try:
         checked(name, asked, value)
     except Mistyped as why:
@@ -61,7 +62,7 @@ def _used(r: Runbook) -> Iterator[str]:
 def _diagnosis(r: Runbook) -> Iterator[Complaint]:
     seen: dict[str, str] = {}
     for n, check in enumerate(r.diagnosis):
-        where: Where = ("diagnosis", n)
+        where: Place = ("diagnosis", n)
         yield from _asked(r, where, check, looks=True)
         yield from _known_by_then(r, where, check, seen)
         if check.name in {c.name for c in r.diagnosis[:n]}:
@@ -78,7 +79,7 @@ def _diagnosis(r: Runbook) -> Iterator[Complaint]:
             yield from _place_fits(at, read, check)
 
 
-def _place_fits(at: Where, read: Read, check: Asked) -> Iterator[Complaint]:
+def _place_fits(at: Place, read: Read, check: Asked) -> Iterator[Complaint]:
     if read.column is not None and check.sql is None:
         yield (*at, "column"), "columns are read of sql"
     if (read.regex is not None or read.exit is not None) and check.command is None:
@@ -87,14 +88,14 @@ def _place_fits(at: Where, read: Read, check: Asked) -> Iterator[Complaint]:
         yield (*at, "path"), "sql answers rows: read a column"
 
 
-def _known_by_then(r: Runbook, where: Where, check: Asked, seen: dict[str, str]) -> Iterator[Complaint]:
+def _known_by_then(r: Runbook, where: Place, check: Asked, seen: dict[str, str]) -> Iterator[Complaint]:
     for name in uses(check):
         fact = r.inputs[name].fact if name in r.inputs else None
         if fact is not None and fact not in seen:
             yield where, f"the input {name} comes from {fact}, which is read later"
 
 
-def _asked(r: Runbook, where: Where, asked: Asked, *, looks: bool) -> Iterator[Complaint]:
+def _asked(r: Runbook, where: Place, asked: Asked, *, looks: bool) -> Iterator[Complaint]:
     changes = not looks and bool(asked.changes)
     if asked.command is not None and (why := of_command(asked.command, changes=changes)):
         yield (*where, "command"), why
@@ -111,7 +112,7 @@ def _asked(r: Runbook, where: Where, asked: Asked, *, looks: bool) -> Iterator[C
 
 def _causes(r: Runbook, names: Sequence[str]) -> Iterator[Complaint]:
     for n, cause in enumerate(r.causes):
-        where: Where = ("causes", n)
+        where: Place = ("causes", n)
         yield from _judged(r, where, cause)
         for name in cause.remedies:
             if r.remedy(name) is None:
@@ -126,7 +127,7 @@ def _causes(r: Runbook, names: Sequence[str]) -> Iterator[Complaint]:
             yield ("remedies", n, "name"), f"no cause offers {remedy.name}"
 
 
-def _judged(r: Runbook, where: Where, judged: Judged) -> Iterator[Complaint]:
+def _judged(r: Runbook, where: Place, judged: Judged) -> Iterator[Complaint]:
     reads = r.reads()
     for key in ("all", "any", "none"):
         for n, condition in enumerate(getattr(judged, key)):
@@ -139,7 +140,7 @@ def _judged(r: Runbook, where: Where, judged: Judged) -> Iterator[Complaint]:
 
 def _remedies(r: Runbook, knows: KnowsVerb) -> Iterator[Complaint]:
     for n, remedy in enumerate(r.remedies):
-        where: Where = ("remedies", n)
+        where: Place = ("remedies", n)
         if remedy.name in {one.name for one in r.remedies[:n]}:
             yield (*where, "name"), f"a remedy before is called {remedy.name}, too"
         if remedy.verb is not None:
@@ -149,7 +150,7 @@ def _remedies(r: Runbook, knows: KnowsVerb) -> Iterator[Complaint]:
             yield from _judged(r, (*where, "proof"), remedy.proof)
 
 
-def _verb(r: Runbook, where: Where, verb: Sequence[str], knows: KnowsVerb) -> Iterator[Complaint]:
+def _verb(r: Runbook, where: Place, verb: Sequence[str], knows: KnowsVerb) -> Iterator[Complaint]:
     names = [m[1] for word in verb if (m := INPUT.fullmatch(word))]
     yield from ((where, f"there is no input {name}") for name in names if name not in r.inputs)
     if any("$" in word and not INPUT.fullmatch(word) for word in verb):
@@ -158,9 +159,9 @@ def _verb(r: Runbook, where: Where, verb: Sequence[str], knows: KnowsVerb) -> It
         yield where, why
 
 
-def _steps(r: Runbook, where: Where, remedy: Remedy) -> Iterator[Complaint]:
+def _steps(r: Runbook, where: Place, remedy: Remedy) -> Iterator[Complaint]:
     for n, step in enumerate(remedy.steps):
-        at: Where = (*where, "steps", n)
+        at: Place = (*where, "steps", n)
         if isinstance(step, Existing):
             wanted = [m[1] for v in step.values.values() if isinstance(v, str) and (m := INPUT.fullmatch(v))]
             yield from (((*at, "with"), f"there is no input {name}") for name in wanted if name not in r.inputs)

@@ -116,7 +116,7 @@ def test_every_source_that_a_runbook_may_name_is_looked_up() -> None:
 # -- what a file may not say -------------------------------------------------------------------------------------------
 
 WRONG = {
-    "an unknown key": ("says: who is at work", "say: who is at work", "@10: diagnosis.1.say: there is no such key"),
+    "an unknown key": ("says: who is at work", "say: who is at work", "@10: diagnosis.1.say: rmu does not read"),
     "no changes": ("    changes: false\n", "", "@9: diagnosis.1: a command says changes"),
     "a diagnosis that acts": ("changes: false", "changes: true", "@9: diagnosis.1: a diagnosis changes nothing"),
     "a known changer": ('[ps, -eo, "pid,pcpu"]', "[rm, -f, /tmp/x]", "@11: diagnosis.1.command: changes: false, but"),
@@ -136,7 +136,14 @@ WRONG = {
     "a key said twice": ("severity: SEV-3", "severity: SEV-3\nseverity: SEV-1", "@4: severity: stands here twice"),
     "another name": ("name: small", "name: tall", "@1: name: tall stands in"),
     "no YAML": ("symptoms: [it", "symptoms: [[it", "no YAML"),
-    "a verb that is none": ("    steps:", "    verb: [host, fly]\n    stepz:", "there is no such key"),
+    "an alias": ("symptoms: [it is small]", "symptoms: &s [it is small]\nalarms: *s", "@5: alarms: what is here is"),
+    "a tag": ("severity: SEV-3", "severity: !!binary SEV-3", "@3: severity: has a tag (binary); only plain values"),
+    "a tag that lies": ("severity: SEV-3", "severity: !!int SEV-3", "@3: severity: SEV-3 is no int"),
+    "a key of two words": ("title: Something", "[a, b]: c\ntitle: Something", "@2: a key is one word"),
+    "two documents": ("name: small", "name: small\n---\nname: small", "@3: another document begins; a runbook is one"),
+    "a control character": ("Something small", "Something \x07 small", "@1: no YAML: it holds the character #x0007"),
+    "a bottomless list": ("symptoms: [it is small]", "symptoms: " + "[" * 5000, "no YAML: it is nested too deep"),
+    "a verb that is none": ("    steps:", "    verb: [host, fly]\n    stepz:", "rmu does not read this key"),
 }  # fmt: skip
 
 
@@ -146,6 +153,19 @@ def test_a_mistake_is_named_with_file_line_and_key(was: str, says: str, finding:
     assert was in SMALL
 
     assert any(finding in line for line in found(tmp_path, SMALL.replace(was, says, 1)))
+
+
+def test_all_that_is_wrong_is_named_and_a_file_that_is_no_text_is_no_yaml(tmp_path: Path) -> None:
+    two = SMALL.replace("severity: SEV-3", "severity: SEV-9").replace("takes: 5s", "takes: 5")
+    (tmp_path / "image.yaml").write_bytes(b"name: \xff")
+
+    assert [line.split(": ")[1] for line in found(tmp_path, two)][:2] == ["severity", "remedies.1.takes"]
+    assert found(tmp_path, "")[0].startswith("@1: name: is missing")
+    assert [str(f) for f in lint([tmp_path / "image.yaml"], names=[])] == [
+        "image.yaml:1: no YAML: byte 7 of it is no UTF-8"
+    ]
+    with pytest.raises(Mistyped, match=r"none\.yaml cannot be read: No such file"):
+        lint([tmp_path / "none.yaml"], names=[])
 
 
 def test_the_small_one_is_clean(tmp_path: Path) -> None:
