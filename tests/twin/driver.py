@@ -228,9 +228,11 @@ class Stack:
         argv = [str(RMU), *words[:at], "--json", *words[at:]]
         return Running(argv, environ or self.environ(config), self.where)
 
-    def rmu(self, *words: str, expect: int | None = 0, config: Path | None = None, **how: Any) -> Answer:
+    def rmu(
+        self, *words: str, expect: int | None = 0, config: Path | None = None, patience: float = 300, **how: Any
+    ) -> Answer:
         """Run a command to its end; hold it to an exit code, a failure to its three parts. None holds it to nothing."""
-        answer = self.begin(*words, config=config, **how).end()
+        answer = self.begin(*words, config=config, **how).end(patience)
         assert expect is None or answer.code == expect, f"rmu {' '.join(words)}: {answer.says()}"
         if expect not in (None, 0):
             for part in ("what", "state", "next"):
@@ -255,7 +257,7 @@ class Stack:
         self.rmu("twin", "up")
         self.latency(0.1)
         self.rmu("infra", "bootstrap", "--yes")
-        self.rmu("infra", "apply", "--yes")
+        self.rmu("infra", "apply", "--yes", patience=900)  # two minutes, on a machine that has nothing else to do
 
     def latency(self, seconds: float) -> None:
         """Set how long SSM takes, each way."""
