@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from ratemyunit_ops.errors import Absent, Failed
 from ratemyunit_ops.model import (
@@ -70,8 +70,10 @@ class Store:
     """Runs whose notes outlive a crash, and are there in a copy."""
     given_back: set[Key] = field(default_factory=set)
     """Rows that a salvage has put here: each is put once."""
-    passwords: str = "today"
-    """Whose the roles' passwords are: today's, or those of the moment restored to."""
+    passwords: Literal["today", "roles of then", "all of then"] = "today"
+    """Which passwords are those of the moment restored to; the master's rarely is another than today's."""
+    master_changed: bool = False
+    """Whether the master had another password at all the moments that are kept."""
 
     def commit(self, at: datetime, what: str, name: Any, value: Any) -> None:
         """Change something, and remember it."""
@@ -100,7 +102,7 @@ class Store:
 
     def at(self, moment: datetime) -> Store:
         """Make what this held at a moment: rows, schema, roles and their passwords of then."""
-        made = Store(passwords="old")
+        made = Store(passwords="all of then" if self.master_changed else "roles of then")
         for c in self.commits:
             if c.at <= moment:
                 made.commit(c.at, c.what, c.name, c.value)
@@ -178,7 +180,7 @@ class FakeDatabases:
     def renew_master(self, identifier: str) -> Facts:
         def renew() -> Facts:
             self._view(identifier)
-            self._world.stores[identifier].passwords = "master renewed"
+            self._world.stores[identifier].passwords = "roles of then"
             return {"outcome": "changed"}
 
         return self._line.call("databases.renew_master", renew, changes=True)

@@ -369,7 +369,7 @@ class FakeOneOff:
 
     def _make_roles(self, database: Database) -> Facts:
         store = self._world.stores[database.identifier]
-        if store.passwords == "old":
+        if store.passwords == "all of then":
             raise refused("roles_failed", f"{database.identifier} does not take its master's password")
         made = database.identifier not in self._world.roles
         self._world.roles.add(database.identifier)
