@@ -1,7 +1,8 @@
 """How much of each objective's budget is left, how fast it burns, and when it would be gone. Read-only.
 
 A budget is the part of the events of a window that may be bad. Where nothing was counted there is no verdict, which is
-not the same as a good one.
+not the same as a good one. Where counting began within the window, the budget is that of a whole window in which
+traffic goes on as it has since: three bad requests of a first hundred have not spent a month.
 """
 
 from __future__ import annotations
@@ -62,6 +63,18 @@ class Burn(Frozen):
     too_fast: bool
 
 
+class Count(Frozen):
+    """What was counted in a window, and since when, where it has not been counted for all of it."""
+
+    total: float
+    bad: float
+    since: datetime | None
+
+    def expected(self, o: Objective, now: datetime) -> float:
+        """Reckon how many events a whole window has, should they go on to come as they have."""
+        return self.total if self.since is None else self.total * max(1.0, o.window / (now - self.since))
+
+
 class Step(Frozen):
     """What was counted in one step of the window, and which part of the budget was left after it."""
 
@@ -72,7 +85,10 @@ class Step(Frozen):
 
 
 class Budget(Frozen):
-    """One objective, now. `left` is 1 for an untouched budget, 0 for none, less for one that is overdrawn."""
+    """One objective, now. `left` is 1 for an untouched budget, 0 for none, less for one that is overdrawn.
+
+    `since` tells when counting began where that was within the window; `left` is then of a window at that traffic.
+    """
 
     name: str
     title: str
@@ -83,6 +99,7 @@ class Budget(Frozen):
     total: float | None = None
     bad: float | None = None
     good_ratio: float | None = None
+    since: datetime | None = None
     left: float | None = None
     burn: float | None = None
     burn_over: str = ""
@@ -113,8 +130,7 @@ def report_budgets(
 
 def gone(metrics: Metrics, scope: Scope, objectives: Sequence[Objective], now: datetime) -> tuple[str, ...]:
     """Name the objectives whose budget is gone, by the fewest questions. Raises Unreachable."""
-    counted = [(o, _sums(_counted(metrics, scope, o, now - o.window, now))) for o in objectives]
-    return tuple(o.name for o, (total, bad) in counted if total and _verdict(o, total, bad, ()) == "gone")
+    return tuple(o.name for o in objectives if _is_gone(metrics, scope, o, now))
 
 
 def spent_between(
@@ -124,45 +140,55 @@ def spent_between(
     return tuple(_spent(metrics, scope, objective, start, end) for objective in objectives)
 
 
+def _is_gone(metrics: Metrics, scope: Scope, o: Objective, now: datetime) -> bool:
+    counted = _counted(metrics, scope, o, now - o.window, now)
+    total, bad = _sums(counted)
+    if not total or bad < o.budget * total:  # the fewest questions: it cannot be gone, whenever counting began
+        return False
+    return _verdict(o, _count(metrics, scope, o, counted, now), now, ()) == "gone"
+
+
 def _spent(metrics: Metrics, scope: Scope, o: Objective, start: datetime, end: datetime) -> Spent:
     spent = Spent(name=o.name, title=o.title, target=o.target, window=short_words(o.window))
     try:
         total, bad = _sums(_counted(metrics, scope, o, start, end))
-        allowed = o.budget * _sums(_counted(metrics, scope, o, end - o.window, end))[0]
+        window = _count(metrics, scope, o, _counted(metrics, scope, o, end - o.window, end), end)
     except RmuError as why:
         return spent.model_copy(update={"why": why.what})
-    if not allowed:
+    if not window.total:
         return spent.model_copy(update={"why": "nothing was counted"})
-    return spent.model_copy(update={"total": total, "bad": bad, "share": bad / allowed})
+    return spent.model_copy(update={"total": total, "bad": bad, "share": bad / (o.budget * window.expected(o, end))})
 
 
 def _read_budget(metrics: Metrics, scope: Scope, o: Objective, now: datetime) -> Budget:
     try:
         coarse = _counted(metrics, scope, o, now - o.window, now)
         fine = _counted(metrics, scope, o, now - min(o.window, DAY), now, step=MINUTE)
+        count = _count(metrics, scope, o, coarse, now)
     except RmuError as why:
         return _bare(o, why.what)
-    total, bad = _sums(coarse)
-    left = _left(o, total, bad)
-    if left is None:
+    if not count.total:
         return _bare(o, f"nothing was counted in {short_words(o.window)}")
     burns = tuple(_burn(o, tier, coarse, fine, now) for tier in tiers(o))
     first = next((b for b in burns if b.over_long is not None), None)
     burn = first.over_long if first else None
-    verdict = _verdict(o, total, bad, burns)
+    verdict = _verdict(o, count, now, burns)
+    expected = count.expected(o, now)
+    left = 1 - count.bad / (o.budget * expected)
     return _bare(o).model_copy(
         update={
             "verdict": verdict,
-            "why": f"{bad:g} bad ones are too few to tell" if verdict == "unknown" else "",
-            "total": total,
-            "bad": bad,
-            "good_ratio": 1 - bad / total,
+            "why": _why(o, count, now) if verdict == "unknown" else "",
+            "total": count.total,
+            "bad": count.bad,
+            "good_ratio": 1 - count.bad / count.total,
+            "since": count.since,
             "left": left,
             "burn": burn,
             "burn_over": first.long if first else "",
             "runs_out": _runs_out(o, left, burn, now),
             "burns": burns,
-            "steps": _steps(o, coarse, total),
+            "steps": _steps(o, coarse, expected),
         }
     )
 
@@ -201,15 +227,36 @@ def _sums(counted: Counted, since: datetime | None = None) -> tuple[float, float
     return sum(total for total, _ in counts), sum(bad for _, bad in counts)
 
 
-def _left(o: Objective, total: float, bad: float) -> float | None:
-    return 1 - bad / (o.budget * total) if total else None
+def _count(metrics: Metrics, scope: Scope, o: Objective, counted: Counted, now: datetime) -> Count:
+    total, bad = _sums(counted)
+    return Count(total=total, bad=bad, since=_since(metrics, scope, o, counted, now) if total else None)
 
 
-def _verdict(o: Objective, total: float, bad: float, burns: Sequence[Burn]) -> Verdict:
-    """Judge a budget. Overdrawn by fewer bad events than would alarm anybody, it is not called gone."""
-    if bad >= o.budget * total:
-        return "gone" if bad >= o.least else "unknown"
-    return "burning" if any(b.too_fast for b in burns) else "kept"
+def _since(metrics: Metrics, scope: Scope, o: Objective, counted: Counted, now: datetime) -> datetime | None:
+    """Tell when counting began; None where that is longer ago than the window, which one before it may have to tell."""
+    begins = now - o.window
+    first = min(at for at, (total, _) in counted.items() if total)
+    if first <= begins or _sums(_counted(metrics, scope, o, begins - o.window, begins))[0]:
+        return None
+    return first
+
+
+def _verdict(o: Objective, count: Count, now: datetime, burns: Sequence[Burn]) -> Verdict:
+    """Judge a budget. Overdrawn by fewer bad events than would alarm anybody, it is not called gone.
+
+    Nor is it called kept where, early in its first window, more was bad than may be in the end.
+    """
+    if count.bad >= o.budget * count.expected(o, now):
+        return "gone" if count.bad >= o.least else "unknown"
+    if any(b.too_fast for b in burns):
+        return "burning"
+    return "unknown" if count.bad >= o.budget * count.total else "kept"
+
+
+def _why(o: Objective, count: Count, now: datetime) -> str:
+    if count.since is None or count.bad >= o.budget * count.expected(o, now):
+        return f"{count.bad:g} bad ones are too few to tell"
+    return f"too early to tell: {short_words(now - count.since)} of {short_words(o.window)}"
 
 
 def _burn(o: Objective, tier: Tier, coarse: Counted, fine: Counted, now: datetime) -> Burn:
@@ -238,9 +285,9 @@ def _runs_out(o: Objective, left: float, burn: float | None, now: datetime) -> d
     return now + o.window * (left / burn)
 
 
-def _steps(o: Objective, counted: Counted, all_of_it: float) -> tuple[Step, ...]:
+def _steps(o: Objective, counted: Counted, expected: float) -> tuple[Step, ...]:
     spent, found = 0.0, []
     for at, (total, bad) in counted.items():
-        spent += bad / (o.budget * all_of_it)
+        spent += bad / (o.budget * expected)
         found.append(Step(at=at, total=total, bad=bad, left=1 - spent))
     return tuple(found)

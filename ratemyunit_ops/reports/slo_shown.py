@@ -108,6 +108,7 @@ def _lines(b: Budget, now: datetime) -> list[str]:
         return [head, f"  [dim]{'░' * BAR}[/]  {b.why}"]
     full = round(min(max(b.left, 0.0), 1.0) * BAR)
     left = f"{percent(b.left)} of the budget left" if b.left > 0 else f"overdrawn by {percent(-b.left)}"
+    left += f", by the first {in_days(now - b.since)}" if b.since else ""
     shown = f"[{colour}]{'█' * full}[/][dim]{'░' * (BAR - full)}[/]"
     return [
         head,

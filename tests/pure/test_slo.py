@@ -244,17 +244,23 @@ def count(w: FakeWorld, good: int, bad: int, *, ago: timedelta = MINUTE) -> None
         w.meters.measure(ELB, "HTTPCode_Target_5XX_Count", bad, at=at, **BALANCER)
 
 
+def counted_for_long(w: FakeWorld) -> FakeWorld:
+    """Let this be no young environment: something was counted when the longest window began."""
+    count(w, 1, 0, ago=30 * DAY)
+    return w
+
+
 def look(w: FakeWorld, name: str = "availability") -> Budget:
     return report_budgets(w.outside().metrics, SCOPE, [OBJECTIVES[name]], w.clock.now())[0]
 
 
 def test_a_budget_is_what_may_be_bad_less_what_was() -> None:
-    w = FakeWorld()
-    count(w, 99_900, 100, ago=10 * DAY)
+    w = counted_for_long(FakeWorld())
+    count(w, 99_899, 100, ago=10 * DAY)
 
     seen = look(w)
 
-    assert (seen.verdict, seen.total, seen.bad) == ("kept", 100_000, 100)
+    assert (seen.verdict, seen.total, seen.bad, seen.since) == ("kept", 100_000, 100, None)
     assert seen.left == pytest.approx(0.8) and seen.good_ratio == pytest.approx(0.999)
     assert seen.burn is None and seen.runs_out is None
 
@@ -268,8 +274,8 @@ def test_what_is_older_than_the_window_is_forgiven() -> None:
 
 
 def test_a_budget_that_is_gone_says_so_and_says_how_much_is_overdrawn() -> None:
-    w = FakeWorld()
-    count(w, 1000, 0, ago=10 * DAY)
+    w = counted_for_long(FakeWorld())
+    count(w, 999, 0, ago=10 * DAY)
     count(w, 990, 10, ago=2 * DAY)
 
     seen = look(w)
@@ -312,7 +318,7 @@ def test_a_probe_that_got_nowhere_counts_although_no_request_was_seen() -> None:
 
 
 def test_a_budget_overdrawn_by_a_handful_is_not_called_gone() -> None:
-    w = FakeWorld()
+    w = counted_for_long(FakeWorld())
     count(w, 107, 2)
 
     seen = look(w)
@@ -320,6 +326,47 @@ def test_a_budget_overdrawn_by_a_handful_is_not_called_gone() -> None:
     assert seen.left is not None and seen.left < 0
     assert (seen.verdict, seen.why) == ("unknown", "2 bad ones are too few to tell")
     assert gone(w.outside().metrics, SCOPE, [OBJECTIVES["availability"]], w.clock.now()) == ()
+
+
+def test_a_young_environment_has_not_spent_a_month_in_its_first_hours() -> None:
+    w = FakeWorld()
+    count(w, 180, 0, ago=8 * HOUR)
+    count(w, 14, 6, ago=7 * HOUR)
+
+    early = look(w)
+
+    assert early.left == pytest.approx(1 - 6 / (0.005 * 200 * 30 * DAY / (8 * HOUR)))
+    assert (early.verdict, early.why) == ("unknown", "too early to tell: 8h of 30d")
+    assert gone(w.outside().metrics, SCOPE, [OBJECTIVES["availability"]], w.clock.now()) == ()
+
+    count(w, 5000, 0)
+    later = look(w)
+
+    assert later.verdict == "kept" and later.since == w.clock.now() - 8 * HOUR
+    assert spent_between(
+        w.outside().metrics, SCOPE, [OBJECTIVES["availability"]], start=w.clock.now() - 7 * HOUR, end=w.clock.now()
+    )[0].share == pytest.approx(1 - (later.left or 0))
+
+
+def test_a_young_environment_that_answers_nobody_loses_its_budget_as_fast_as_an_old_one() -> None:
+    w = FakeWorld()
+    for minutes in range(1, 4 * 60 + 1):
+        count(w, 0, 10, ago=minutes * MINUTE)
+
+    seen = look(w)
+
+    assert seen.verdict == "gone" and seen.left == pytest.approx(1 - 4 / 3.6)
+    assert gone(w.outside().metrics, SCOPE, [OBJECTIVES["availability"]], w.clock.now()) == ("availability",)
+
+
+def test_what_was_counted_before_the_window_makes_an_environment_old() -> None:
+    w = FakeWorld()
+    count(w, 1, 0, ago=40 * DAY)
+    count(w, 1000, 10)
+
+    seen = look(w)
+
+    assert seen.since is None and seen.verdict == "gone"
 
 
 def test_before_terraform_made_a_balancer_its_objectives_are_unknown_and_the_others_are_not() -> None:
@@ -344,8 +391,8 @@ def test_where_nothing_was_counted_or_nothing_answers_there_is_no_verdict() -> N
 
 
 def test_an_incident_is_told_what_it_cost() -> None:
-    w = FakeWorld()
-    count(w, 100_000, 0, ago=10 * DAY)
+    w = counted_for_long(FakeWorld())
+    count(w, 99_999, 0, ago=10 * DAY)
     count(w, 0, 100, ago=30 * MINUTE)
     now = w.clock.now()
 
@@ -377,7 +424,7 @@ def test_a_good_count_is_as_well_as_a_bad_one() -> None:
 
 def spent_world() -> FakeWorld:
     """A world whose v1 serves, and whose availability budget is gone."""
-    w = FakeWorld()
+    w = counted_for_long(FakeWorld())
     w.places |= PLACES
     w.push("v1")
     w.push("v2")
@@ -404,7 +451,7 @@ def test_a_gone_budget_is_shown_first_and_makes_check_exit_with_3() -> None:
 
     assert code == 3 and checked.document is not None and checked.document["gone"] == ["availability"]
     assert shown.said[0].startswith("[bold]availability[/]") and "[red]gone[/]" in shown.said[0]
-    assert "overdrawn by 1900 %" in shown.said[1] and "nothing is left" in shown.said[2]
+    assert "overdrawn by 1898 %" in shown.said[1] and "nothing is left" in shown.said[2]
 
 
 def test_unknown_budgets_are_named_and_forgiven() -> None:
@@ -417,6 +464,8 @@ def test_every_line_for_a_terminal_fits_80_columns() -> None:
     w = spent_world()
     for name in ("Searches", "SearchesSlow"):
         w.meters.measure("rmu/test", name, 1_234_567, at=w.clock.now() - HOUR)
+    w.meters.measure("rmu/test", "Scrapes", 123, at=w.clock.now() - 23 * HOUR)
+    w.meters.measure("rmu/test", "ScrapesFailed", 62, at=w.clock.now() - 90 * MINUTE)
 
     _, shown = typed(w, "show_budgets", html=None)
 
@@ -433,8 +482,8 @@ def test_the_page_draws_every_budget_and_says_where_there_is_no_verdict(tmp_path
 
 
 def test_a_curve_far_below_nothing_is_cut_where_it_can_still_be_read() -> None:
-    w = FakeWorld()
-    count(w, 191, 60)
+    w = counted_for_long(FakeWorld())
+    count(w, 190, 60)
 
     drawn = picture(look(w), OBJECTIVES["availability"], w.clock.now())
 
