@@ -382,15 +382,12 @@ class Data(Protocol):
         """Look into a database; `written` counts the rows that were committed after `since`."""
         ...
 
-    def warm(self, database: Database, *, run: str, durable: bool = False) -> Facts:
-        """Read every table and index of a restored database once, and note the keys of its rows for the salvage.
-
-        `durable` lets the notes outlive a crash: slower, so not while anybody waits.
-        """
+    def warm(self, database: Database, *, run: str) -> Facts:
+        """Read every table and index of a restored database once, and note the keys of its rows for the salvage."""
         ...
 
-    def warmed(self, database: Database, *, run: str, durable: bool = False) -> bool:
-        """Tell whether this run has warmed a database and noted its keys, and made the notes durable if asked."""
+    def warmed(self, database: Database, *, run: str) -> bool:
+        """Tell whether this run has warmed a database and noted its keys."""
         ...
 
     def fence(self, database: Database) -> Facts:

@@ -24,7 +24,7 @@ from ratemyunit_ops.model import (
 from ratemyunit_ops.planning.common import credentials_last, database_of, live_release, members, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
-from ratemyunit_ops.steps.data import FenceDatabase, KeepNotes, KeysNoted, MoveSequences, WarmDatabase
+from ratemyunit_ops.steps.data import FenceDatabase, MoveSequences, WarmDatabase
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.restore import (
@@ -196,7 +196,6 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
         Prepare(release=goal.release, database=restored),
         StartRelease(release=ref, schema_head=head, worker_before=old, deadline=request.ready_deadline),
         Ready(release=ref, schema_head=head, deadline=request.ready_deadline),
-        KeysNoted(database=restored, run=run),
         HoldRequests(at_most=HELD_AT_MOST),
         FenceDatabase(database=source, hold=HELD_AT_MOST),
         MoveSequences(old=source, new=restored, hold=HELD_AT_MOST),
@@ -222,7 +221,6 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
         ),
         StartWorker(release=ref, instead_of=old),
         StopRelease(release=old, schema_head=live.schema_head, resume_worker=None),
-        KeepNotes(database=restored, run=run),
     ]
 
 

@@ -5,11 +5,10 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import ClassVar, Literal
 
-from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Database, Facts, SalvageNote
 from ratemyunit_ops.ports import Entry, Outside
 from ratemyunit_ops.records import read_salvage, salvage_entry
-from ratemyunit_ops.steps.base import Change, Check
+from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.named import placed
 
 
@@ -28,46 +27,6 @@ class WarmDatabase(Change):
 
     def do(self, o: Outside) -> Facts:
         return o.data.warm(placed(o, self.database), run=self.run)
-
-    def undo(self) -> None:
-        return None
-
-
-class KeysNoted(Check):
-    """The noted keys are still there. A crash of the database empties them, and once somebody writes it is too late."""
-
-    kind: Literal["keys_noted"] = "keys_noted"
-    database: Database
-    run: str
-
-    def title(self) -> str:
-        return "the noted keys are still there"
-
-    def look(self, o: Outside) -> Facts:
-        if not o.data.warmed(placed(o, self.database), run=self.run):
-            raise Failed(
-                f"the keys that were noted in {self.database.identifier} are gone: it crashed since",
-                state="Traffic was not moved.",
-                next="rmu db restore   (the same command again)",
-            )
-        return {"noted": True}
-
-
-class KeepNotes(Change):
-    """Let the noted keys outlive a crash of the database. They were noted the fast way while people waited."""
-
-    kind: Literal["keep_notes"] = "keep_notes"
-    database: Database
-    run: str
-
-    def title(self) -> str:
-        return "make the noted keys durable"
-
-    def done(self, o: Outside) -> bool:
-        return o.data.warmed(placed(o, self.database), run=self.run, durable=True)
-
-    def do(self, o: Outside) -> Facts:
-        return o.data.warm(placed(o, self.database), run=self.run, durable=True)
 
     def undo(self) -> None:
         return None

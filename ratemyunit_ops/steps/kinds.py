@@ -14,8 +14,6 @@ from ratemyunit_ops.steps.data import (
     ApplySalvage,
     ComputeSalvage,
     FenceDatabase,
-    KeepNotes,
-    KeysNoted,
     MoveSequences,
     UnfenceDatabase,
     WarmDatabase,
@@ -142,8 +140,6 @@ AnyStep = Annotated[
     | HostBack
     | HostsInService
     | ImageFit
-    | KeepNotes
-    | KeysNoted
     | LaunchDrillHost
     | LetRequestsGo
     | MakeRoles

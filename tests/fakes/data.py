@@ -59,20 +59,18 @@ class FakeData:
 
         return self._line.call("data.look", look)
 
-    def warm(self, database: Database, *, run: str, durable: bool = False) -> Facts:
+    def warm(self, database: Database, *, run: str) -> Facts:
         def warm() -> Facts:
             store = self._store(database)
-            noted = store.noted.setdefault(run, frozenset(store.rows))
-            if durable and run not in store.kept:
-                store.commit(self._world.clock.now(), "kept", run, noted)
+            if run not in store.noted:
+                store.commit(self._world.clock.now(), "noted", run, frozenset(store.rows))
             return {"tables": len(store.tables()), "bytes": len(store.rows) * 100}
 
         return self._change("warm", warm)
 
-    def warmed(self, database: Database, *, run: str, durable: bool = False) -> bool:
+    def warmed(self, database: Database, *, run: str) -> bool:
         def look() -> bool:
-            store = self._store(database)
-            return run in (store.kept if durable else store.noted)
+            return run in self._store(database).noted
 
         return self._line.call("data.warmed", look)
 

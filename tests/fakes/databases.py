@@ -66,8 +66,6 @@ class Store:
     sequences: dict[str, int] = field(default_factory=dict)
     noted: dict[str, frozenset[Key]] = field(default_factory=dict)
     """Run that warmed it -> the keys there were."""
-    kept: set[str] = field(default_factory=set)
-    """Runs whose notes outlive a crash, and are there in a copy."""
     given_back: set[Key] = field(default_factory=set)
     """Rows that a salvage has put here: each is put once."""
     passwords: Literal["today", "roles of then", "all of then"] = "today"
@@ -89,9 +87,8 @@ class Store:
                 self.logins[name] = value
             case "sequence":
                 self.sequences[name] = value
-            case "kept":
+            case "noted":
                 self.noted[name] = value
-                self.kept.add(name)
             case "given back":
                 self.given_back.add(name)
 

@@ -38,8 +38,6 @@ from ratemyunit_ops.steps.data import (
     ApplySalvage,
     ComputeSalvage,
     FenceDatabase,
-    KeepNotes,
-    KeysNoted,
     MoveSequences,
     UnfenceDatabase,
     WarmDatabase,
@@ -480,8 +478,6 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     "drop_database": lambda: (copied(), DropDatabase(identifier=COPY.identifier, run=RESTORE)),
     "fence_database": lambda: (held(), FenceDatabase(database=DATABASE, hold=timedelta(seconds=30))),
     "hold_requests": lambda: (fresh(), HoldRequests(at_most=timedelta(minutes=10))),
-    "keep_notes": lambda: (copied(noted=True), KeepNotes(database=PLANNED, run=RESTORE)),
-    "keys_noted": lambda: (copied(noted=True), KeysNoted(database=PLANNED, run=RESTORE)),
     "let_requests_go": lambda: (held(), LetRequestsGo()),
     "move_sequences": lambda: (copied(), MoveSequences(old=DATABASE, new=PLANNED)),
     "pause_queue": lambda: (fresh(), PauseQueue(by="ann@laptop", because="the site is down")),
@@ -680,7 +676,6 @@ LEAVES_TRACES_THAT_HARM_NOTHING = {
     "end_drill_host",  # itself the undo of its launch
     "move_reminder",  # at the end of a drill that went well
     "drop_database",  # itself the undo of a restore
-    "keep_notes",  # after the fence
     "let_requests_go",  # a hold ends by itself anyway
     "move_sequences",  # a gap between keys
     "record_restore",  # after the fence

@@ -478,7 +478,7 @@ def test_f35_a_restored_database_is_warmed_and_takes_todays_passwords_before_any
     told = [line.removeprefix("done ") for line in story(world, RESTORE) if line.startswith("done ")]
     assert told.index("renew_passwords") < told.index("warm_database") < told.index("start_release")
     assert world.stores[NEW].passwords == "today"
-    assert RESTORE in world.stores[NEW].kept
+    assert RESTORE in world.stores[NEW].noted
 
 
 @pytest.mark.parametrize("changed", [False, True])
@@ -705,17 +705,6 @@ def test_a_resume_holds_requests_anew_where_the_hold_has_ended(world: FakeWorld,
     assert Operator(world, "bob@ci").resume(RESTORE).code == 0
 
     assert held == [True, True]
-
-
-def test_keys_that_a_crash_emptied_end_a_restore_before_anybody_is_held(world: FakeWorld, ann: Operator) -> None:
-    """Once somebody writes to the restored database, nobody can tell any more what was left behind."""
-    number = events_of_a_restore().index("done ready")
-    world.on_event(event_key(number), lambda: world.stores[NEW].noted.clear())
-
-    ended = ann.restore(before=DEPLOY)
-
-    assert (ended.code, ended.why) == (5, f"the keys that were noted in {NEW} are gone: it crashed since")
-    assert "started hold_requests" not in story(world, RESTORE)
 
 
 # -- hosts that come while it runs -----------------------------------------------------------------------------------

@@ -146,7 +146,7 @@ def seams_of_restores() -> list[pytest.ParameterSet]:  # type: ignore[name-defin
 
 
 def worst(seam: Seam) -> bool:
-    return seam.what.split()[-1] in UNSERVED | {"keys_noted", "hold_requests"}
+    return seam.what.split()[-1] in UNSERVED | {"hold_requests"}
 
 
 @pytest.mark.parametrize("reads_after", [0, 5])

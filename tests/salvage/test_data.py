@@ -327,24 +327,6 @@ def test_a_session_that_does_not_end_is_given_up_long_before_a_hold_is_over(
     assert fence(sides, look=True)["shut"] is False
 
 
-def test_a_note_that_a_crash_emptied_is_made_anew_before_the_cut_over_and_missed_after_it(sides: Sides) -> None:
-    sides.setup("create table t (id int primary key); insert into t values (1), (2); create table u (id int)")
-    sides.restore()
-    warm = {"database": sides.database(sides.new)}
-    emptied = "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where name = 'public.t' \\gexec"
-    sides.cluster.sql(emptied, sides.new)
-
-    told = sides.ask("data_warm", **warm, look=True)["warmed"]
-    with pytest.raises(No) as no:
-        sides.ask("data_warm", **warm, durable=True)
-    anew = sides.ask("data_warm", **warm)["outcome"]
-
-    assert (told, no.value.answer["why"], anew) == (False, "no_base", "changed")
-    assert sides.ask("data_warm", **warm, durable=True)["warmed"] is True
-    sides.on_old("delete from t where id = 1")
-    assert sides.salvage()["tables"] == {"t": {"inserted": 0, "updated": 0, "deleted": 1}}
-
-
 def test_a_look_shows_what_a_blocker_does_without_its_values(sides: Sides) -> None:
     sides.setup("create table t (id int primary key, v text)")
     with psycopg.connect(url(sides)) as blocker:

@@ -430,10 +430,7 @@ def test_a_salvage_of_what_still_takes_writes_is_refused(sides: Sides) -> None:
 def test_without_the_noted_keys_there_is_no_salvage_rather_than_a_guess(sides: Sides) -> None:
     sides.setup(THREE)
     sides.restore()
-    emptied = (
-        "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where name = 'public.units' \\gexec"
-    )
-    sides.cluster.sql(emptied, sides.new)
+    sides.cluster.sql("delete from rmu_salvage.mark", sides.new)
 
     with pytest.raises(No) as no:
         sides.salvage()
@@ -441,17 +438,16 @@ def test_without_the_noted_keys_there_is_no_salvage_rather_than_a_guess(sides: S
     assert no.value.answer["why"] == "no_base"
 
 
-def test_what_was_noted_can_be_made_to_outlive_a_crash(sides: Sides) -> None:
+def test_what_is_noted_is_noted_once_and_outlives_a_crash(sides: Sides) -> None:
     sides.setup(THREE)
     first = sides.restore()
     warm = {"database": sides.database(sides.new)}
 
-    before = [sides.ask("data_warm", **warm, look=True, durable=durable)["warmed"] for durable in (False, True)]
-    said = [sides.ask("data_warm", **warm, durable=True)["outcome"] for _ in range(2)]
-    after = sides.ask("data_warm", **warm, look=True, durable=True)["warmed"]
+    before = sides.ask("data_warm", **warm, look=True)["warmed"]
+    again = sides.ask("data_warm", **warm)["outcome"]
 
     assert (first["outcome"], first["tables"]) == ("changed", 3)
-    assert (before, said, after) == ([True, False], ["changed", "already"], True)
+    assert (before, again) == (True, "already")
     assert sides.rows("select count(*) from pg_class where relpersistence = 'u'") == ["0"]
     assert sides.ask("data_warm", **warm, look=True, mark="r-2") == {"outcome": "ok", "warmed": False}
 
@@ -608,24 +604,6 @@ def test_what_the_first_restored_database_deleted_is_not_put_back_from_the_one_i
 
     assert [(c["key"], c["why"]) for c in sides.conflicts()] == [('{"id": "10"}', "changed_and_deleted")]
     assert sides.rows("select string_agg(id::text, ',' order by id) from t") == ["1,2,3,5,8,9,11,12"]
-
-
-def test_where_the_first_restores_note_is_lost_every_row_it_put_and_the_other_lacks_is_a_persons(sides: Sides) -> None:
-    twice(sides)
-    sides.on_old("delete from t where id = 9")
-    sides.cluster.sql("insert into t values (30, 'since')", sides.third)
-    emptied = "select format('truncate rmu_salvage.%I', noted) from rmu_salvage.base where mark = 'r-1' \\gexec"
-    sides.cluster.sql(emptied, sides.third)
-
-    sides.salvage_of(sides.third, mark="r-2", folder="r-2")
-    sides.apply(mark="r-2")
-    sides.salvage_of(sides.old, mark="r-2", folder="r-1")
-
-    notes = json.loads(sides.ask.cloud.objects["salvage/r-2/manifest.json"])["notes"]
-    assert [n["table"] for n in notes] == ["all"]
-    assert {(c["key"], c["why"]) for c in sides.conflicts()} == {
-        ('{"id": "9"}', "deleted_and_changed"), ('{"id": "30"}', "deleted_and_changed"),
-    }  # fmt: skip
 
 
 MIGRATED = """create table alembic_version (version_num text primary key); insert into alembic_version values ('0001');

@@ -38,14 +38,13 @@ class SsmData:
         answer = self.hosts.ask_one(Question("data_look", body))
         return DataView.model_validate({k: v for k, v in answer.items() if k in DataView.model_fields})
 
-    def warm(self, database: Database, *, run: str, durable: bool = False) -> Facts:
+    def warm(self, database: Database, *, run: str) -> Facts:
         """Read every table and index of a restored database once, and note the keys of its rows for the salvage."""
-        return self._change("data_warm", {"database": database.model_dump(), "mark": run, "durable": durable})
+        return self._change("data_warm", {"database": database.model_dump(), "mark": run})
 
-    def warmed(self, database: Database, *, run: str, durable: bool = False) -> bool:
+    def warmed(self, database: Database, *, run: str) -> bool:
         """Tell whether this run has warmed a database and noted its keys."""
-        body = {"database": database.model_dump(), "mark": run, "durable": durable}
-        return bool(self._look("data_warm", body)["warmed"])
+        return bool(self._look("data_warm", {"database": database.model_dump(), "mark": run})["warmed"])
 
     def fence(self, database: Database) -> Facts:
         """Shut application and migrations out and end their sessions, proven by a write that fails."""

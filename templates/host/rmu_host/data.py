@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from .answers import Answer, failed
+from .answers import Answer
 from .cloud import Cloud
 from .data_psql import SOON_S, Psql, connect, literal, passwords
 from .data_schema import APPLIED, NOTES, OF_MIGRATIONS, OURS_NOT, TABLES, Table, tables
@@ -125,56 +126,39 @@ select format('analyze %I.%I', n.nspname, c.relname) {TABLES} \\gexec
 select pg_database_size(current_database());
 """
 
-WEAK = f"""select relname from pg_class where relnamespace = '{NOTES}'::regnamespace and relkind = 'r'
-    and relpersistence = 'u'"""
-
 
 def warm(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
     """Read a restored database once and note the key and the writer of each row; with `look`, only tell whether.
 
-    With `durable` what was noted is made to outlive a crash of the database: slower, so not while clients wait.
-    Without, and before anybody writes there, what a crash has emptied is noted anew.
+    The note reads every row, so indexes and long values are read beside it.
     """
     psql = connect(m, request["database"], host, cloud)
     mark = str(request["mark"])
-    noted, durable = bases(psql, mark) is not None, bool(request.get("durable"))
-    weak = psql.run(WEAK).splitlines() if noted and durable else []
+    noted = bases(psql, mark) is not None
     if request.get("look"):
-        return {"outcome": "ok", "warmed": noted and not weak}
+        return {"outcome": "ok", "warmed": noted}
     if noted:
-        psql.run("".join(f"alter table {NOTES}.{name} set logged;\n" for name in weak))
-        return {"outcome": "changed" if weak else "already", "warmed": True}
-    if durable:
-        raise failed("no_base", f"the keys that {mark} noted did not outlive a crash of this database")
+        return {"outcome": "already", "warmed": True}
     began = m.now()
     found = tables(psql)
-    psql.run(forget(psql, mark) + note(found, mark))
-    size = int(psql.run(READ))
+    with ThreadPoolExecutor(1) as beside:
+        reading = beside.submit(psql.run, READ)
+        psql.run(note(found, mark))
+        size = int(reading.result())
     seconds = round(m.now() - began, 3)
     return {"outcome": "changed", "warmed": True, "tables": len(found), "bytes": size, "warm_s": seconds}
-
-
-def forget(psql: Psql, mark: str) -> str:
-    """Spell how the note of a restore goes that a crash has emptied; empty where there is none."""
-    if mark not in restores(psql):
-        return ""
-    of = f"from {NOTES}.base where mark = {literal(mark)}"
-    gone = psql.run(f"select format('drop table if exists {NOTES}.%I;', noted) {of};")
-    return f"begin;\n{gone}delete {of};\ndelete from {NOTES}.mark where run = {literal(mark)};\ncommit;\n"
 
 
 def note(found: dict[str, Table], mark: str) -> str:
     """Spell the note, in one transaction: whole or not there at all. Notes of other restores stay.
 
     What names a version of a row is its key and its writing transaction (`xmin`): a physical copy keeps both.
-    The tables are unlogged, for speed: a crash empties them, and the count beside each tells.
     """
     lines = [
         "begin isolation level repeatable read;",
         APPLIED,
         f"create table if not exists {NOTES}.mark (run text primary key, at timestamptz default clock_timestamp());",
-        f"create table if not exists {NOTES}.base (mark text, name text, noted text, keys jsonb, columns jsonb,"
-        " rows bigint);",
+        f"create table if not exists {NOTES}.base (mark text, name text, noted text, keys jsonb, columns jsonb);",
     ]
     for n, table in enumerate(found.values()):
         keys = ", ".join(f"t.{c.sql} as k{i}" for i, c in enumerate(key_columns(table), 1))
@@ -183,9 +167,8 @@ def note(found: dict[str, Table], mark: str) -> str:
         named = f"base_{hashlib.sha256(mark.encode()).hexdigest()[:10]}_{n}"
         said = ", ".join(map(literal, (mark, table.sql, named, json.dumps(table.key), columns)))
         lines += [
-            f"create unlogged table {NOTES}.{named} as select {what};",
-            # psql puts in how many rows the statement before made.
-            f"insert into {NOTES}.base values ({said}, :ROW_COUNT);",
+            f"create table {NOTES}.{named} as select {what};",
+            f"insert into {NOTES}.base values ({said});",
         ]
     return "\n".join([*lines, f"insert into {NOTES}.mark (run) values ({literal(mark)});", "commit;\n"])
 
@@ -208,21 +191,15 @@ BASES = f"""
 select to_regclass('{NOTES}.mark') is not null as there \\gset
 \\if :there
 select row_to_json(m) from {NOTES}.mark m where run = {{mark}};
-select format('select row_to_json(b), (select count(*) from {NOTES}.%I) = rows from {NOTES}.base b'
-    ' where mark = %L and name = %L', noted, mark, name) from {NOTES}.base where mark = {{mark}} \\gexec
+select row_to_json(b) from {NOTES}.base b join {NOTES}.mark m on m.run = b.mark where m.run = {{mark}};
 \\endif
 """
 
 
 def bases(psql: Psql, mark: str) -> dict[str, dict[str, Any]] | None:
-    """Return what a restore noted, by table: where, its key columns, its columns. None where nothing was noted.
-
-    A note that a crash emptied, or a copy made of it, counts as none.
-    """
+    """Return what a restore noted, by table: where, its key columns, its columns. None where nothing was noted."""
     marked, *found = psql.run(BASES.format(mark=literal(mark))).splitlines() or [""]
-    if not marked or not all(line.endswith("|t") for line in found):
-        return None
-    return {b["name"]: b for b in (json.loads(line.removesuffix("|t")) for line in found)}
+    return {b["name"]: b for b in map(json.loads, found)} if marked else None
 
 
 # ---- sequences

@@ -114,20 +114,13 @@ class Work:
             noted = bases(psql, self.mark)
             if noted is not None:
                 return noted, psql
-        raise refused("no_base", f"the keys that {self.mark} noted are in neither database, or did not outlive a crash")
+        raise refused("no_base", f"the keys that {self.mark} noted are in neither database")
 
-    def own(self) -> dict[str, dict[str, Any]] | None:
-        """Find what was noted when the old database was itself restored, if that was later than the base.
-
-        Empty where it was not; None where a crash emptied the note.
-        """
+    def own(self) -> dict[str, dict[str, Any]]:
+        """Find what was noted when the old database was itself restored, if that was later than the base."""
         known = {self.mark, *restores(self.new)}
         own = [run for run in restores(self.old) if run not in known]
-        found = bases(self.old, own[-1]) if own else {}
-        if found is None:
-            what = f"what {own[-1]} noted is lost: rows that were deleted here since may come back from another salvage"
-            self.notes.append({"table": "all", "what": what})
-        return found
+        return (bases(self.old, own[-1]) if own else None) or {}
 
     def match(self, theirs: dict[str, Table], noted: dict[str, dict[str, Any]]) -> None:
         """Pair the tables of both sides; what cannot be compared is told, never left out."""
@@ -138,8 +131,8 @@ class Work:
             if ours is None:
                 self.told.append((old, "table_missing", late if base else "true"))
                 continue
-            mine = own if own is None else own.get(old.sql, {})
-            mine = None if mine and set(mine["keys"]) != set(ours.key) else mine
+            was = own.get(old.sql, {})
+            mine = None if was and set(was["keys"]) != set(ours.key) else was
             pair = Pair(n, old, ours, base["noted"] if base else None, self.mark, self.run, mine)
             if pair.keyed() and (base is None or set(base["keys"]) == set(ours.key)):
                 self.keyed.append(pair)
