@@ -29,7 +29,7 @@ from ratemyunit_ops.model import (
 )
 from ratemyunit_ops.planning.common import TAKES, need
 from ratemyunit_ops.planning.restore import possible_from
-from ratemyunit_ops.steps.base import Change, Check, Plan, Step
+from ratemyunit_ops.steps.base import Change, Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.drill import (
     GONE,
@@ -57,7 +57,7 @@ from ratemyunit_ops.steps.restore import (
     SameSettings,
     SettleDatabase,
 )
-from ratemyunit_ops.steps.traffic import Serve
+from ratemyunit_ops.steps.traffic import BringAlong, Serve
 
 QUARTER = timedelta(days=91)
 A_DRILL_IS_OVER = timedelta(hours=3)
@@ -326,8 +326,8 @@ def _after(world: World, request: DrillRequest, database: Database) -> list[Step
 def _made_live(world: World, request: DrillRequest, database: Database) -> list[Step]:
     """Make it the real thing. The pointer is the fence: hosts boot from it by themselves, and then they write.
 
-    A host that is in service is moved to it as a deploy would; where there is none, those that the group makes come up
-    with it.
+    One that is in service begins to start it before: it serves soon after. The group may replace hosts all the while,
+    since without a database they are ill; whoever is there in the end is brought along.
     """
     was = need(world.pointer, "the live pointer")
     release, ref = request.release, request.release.on(database.identifier)
@@ -348,7 +348,6 @@ def _made_live(world: World, request: DrillRequest, database: Database) -> list[
         StartRelease(release=ref, schema_head=head, worker_before=None, deadline=deadline),
         Ready(release=ref, schema_head=head, deadline=deadline),
     ]
-    moved: list[Step] = [Serve(release=ref, instead_of=None), *_proven(request)]
     record = RecordRestore(
         release=release.version, left=None, database=database, admits=release.schema_admits, run=request.run
     )
@@ -358,14 +357,12 @@ def _made_live(world: World, request: DrillRequest, database: Database) -> list[
         *(started if hosts else []),
         NothingElseServes(was=was, instances=tuple(sorted(request.others))),
         point_to,
-        *(moved if hosts else [HostsInService(), *_proven(request)]),
+        HostsInService(),
+        BringAlong(release=release, database=database, ready=deadline),
+        Proven(release=release.ref, deadline=timedelta(minutes=3)),
         record,
         *([StartWorker(release=ref, instead_of=None)] if hosts else []),
     ]
-
-
-def _proven(request: DrillRequest) -> list[Check]:
-    return [Proven(release=request.release.ref, deadline=timedelta(minutes=3))]
 
 
 def _corner_settings(request: DrillRequest) -> DatabaseSettings:

@@ -14,6 +14,7 @@ import pytest
 
 from ratemyunit_ops.cli import drills, places
 from ratemyunit_ops.cli.wire import wire
+from ratemyunit_ops.engine.journal import event_key
 from ratemyunit_ops.errors import Mistyped, Refused
 from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
 from ratemyunit_ops.outside.file_ledger import FileLedger
@@ -27,7 +28,7 @@ from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.clients import Clients
 from tests.fakes.databases import SETTINGS, Retained, Store
-from tests.fakes.operator import KILLED, Operator, journal, outcome
+from tests.fakes.operator import KILLED, Operator, journal, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 RUN = "r-001"
@@ -538,6 +539,28 @@ def test_a_cut_over_after_the_database_was_lost_moves_the_hosts_to_the_restored_
     assert world.database_settings[new].security_groups == ("sg-db",)
     assert world.databases[new].protected
     assert not world.drill_hosts
+
+
+@pytest.mark.parametrize("at", ["done ready", "done nothing_else_serves", "done point_to"])
+def test_a_host_that_the_group_exchanged_in_the_middle_of_a_cut_over_is_brought_along(folder: Path, at: str) -> None:
+    played = serving()
+    database_lost(played)
+    assert Operator(played).drill(folder, verb="dr restore", cut_over=True).code == 0
+    world = serving()
+    database_lost(world)
+
+    def exchange() -> None:
+        world.hosts.pop()
+        world.bear_host(reads_after=0)
+
+    world.on_event(event_key(story(played).index(at)), exchange)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    pointed = world.pointer().database
+    assert pointed is not None
+    assert (world.serving(), world.databases_served()) == ({"v41"}, {pointed.identifier})
 
 
 def test_a_cut_over_with_nothing_left_but_backups_lets_new_hosts_boot_from_it(folder: Path) -> None:
