@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -342,6 +344,20 @@ def test_alarms_keep_productions_periods_and_speak_to_somebody(whole: Planned) -
         spoken[name] = (points, period_of(alarm), alarm["treat_missing_data"], topic, said[2])
 
     assert spoken == PERIODS
+
+
+@pytest.mark.parametrize(
+    ("size", "many"), [("db.t3.micro", 60), ("db.t4g.small", 140), ("db.m5.large", 621), ("db.r6g.2xlarge", 3750)]
+)
+def test_sessions_are_many_at_three_quarters_of_what_the_class_takes(size: str, many: int, tmp_path: Path) -> None:
+    shutil.copy(SOURCES / "modules/watch/sessions.tf", tmp_path)
+    given = 'variable "alarms" {\n  default = { connections = null }\n}\nvariable "database_class" {}\n'
+    (tmp_path / "variables.tf").write_text(given)
+
+    argv = ["terraform", "console", "-var", f"database_class={size}"]
+    answer = subprocess.run(argv, input="local._many", capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert int(answer.stdout) == many
 
 
 def test_an_alarm_tells_the_topic_of_its_severity(plan: dict[str, Any]) -> None:

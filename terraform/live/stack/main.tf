@@ -137,6 +137,7 @@ module "watch" {
   balancer_suffix     = module.web.balancer.arn_suffix
   certificate_arn     = var.certificate_arn
   database            = module.database.identifier
+  database_class      = var.database.size.instance_class
   slo_alarms          = var.slo_alarms
   target_group_suffix = module.web.target_group.arn_suffix
 }

@@ -1,7 +1,7 @@
 variable "alarms" {
   description = "How soon alarms speak, and to whom; see module watch."
   type = object({
-    connections     = optional(number, 60)
+    connections     = optional(number)
     daily_period    = optional(number, 3600)
     emails          = optional(list(string), [])
     liveness_period = optional(number, 60)

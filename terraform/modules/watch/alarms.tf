@@ -93,9 +93,9 @@ locals {
       when = ["<", 1], period = local._silence, points = [2, 2], missing = "breaching"
     }
     connections-high = {
-      says = "The database has more than ${var.alarms.connections} sessions", severity = "SEV-2", runbook = "database-connections", topic = "alerts"
+      says = "The database has more than ${local._many} sessions of about ${local._sessions}", severity = "SEV-2", runbook = "database-connections", topic = "alerts"
       of   = ["AWS/RDS", "DatabaseConnections", "Maximum"], dimensions = local._database
-      when = [">", var.alarms.connections], period = local._fast, points = [2, 3], missing = "notBreaching"
+      when = [">", local._many], period = local._fast, points = [2, 3], missing = "notBreaching"
     }
     # 26 hours, since a daily backup may begin anywhere in its hour. Every hour has a
     # number, be it 0, as long as there is a host: a newborn environment is not late.

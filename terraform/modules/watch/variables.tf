@@ -1,7 +1,7 @@
 variable "alarms" {
   description = "How soon alarms speak (seconds between points), from where on, and to whom; the README says what each of these is."
   type = object({
-    connections     = optional(number, 60)
+    connections     = optional(number)
     daily_period    = optional(number, 3600)
     emails          = optional(list(string), [])
     liveness_period = optional(number, 60)
@@ -37,6 +37,17 @@ variable "certificate_arn" {
 variable "database" {
   description = "Identifier of the live database instance."
   type        = string
+}
+
+variable "database_class" {
+  description = "Its instance class, whose memory says how many sessions it takes."
+  type        = string
+  default     = "db.t3.micro"
+
+  validation {
+    condition     = can(regex("^db\\.[a-z0-9-]+\\.[a-z0-9]+$", var.database_class))
+    error_message = "An instance class is written db.t3.micro."
+  }
 }
 
 variable "environment" {
