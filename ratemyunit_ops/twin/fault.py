@@ -25,6 +25,14 @@ def faults() -> dict[str, Fault]:
         "database-lost": Fault("lose a database with the WAL not shipped yet; its automated backups are kept", _lose),
         "database-quota": Fault("let the account have TARGET databases", *_knob("quota", DATABASES)),
         "database-slow": Fault("let a new database be `creating` for TARGET seconds", *_knob("creating_seconds", 0)),
+        "backups-late": Fault("let RDS take no automated backup any more", _no_backups, _backups),
+        "backup-every": Fault(
+            "take an automated backup every TARGET seconds (else every day)", *_knob("backup_seconds", 86_400)
+        ),
+        "days-pass": Fault(
+            "let TARGET days pass for what goes by the day: schedules, and the ends of certificates",
+            *_knob("days_ahead", 0),
+        ),
         "backup-now": Fault("take an automated backup out of turn", _back_up),
         "backup-corrupt": Fault("damage the newest backup of a database, or of a resource id", _corrupt),
         "archive-lag": Fault(
@@ -178,6 +186,16 @@ def _knob(name: str, usual: int) -> tuple[Act, Act]:
         return f"{name} is {usual} again"
 
     return turn, back
+
+
+def _no_backups(site: Site, _: str | None) -> str:
+    call(site, "rds-knobs", {"backups": False})
+    return "RDS takes no automated backups"
+
+
+def _backups(site: Site, _: str | None) -> str:
+    call(site, "rds-knobs", {"backups": True})
+    return "RDS takes automated backups again"
 
 
 def _no_room(site: Site, target: str | None) -> str:

@@ -397,6 +397,26 @@ def test_a_schedule_fires_once_and_one_that_was_deleted_never(gate: Gate, desk: 
     assert sorted(left) == ["far", "from-then-on"]
 
 
+def test_days_that_pass_let_a_schedule_fire_and_the_next_ones_a_week_later(gate: Gate, desk: Desk) -> None:
+    gate.client("scheduler").create_schedule(
+        Name="in-a-quarter",
+        ScheduleExpression="rate(7 days)",
+        FlexibleTimeWindow={"Mode": "OFF"},
+        Target={"Arn": desk.topic, "RoleArn": "arn:aws:iam::123456789012:role/x", "Input": "overdue"},
+        StartDate=datetime.now(UTC) + timedelta(days=91),
+    )
+    told = []
+    try:
+        for days in (90, 92, 97, 99):
+            gate.call("/twin/rds-knobs", {"days_ahead": days})
+            time.sleep(2.5)
+            told.append(len(desk.brought()))
+    finally:
+        gate.call("/twin/rds-knobs", {"days_ahead": 0})
+
+    assert told == [0, 1, 1, 2]
+
+
 def test_healthy_targets_and_a_certificates_days_are_measured_by_the_record_itself(gate: Gate) -> None:
     gate.client("acm").request_certificate(DomainName="example.org")
     watch = gate.client("cloudwatch")
@@ -420,3 +440,8 @@ def test_healthy_targets_and_a_certificates_days_are_measured_by_the_record_itse
     [left] = wait_for(days)[:1]
 
     assert 360 < left <= 395
+    gate.call("/twin/rds-knobs", {"days_ahead": 300})
+    try:
+        assert wait_for(lambda: min(days()) < left - 299) and min(days()) == left - 300
+    finally:
+        gate.call("/twin/rds-knobs", {"days_ahead": 0})

@@ -10,7 +10,7 @@ from moto.elbv2.models import elbv2_backends
 
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.metrics import STORES, key_of
-from ratemyunit_ops.twin.gate.state import SEEN
+from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
 
 DAY_SECONDS = 86_400
 
@@ -36,7 +36,7 @@ def look(now: float) -> None:
     for region, acm in list(acm_backends[ACCOUNT].items()):
         for arn, certificate in list(acm._certificates.items()):
             until = certificate._not_valid_after(certificate._cert).replace(tzinfo=UTC).timestamp()
-            left = (until - now) / DAY_SECONDS
+            left = (until - now) / DAY_SECONDS - KNOBS.days_ahead
             key = key_of("AWS/CertificateManager", "DaysToExpiry", {"CertificateArn": arn})
             STORES[region].put(key, int(left), at=now)
 

@@ -34,7 +34,7 @@ class Seen:
 
 @dataclass
 class Knobs:
-    """How RDS takes its time, and how much there is of it; `rmu twin fault` turns them."""
+    """How this AWS takes its time, and how much there is of it; `rmu twin fault` turns them."""
 
     quota: int = DATABASES
     """Database instances that the account may have."""
@@ -44,8 +44,14 @@ class Knobs:
     """A modified instance goes on saying `available` that long."""
     archive_seconds: float = 15.0
     """WAL is shipped that often: LatestRestorableTime lags by as much."""
+    backup_seconds: float = 86_400.0
+    """An automated backup is taken that long after the one before."""
+    backups: bool = True
+    """Automated backups are taken at all."""
     disk_full: bool = False
     """Restores find no room for their data."""
+    days_ahead: float = 0.0
+    """Schedules fire, and certificates come to their end, as though so many days had passed."""
 
 
 SEEN = Seen()
