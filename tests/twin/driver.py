@@ -252,10 +252,11 @@ class Stack:
         """Deploy without the drop probe, whose eight seconds most tests need not wait."""
         return self.rmu("deploy", version, "--yes", "--no-probe", *more, expect=expect, config=config)
 
-    def raise_up(self) -> None:
-        """Bring the twin up with the stack applied."""
+    def raise_up(self, prepare: Callable[[Stack], None] = lambda _: None) -> None:
+        """Bring the twin up with the stack applied; what has to be in the account before that is prepared."""
         self.rmu("twin", "up")
         self.latency(0.1)
+        prepare(self)
         self.rmu("infra", "bootstrap", "--yes")
         self.rmu("infra", "apply", "--yes", patience=900)  # two minutes, on a machine that has nothing else to do
 
@@ -381,13 +382,15 @@ def wait_until(look: Callable[[], Any], seconds: float, what: str, *, every: flo
 
 
 @contextmanager
-def raised_stack(name: str, port_base: int, where: Path) -> Iterator[Stack]:
+def raised_stack(
+    name: str, port_base: int, where: Path, prepare: Callable[[Stack], None] = lambda _: None
+) -> Iterator[Stack]:
     """Raise a twin with the stack applied, and take it down at the end, however that comes."""
     site = Site(name=name, port_base=port_base)
     lower_ground(site)
     stack = Stack(site, where)
     try:
-        stack.raise_up()
+        stack.raise_up(prepare)
         yield stack
     finally:
         stack.lower()

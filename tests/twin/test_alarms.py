@@ -1,128 +1,25 @@
 """Each alarm of Terraform's module watch, provoked for real: it pages in time, and says so when it is over.
 
 Nothing here puts a point, or an alarm into a state. What is read is what SNS brought to somebody who had confirmed.
-An alarm's own time is its period, as often as it wants points over the threshold; twice that is in time.
+What takes a day is in test_alarms_daily.py.
 """
 
 from __future__ import annotations
 
 import json
-import threading
-import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import Any
 
 import pytest
 
 from ratemyunit_ops.twin.inner import call
-from tests.twin.driver import CHECKOUT, Stack, raised_stack, wait_until
+from tests.twin.driver import CHECKOUT, raised_stack, wait_until
+from tests.twin.ward import EMAIL, Ward
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 
-PREFIX = "rmu-twin-"
-EMAIL = "oncall@example.org"
-# What is measured every 5 s, shipped, and judged on windows that move on every 10 s, is so late.
-LATE = 15.0
 # It would replace the host that is broken on purpose.
 PROCESSES = ["HealthCheck", "ReplaceUnhealthy"]
-
-
-class Ward:
-    """A stack whose alarms are all quiet, and the one who is paged."""
-
-    def __init__(self, stack: Stack) -> None:
-        self.stack = stack
-        self.took: dict[str, float] = {}
-
-    def alarms(self) -> dict[str, dict[str, Any]]:
-        kinds = ["MetricAlarm", "CompositeAlarm"]
-        pages = self.stack.aws("cloudwatch").get_paginator("describe_alarms").paginate(AlarmTypes=kinds)
-        found = [one for page in pages for one in (*page["MetricAlarms"], *page["CompositeAlarms"])]
-        return {one["AlarmName"].removeprefix(PREFIX): one for one in found}
-
-    def red(self) -> set[str]:
-        """Name the alarms that fire; objectives look back for hours, and remember each of these tests."""
-        red = {name for name, one in self.alarms().items() if one["StateValue"] == "ALARM"}
-        return {name for name in red if not name.startswith("slo-")}
-
-    def in_time(self, name: str) -> float:
-        alarm = self.alarms()[name]
-        period = alarm.get("Period") or max(
-            one["MetricStat"]["Period"] for one in alarm["Metrics"] if "MetricStat" in one
-        )
-        points = alarm.get("DatapointsToAlarm") or alarm["EvaluationPeriods"]
-        return float(2 * points * period + LATE)
-
-    def told(self, state: str, since: float) -> dict[str, float]:
-        """Answer which alarms said by mail that they are in a state, and when first."""
-        found: dict[str, float] = {}
-        for one in call(self.stack.site, "deliveries"):
-            if one["endpoint"] == EMAIL and one["at"] >= since and one["message"].startswith('{"AlarmName"'):
-                message = json.loads(one["message"])
-                if message["NewStateValue"] == state:
-                    found.setdefault(message["AlarmName"].removeprefix(PREFIX), one["at"])
-        return found
-
-    @contextmanager
-    def expects(self, *names: str, besides: tuple[str, ...] = (), after: float = 0.0) -> Iterator[None]:
-        """Hold the block, which breaks something, to pages in time; what it undoes at its end, to the all-clear.
-
-        `besides` are alarms that may speak too, `after` how long the fault needs to show.
-        """
-        assert not self.red() & set(names), f"red already: {self.red()}"
-        began = time.time()
-        with ExitStack() as broken:
-            self.broken = broken
-            yield
-            shows = time.time()
-            for name in names:
-                patience = self.in_time(name) + after - (time.time() - shows)
-                self.took[name] = round(self.page(name, began, patience) - began, 1)
-        mended = time.time()
-        for name in names:
-            wait_until(
-                lambda name=name: name in self.told("OK", mended - 1) or name not in self.red(), 120, f"{name} is clear"
-            )
-        spoke = {one for one in self.told("ALARM", began) if not one.startswith("slo-")}
-        assert spoke <= {*names, *besides}, f"nobody expected {spoke - {*names, *besides}}"
-        print(json.dumps({"seconds from fault to page": {name: self.took[name] for name in names}}))
-
-    def page(self, name: str, since: float, patience: float) -> float:
-        until = time.time() + max(1.0, patience)
-        while not (page := self.told("ALARM", since).get(name)):
-            late = f"no page of {name} in time: {self.alarms()[name]['StateReason']}"
-            assert time.time() < until, late
-            time.sleep(0.3)
-        return page
-
-    def fault(self, name: str, target: str | None = None) -> None:
-        self.broken.enter_context(self.stack.fault(name, target))
-
-    def on_host(self, breaks: str, mends: str) -> None:
-        self.broken.callback(self.stack.on_host, mends)
-        self.stack.on_host(breaks)
-
-    def traffic(self) -> None:
-        """Ask four times a second, and wait for no answer before asking again."""
-        over = threading.Event()
-        self.broken.callback(over.set)
-
-        def ask() -> None:
-            while not over.wait(0.25):
-                threading.Thread(
-                    target=_get, args=(f"{self.stack.front_door}/api/units?search=a",), daemon=True
-                ).start()
-
-        threading.Thread(target=ask, daemon=True).start()
-
-
-def _get(url: str) -> None:
-    try:
-        urllib.request.urlopen(url, timeout=20).read()
-    except OSError:
-        return
 
 
 @pytest.fixture(scope="module")
@@ -133,11 +30,12 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
         stack.config = stack.settings("app.toml", app={"FIXTURE_CATALOGUE": "1"}, ready_deadline="PT90S")
         stack.rmu("image", "build", "v1")
         stack.rmu("image", "push", "v1")
-        stack.rmu("deploy", "v1", "--yes")
+        stack.rmu("deploy", "v1", "--yes", patience=900)
         ward = Ward(stack)
         group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": PROCESSES}
         stack.aws("autoscaling").suspend_processes(**group)
         yield ward
+        ward.keep()
 
 
 @pytest.fixture(autouse=True)
