@@ -133,6 +133,8 @@ def environment(recorder: Recorder) -> EnvironmentContext:
 
 def load(path: Path) -> ModuleType:
     """Import a revision under a name of its own."""
+    if b"\0" in path.read_bytes():  # which Python calls a ValueError before 3.11.4
+        raise SyntaxError("source code cannot contain null bytes")
     spec = importlib.util.spec_from_file_location(f"revision_{abs(hash(path))}", path)
     assert spec is not None and spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -370,7 +370,7 @@ def test_nothing_listens_off_loopback(site: Site, host: Machine) -> None:
     listening = subprocess.run(["ss", "-Hltnup"], capture_output=True, text=True, check=True).stdout.splitlines()
 
     lines = [line.split() for line in listening if any(f"pid={number}," in line for number in ours)]
-    assert lines
+    assert lines, (ours, listening)
     assert all(line[4].startswith("127.0.0.1:") for line in lines), lines
 
 
