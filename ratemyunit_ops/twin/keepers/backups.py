@@ -73,6 +73,11 @@ class Store:
         """Ask for a base backup out of turn."""
         self._asked.touch()
 
+    def due(self, every: float, now: float) -> bool:
+        """Answer whether an automated backup is due: one that was asked for, the first, or the next one."""
+        bases = self.bases()
+        return self.asked() or not bases or now - bases[-1]["ended"] >= every
+
     def asked(self) -> bool:
         """Answer, once, whether somebody asked for a base backup."""
         there = self._asked.exists()

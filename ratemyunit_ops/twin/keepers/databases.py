@@ -248,7 +248,8 @@ class Database:
 
     def _back_up(self, row: dict[str, Any], store: Store, rds: dict[str, Any]) -> None:
         """Take the base backup that is due (the first, the daily one, or one that was asked for) and the snapshots."""
-        if row["retention"] and _backup_is_due(store, rds["knobs"]):
+        taken = row["retention"] and rds["knobs"]["backups"]
+        if taken and store.due(rds["knobs"]["backup_seconds"], time.time()):
             name = store.begin()
             self._base(store, name)
             ended = store.finish(name)
@@ -325,13 +326,6 @@ class Database:
                 return probe.recv(1) in (b"S", b"N")
         except OSError:
             return False
-
-
-def _backup_is_due(store: Store, knobs: dict[str, Any]) -> bool:
-    if not knobs["backups"]:
-        return False
-    bases = store.bases()
-    return store.asked() or not bases or time.time() - bases[-1]["ended"] >= knobs["backup_seconds"]
 
 
 def _places(site: Site) -> Path:
