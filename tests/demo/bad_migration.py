@@ -1,4 +1,4 @@
-"""A second version of the product's tree, whose contract revision takes away a column that older code needs.
+"""A second version of the product's tree, whose contract revision throws away what older code still shows.
 
 `tree(FOLDER / "app")` makes it. rmu builds the `app/` that lies beside its rmu.toml: put a copy of rmu.toml into FOLDER
 and name it by RMU_CONFIG, then `rmu image push VERSION` builds this tree. The image's key follows the files.
@@ -7,9 +7,11 @@ and name it by RMU_CONFIG, then `rmu image push VERSION` builds this tree. The i
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 APP = Path(__file__).resolve().parents[2] / "app"
+SCHEMA = "ratemyunit/schema.toml"
 VERSIONS = "ratemyunit/migrations/versions"
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "tests")
 
@@ -33,60 +35,48 @@ def upgrade() -> None:
     op.execute("{sql}")
     op.execute(sa.text("insert into schema_line values (:r, :o)").bindparams(r=revision, o=oldest_code))
 '''
-EXPAND = {
-    "title": "A rating need not bring a comment",
-    "downgrade": "leave the default; older code names the column",
-    "revision": "0004",
-    "before": "0003",
-    "phase": "expand",
-    "oldest_code": "0001",
-    "sql": "alter table ratings alter column comment set default ''",
-}
-CONTRACT = {
-    "title": "Ratings have no comments any more",
-    "downgrade": "none; what students wrote is gone, and only a restore brings it back",
-    "revision": "0005",
-    "before": "0004",
-    "phase": "contract",
-    "oldest_code": "0004",
-    "sql": "alter table ratings drop column comment",
-}
-REPLACED = {
-    "ratemyunit/schema.toml": [
-        ('head = "0003"', 'head = "0004"'),
-        ('oldest = "0003"', 'oldest = "0004"'),
-    ],
-    "ratemyunit/schema.py": [
-        ('    Column("stars", SmallInteger, nullable=False),\n    Column("comment", Text, nullable=False),\n',
-         '    Column("stars", SmallInteger, nullable=False),\n'),
-    ],
-    "ratemyunit/ratings.py": [
-        ("ratings.c.stars, ratings.c.comment, ratings.c.created_at", "ratings.c.stars, ratings.c.created_at"),
-        ('"stars": given.stars, "comment": given.comment}', '"stars": given.stars}'),
-        ("    stars: int\n    comment: str\n", "    stars: int\n"),
-    ],
-    "ratemyunit/check.py": [(', stars=5, comment="taken back")', ", stars=5)")],
-    "ratemyunit/api.py": [
-        ("    stars: int\n    comment: str\n", "    stars: int\n"),
-        ("unit_id, given.stars, given.comment)", "unit_id, given.stars)"),
-    ],
-}  # fmt: skip
-"""What of the code knows the column: (what stands there, what is to stand there)."""
 
 
 def tree(where: Path) -> Path:
-    """Copy the product's tree to a folder that is not there yet, and change it. Return the folder."""
-    return changed(shutil.copytree(APP, where, ignore=LEFT_OUT), EXPAND, CONTRACT)
-
-
-def changed(app: Path, *revisions: dict[str, str]) -> Path:
-    """Take the column out of a tree's code and add revisions."""
-    for name, words in REPLACED.items():
-        text = (app / name).read_text()
-        for old, new in words:
-            assert text.count(old) == 1, f"{name} has changed; mend {Path(__file__).name}: {old!r}"
-            text = text.replace(old, new)
-        (app / name).write_text(text)
-    for fields in revisions:
+    """Copy the product's tree to a folder that is not there yet, and add both revisions. Return the folder."""
+    app = shutil.copytree(APP, where, ignore=LEFT_OUT)
+    schema = (app / SCHEMA).read_text()
+    told = tomllib.loads(schema)
+    head, contract = after(told["head"]), after(after(told["head"]))
+    for name in ("head", "oldest"):
+        schema = schema.replace(f'\n{name} = "{told[name]}"', f'\n{name} = "{head}"')
+    (app / SCHEMA).write_text(schema)
+    for fields in (expand(told["head"], head, told["admits"]), contracting(head, contract)):
         (app / VERSIONS / f"{fields['revision']}_of_the_demo.py").write_text(REVISION.format(**fields))
     return app
+
+
+def after(revision: str) -> str:
+    """Name the revision that follows."""
+    return f"{int(revision) + 1:04}"
+
+
+def expand(before: str, revision: str, oldest_code: str) -> dict[str, str]:
+    """Describe the harmless half."""
+    return {
+        "title": "A rating need not bring a comment",
+        "downgrade": "leave the default; older code names the column",
+        "revision": revision,
+        "before": before,
+        "phase": "expand",
+        "oldest_code": oldest_code,
+        "sql": "alter table ratings alter column comment set default ''",
+    }
+
+
+def contracting(before: str, revision: str) -> dict[str, str]:
+    """Describe the mistake: whoever wrote it took the column for an unused one, and made it anew."""
+    return {
+        "title": "Comments begin anew",
+        "downgrade": "none; what students wrote is gone, and only a restore brings it back",
+        "revision": revision,
+        "before": before,
+        "phase": "contract",
+        "oldest_code": before,
+        "sql": "alter table ratings drop column comment, add column comment text not null default ''",
+    }

@@ -60,7 +60,7 @@ class DataDemo(Demo):
         with self.raters(unit) as students:
             time.sleep(SECONDS_OF_RATING)
             for version in (two, three):
-                self.scene(f"Deploy {version}, whose code can do without the comments")
+                self.scene(f"Deploy {version}, whose code takes ratings without a comment")
                 self.rows.append(Row(f"{version} deployed", self.deploy(version)["seconds"]))
             kept = self.comments_before(students)
             run = self.contract(three)
@@ -82,8 +82,8 @@ class DataDemo(Demo):
         self.all_there(students, kept, left_behind)
 
     def two_trees(self) -> list[str]:
-        """Push the app as it is, and a tree whose contract migration drops ratings.comment."""
-        self.scene("Two trees: the app as it is, and one that drops a column people write into")
+        """Push the app as it is, and a tree whose contract migration drops what is in ratings.comment."""
+        self.scene("Two trees: the app as it is, and one that drops what people wrote")
         began = time.monotonic()
         names = self.next_versions(3)
         self.rmu("image", "push", names[0])
