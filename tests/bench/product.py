@@ -7,14 +7,12 @@ import shutil
 from typing import Any
 
 from tests.bench.figures import say
-from tests.twin.driver import CHECKOUT, Stack
-
-APP = {"LOG_LEVEL": "INFO", "FIXTURE_CATALOGUE": "1"}
+from tests.twin.driver import CHECKOUT, PRODUCT, Stack
 
 
 def furnish(stack: Stack, count: int, **settings: Any) -> list[str]:
     """Write the settings, build the app once and push it under some versions; return their names."""
-    stack.config = stack.settings("rmu.toml", smoke="a", ready_deadline="PT60S", app=APP, **settings)
+    stack.config = stack.settings("rmu.toml", smoke="a", ready_deadline="PT60S", app=PRODUCT, **settings)
     left_out = shutil.ignore_patterns(".*", "__pycache__", "node_modules")
     shutil.copytree(CHECKOUT / "app", stack.where / "app", ignore=left_out)
     environ = {**os.environ, **stack.environ()}  # a build needs what its package index needs

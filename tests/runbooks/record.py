@@ -41,7 +41,7 @@ from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 from ratemyunit_ops.twin.status import status
 from tests.runbooks import cases
-from tests.twin.driver import CHECKOUT, Stack, started, wait_until
+from tests.twin.driver import CHECKOUT, PRODUCT, Stack, started, wait_until
 
 EVIDENCE = Path(__file__).parent / "evidence"
 AT_ONCE, ALL_AT_ONCE = 16, 64
@@ -49,7 +49,6 @@ HEAVY = threading.Semaphore(6)
 """What runs the host program takes 80 MB of a host's one gigabyte."""
 DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
 """Where nothing runs on the host, all questions wait for their deadlines: they do so together."""
-PRODUCT = {"LOG_LEVEL": "INFO", "FIXTURE_CATALOGUE": "1"}
 PAGE = "http://127.0.0.1:8080/fixture/catalogue"
 Seen = dict[str, list[Evidence]]
 

@@ -35,6 +35,8 @@ RMU = Path(sys.executable).with_name("rmu")
 CLIENT = CHECKOUT / "tests" / "clients" / "keepalive.py"
 KEYS = {"access_key": "twin", "secret_key": "twin"}
 KILLED = -9
+PRODUCT = {"LOG_LEVEL": "INFO", "FIXTURE_CATALOGUE": "1", "RATE_READ": "off", "RATE_WRITE": "off"}
+"""Settings of the product on a twin, where all load comes from one address."""
 Event = dict[str, Any]
 Pick = Callable[[Event], bool]
 

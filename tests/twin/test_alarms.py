@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from ratemyunit_ops.twin.inner import call
-from tests.twin.driver import CHECKOUT, raised_stack, wait_until
+from tests.twin.driver import CHECKOUT, PRODUCT, raised_stack, wait_until
 from tests.twin.ward import EMAIL, Ward
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
@@ -27,7 +27,7 @@ def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     with raised_stack("alarms", 9580, tmp_path_factory.mktemp("alarms")) as stack:
         call(stack.site, "confirm", EMAIL)
         (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app={"FIXTURE_CATALOGUE": "1"}, ready_deadline="PT90S")
+        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
         stack.rmu("image", "build", "v1")
         stack.rmu("image", "push", "v1")
         stack.rmu("deploy", "v1", "--yes", patience=900)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.twin.machine import Machine
-from tests.twin.driver import CHECKOUT, Answer, Stack, raised_stack, started, wait_until
+from tests.twin.driver import CHECKOUT, PRODUCT, Answer, Stack, raised_stack, started, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 DATABASE = "rmu-twin-db-1"
@@ -24,7 +24,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin on which the product serves, with its worker and the queue's endpoints."""
     with raised_stack("runbook", 9700, tmp_path_factory.mktemp("runbook")) as stack:
         (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app={"FIXTURE_CATALOGUE": "1"}, ready_deadline="PT90S")
+        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
         stack.rmu("image", "build", "v1")
         stack.rmu("image", "push", "v1")
         stack.deploy("v1")
