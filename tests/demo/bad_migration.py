@@ -66,7 +66,7 @@ REPLACED = {
         ("    stars: int\n    comment: str\n", "    stars: int\n"),
     ],
     "ratemyunit/check.py": [(', stars=5, comment="taken back")', ", stars=5)")],
-    "ratemyunit/api.py": [
+    "ratemyunit/api/ratings.py": [
         ("    stars: int\n    comment: str\n", "    stars: int\n"),
         ("unit_id, given.stars, given.comment)", "unit_id, given.stars)"),
     ],

@@ -86,7 +86,7 @@ def test_a_version_pushed_is_the_built_digest_and_two_versions_of_a_tree_share_i
 
 def test_a_change_of_the_code_moves_less_than_a_megabyte(pushed: Pushed, tmp_path: Path) -> None:
     other = shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns(".venv", "__pycache__", "tests"))
-    code = other / "ratemyunit/api.py"
+    code = other / "ratemyunit/units.py"
     code.write_text(code.read_text() + "# one more line\n")
 
     image = builder_for(pushed.endpoint).build(other, on_line=print)

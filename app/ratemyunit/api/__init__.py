@@ -1,0 +1,45 @@
+"""Role `api`: the application. Routes are thin and live in a module per subject; each asks one module one question."""
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import anyio.to_thread
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+
+from ratemyunit import database, fixture, health, schema
+from ratemyunit.api import admin, operations, queue, ratings, units
+from ratemyunit.problems import answer_problems
+from ratemyunit.settings import Settings
+from ratemyunit.watch import Watch
+
+# Threads that run queries; a few more than the pool, so that one slow query does not hold up a readiness check.
+THREADS = 16
+
+log = logging.getLogger("ratemyunit.api")
+
+
+def create(settings: Settings) -> FastAPI:
+    """Build the application; nothing is connected before the first request needs it."""
+    engine = database.engine(settings.database_url)
+    redis = health.open_redis(settings.redis_url)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS
+        log.info("listening", extra={"fields": {"version": settings.version, "schema_head": schema.HEAD}})
+        yield
+        engine.dispose()
+        redis.close()
+        log.info("pools closed")
+
+    app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
+    app.add_middleware(Watch, release=settings.version)
+    answer_problems(app)
+    for subject in (operations, units, ratings, admin, queue):
+        app.include_router(subject.router)
+    if settings.fixture_catalogue:
+        app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
+    return app
