@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, or_, select
+from sqlalchemy import Connection, RowMapping, func, literal_column, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ratemyunit.schema import SEARCHABLE, units, universities
@@ -40,8 +40,8 @@ def search(connection: Connection, words: str, *, most: int) -> list[RowMapping]
         return [] if words.strip() else list(connection.execute(query.order_by(units.c.code, units.c.id)).mappings())
     # Terms are word characters only, so nothing of tsquery's own language can come in with them.
     asked = func.to_tsquery("simple", " & ".join(f"{term}:*" for term in terms))
-    query = query.where(SEARCHABLE.op("@@")(asked))
-    query = query.order_by(func.ts_rank(SEARCHABLE, asked).desc(), units.c.code, units.c.id)
+    query = query.where(literal_column(SEARCHABLE).op("@@")(asked))
+    query = query.order_by(func.ts_rank(literal_column(SEARCHABLE), asked).desc(), units.c.code, units.c.id)
     return list(connection.execute(query).mappings())
 
 

@@ -132,9 +132,9 @@ _databases = iter(range(1, 10_000))
 
 @pytest.fixture
 def empty_database(cluster: Cluster) -> str:
-    """Make a database as an environment has it: rmu_migrate owns the schema, nothing is in it."""
+    """Make a database as an environment has it: rmu_migrate owns it and its schema, nothing is in it."""
     name = f"t{os.getpid()}_{next(_databases)}"
-    cluster.sql(f"create database {name}")
+    cluster.sql(f"create database {name} owner rmu_migrate")
     cluster.sql("alter schema public owner to rmu_migrate", name)
     return name
 
