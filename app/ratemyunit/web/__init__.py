@@ -1,0 +1,11 @@
+"""The pages that students and admins see: server-rendered HTML, one stylesheet, one script that may be missing."""
+
+from fastapi import FastAPI
+
+
+def add(app: FastAPI) -> None:
+    """Add every page to the application."""
+    from ratemyunit.web import door, own, pages, rating, staff
+
+    for subject in (pages, rating, door, own, staff):
+        app.include_router(subject.router)

@@ -1,0 +1,41 @@
+"""What went wrong, as a page, for who asks for pages. It needs neither database nor session: they may be what fails."""
+
+from fastapi import Request
+from fastapi.responses import HTMLResponse, Response
+
+from ratemyunit.web.render import NOT_STORED, text
+
+HEADINGS = {
+    401: "Please sign in",
+    403: "Not allowed",
+    404: "Nothing is here",
+    405: "Not that way",
+    409: "That does not fit",
+    413: "That is too much",
+    422: "Something in it does not fit",
+    429: "Too many requests",
+    500: "Our mistake",
+    503: "Back in a moment",
+}
+MAY_PASS = {408, 429, 500, 503}
+
+
+def wanted(request: Request) -> bool:
+    """Tell whether a client asks for a page: a browser that shows one does, a program does not."""
+    return "text/html" in request.headers.get("Accept", "") and not request.url.path.startswith("/api/")
+
+
+def page(request: Request, status: int, detail: str) -> Response:
+    """Make the page of one mistake."""
+    body = text(
+        "error.html",
+        path=request.url.path,
+        visitor=False,
+        status=status,
+        heading=HEADINGS.get(status, "That did not work"),
+        detail=f"{detail[:1].upper()}{detail[1:]}.",
+        # Loading a page again is safe; sending a form again is the browser's to offer.
+        again=status in MAY_PASS and request.method in {"GET", "HEAD"},
+        sign_in=status == 401,
+    )
+    return HTMLResponse(body, status, headers={"Cache-Control": NOT_STORED, "Vary": "Accept"})
