@@ -5,12 +5,24 @@ transaction that is rolled back: run on a database that serves, it leaves nothin
 import json
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratemyunit import database, jobs, logs, pauses, ratings, schema, settings, units
+from ratemyunit import (
+    accounts,
+    database,
+    jobs,
+    logs,
+    moderation,
+    pauses,
+    ratings,
+    schema,
+    sessions,
+    settings,
+    units,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -84,7 +96,28 @@ def _everything(connection: Connection, tried: Tried) -> None:
     tried.writes(ratings.give, connection, given)
     _first(tried.reads(ratings.of, connection, unit))
     tried.reads(ratings.one, connection, given.id)
+    tried.reads(ratings.spread, connection, unit)
+    _accounts(connection, tried, mark, unit)
     _jobs(connection, tried, mark)
+
+
+def _accounts(connection: Connection, tried: Tried, mark: str, unit: UUID) -> None:
+    tried.writes(accounts.add, connection, f"{mark}@example.org", "no hash")
+    user = _there(tried.reads(accounts.by_email, connection, f"{mark}@example.org"))["id"]
+    _first(tried.reads(accounts.listed, connection, mark, most=1))
+    tried.writes(accounts.set_role, connection, user, "admin")
+    token = tried.writes(sessions.start, connection, user)
+    _there(tried.reads(sessions.visitor, connection, token))
+    given = ratings.Given(id=uuid4(), unit=unit, stars=1, comment="taken back", author=user)
+    tried.writes(ratings.give, connection, given)
+    tried.reads(moderation.listed, connection, most=1)
+    tried.writes(moderation.judge, connection, given.id, "shown", user)
+    _first(tried.reads(ratings.by, connection, user))
+    tried.writes(ratings.take_back, connection, given.id, user)
+    tried.writes(sessions.end, connection, token)
+    tried.writes(accounts.lock, connection, user, None)
+    tried.writes(sessions.end_all, connection, user)
+    tried.writes(accounts.unlock, connection, user)
 
 
 def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
@@ -106,6 +139,10 @@ def _first(found: list[T]) -> T:
     if not found:
         raise Unfit("what was written a moment ago is not found")
     return found[0]
+
+
+def _there(found: T | None) -> T:
+    return _first([] if found is None else [found])
 
 
 def _claimed(job: jobs.Job | None) -> jobs.Job:

@@ -21,6 +21,8 @@ def engine(url: str, *, pool: int = POOL, application: str = "ratemyunit") -> En
         pool_timeout=3,
         pool_pre_ping=True,
         pool_recycle=1800,
+        # An exception is logged, and a row may be personal.
+        hide_parameters=True,
         # A database that vanished must become an error in seconds, not a thread that waits for ever.
         connect_args={
             "connect_timeout": 3,

@@ -1,11 +1,20 @@
 """What the environment says. The only reader of os.environ."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 
 LOCAL_REDIS = "redis://127.0.0.1:6379/0"
 BROWSERS = ("/usr/bin/chromium-headless-shell", "/usr/bin/chromium")
+
+
+# What one client may ask for. A whole campus may stand behind one address.
+RATES = {"read": "1200/minute", "write": "60/minute", "auth": "30/minute", "account": "20/hour"}
+RATE = re.compile(r"off|[1-9]\d{0,6}/(?:second|minute|hour)")
+# The proxy on this host; whoever else reaches the port speaks for itself alone.
+PROXIES = "127.0.0.0/8 ::1/128"
 
 
 class SettingsWrong(Exception):
@@ -28,6 +37,8 @@ class Settings:
     fixture_catalogue: bool
     chromium: str
     log_level: str
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
+    rates: Mapping[str, str]
 
 
 def read(environ: Mapping[str, str] | None = None) -> Settings:
@@ -50,6 +61,8 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         fixture_catalogue=env.get("FIXTURE_CATALOGUE", "0") == "1",
         chromium=env.get("CHROMIUM_PATH") or browser(),
         log_level=env.get("LOG_LEVEL", "INFO").upper(),
+        trusted_proxies=_networks(env),
+        rates={policy: _rate(env, f"RATE_{policy.upper()}", usual) for policy, usual in RATES.items()},
     )
 
 
@@ -85,3 +98,17 @@ def _port(env: Mapping[str, str]) -> int:
     if not text.isdecimal() or not 0 < int(text) < 65536:
         raise SettingsWrong("HTTP_PORT is no port number")
     return int(text)
+
+
+def _networks(env: Mapping[str, str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(ip_network(text) for text in env.get("TRUSTED_PROXIES", PROXIES).split())
+    except ValueError as why:
+        raise SettingsWrong(f"TRUSTED_PROXIES: {why}") from why
+
+
+def _rate(env: Mapping[str, str], name: str, usual: str) -> str:
+    rate = env.get(name, usual)
+    if not RATE.fullmatch(rate):
+        raise SettingsWrong(f"{name} is neither NUMBER/second, /minute, /hour nor off")
+    return rate

@@ -215,7 +215,7 @@ def test_a_rating_is_taken_once_and_shown_with_its_unit(client: TestClient) -> N
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json() == {**given, "created_at": first.json()["created_at"]}
-    assert shown["ratings"] == [first.json()]
+    assert shown["ratings"] == [{**first.json(), "comment": ""}]
 
 
 def test_ratings_are_shown_newest_first(client: TestClient) -> None:

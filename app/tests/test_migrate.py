@@ -160,6 +160,7 @@ def untimed(answer: dict[str, object]) -> dict[str, object]:
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let three tries take a second instead of ten."""
     monkeypatch.setattr(migrate, "LOCK_TIMEOUT", "300ms")
+    monkeypatch.setattr(migrate, "TURN_WAITS", 2)
     monkeypatch.setattr(migrate, "PAUSES", (0.05, 0.1))
 
 

@@ -264,14 +264,15 @@ def test_check_reads_and_writes_everything_and_leaves_nothing(cluster: Cluster, 
 
     code, said = last_line(APP, "check", url=cluster.url(database))
 
-    assert (code, said) == (0, {"ok": True, "reads": 10, "writes": 13})
+    assert (code, said["ok"]) == (0, True)
+    assert (said["reads"], said["writes"]) >= (15, 23)
     assert rows(cluster, database) == before
 
 
 def test_check_knows_every_function_that_asks_the_database() -> None:
     asking = {
         f"{module}.{name}"
-        for module in ("units", "ratings", "jobs")
+        for module in ("units", "ratings", "jobs", "accounts", "sessions", "moderation")
         for name in re.findall(r"^def ([a-z]\w*)\(\s*connection: Connection", source(module), re.MULTILINE)
     }
 

@@ -8,8 +8,8 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from ratemyunit import database, fixture, health, schema
-from ratemyunit.api import admin, operations, queue, ratings, units
+from ratemyunit import database, fixture, guard, health, schema
+from ratemyunit.api import account, admin, auth, documents, operations, queue, ratings, reviews, units, users
 from ratemyunit.problems import answer_problems
 from ratemyunit.settings import Settings
 from ratemyunit.watch import Watch
@@ -32,14 +32,17 @@ def create(settings: Settings) -> FastAPI:
         yield
         engine.dispose()
         redis.close()
+        await app.state.counters.close()
         log.info("pools closed")
 
     app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
     app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
+    guard.install(app, settings)
     app.add_middleware(Watch, release=settings.version)
     answer_problems(app)
-    for subject in (operations, units, ratings, admin, queue):
+    for subject in (operations, units, ratings, auth, account, admin, queue, users, reviews):
         app.include_router(subject.router)
     if settings.fixture_catalogue:
         app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
+    documents.complete(app)
     return app

@@ -8,7 +8,9 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings
+from ratemyunit.api.access import BY_TOKEN, Rater
 from ratemyunit.api.parts import NO_NUL, Pool
+from ratemyunit.problems import documented
 
 router = APIRouter(prefix="/api/units")
 
@@ -30,12 +32,21 @@ class Given(BaseModel):
     comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] = ""
 
 
-@router.post("/{unit_id}/ratings", status_code=201)
-def rate(unit_id: UUID, given: Given, response: Response, pool: Pool) -> Rating:
-    """Take a rating: 201 for a new one, 200 for one that is here already, 409 where its id names another one."""
+ANSWERS = {200: {"description": "It was here already", "model": Rating}, **documented(401, 404, 409)}
+
+
+@router.post("/{unit_id}/ratings", status_code=201, dependencies=[BY_TOKEN], responses=ANSWERS)
+def rate(unit_id: UUID, given: Given, response: Response, pool: Pool, who: Rater) -> Rating:
+    """Take a rating: 201 for a new one, 200 for one that is here already, 409 where its id names another one.
+
+    It needs no account. Given in a session it is the account's, which has one for each unit.
+    """
+    rating = ratings.Given(given.id, unit_id, given.stars, given.comment, author=who.id if who else None)
     with pool.begin() as connection:
-        taken = ratings.give(connection, ratings.Given(given.id, unit_id, given.stars, given.comment))
+        taken = ratings.give(connection, rating)
         stored = ratings.one(connection, given.id)
+    if taken == "rated":
+        raise HTTPException(409, "you have rated this unit already")
     if taken == "no unit" or stored is None:
         raise HTTPException(404, "there is no such unit")
     if taken == "differs":
