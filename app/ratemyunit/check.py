@@ -19,6 +19,7 @@ from ratemyunit import (
     pauses,
     ratings,
     schema,
+    search,
     sessions,
     settings,
     units,
@@ -89,9 +90,11 @@ def _everything(connection: Connection, tried: Tried) -> None:
         raise Unfit(why_not)
     for text in ("stored, and taken back", "changed, and taken back"):
         tried.writes(units.store, connection, mark, [units.Found(code=mark[:32], title=mark, description=text)])
-    unit = _first(tried.reads(units.search, connection, mark, most=1))["id"]
-    tried.reads(units.search, connection, "", most=1)
+    unit = _found(tried.reads(search.find, connection, search.Asked(mark), most=1))
+    _found(tried.reads(search.find, connection, search.Asked(f"{mark[:20]}x{mark[21:]}"), most=1))
+    tried.reads(search.find, connection, search.Asked(), most=1)
     tried.reads(units.one, connection, unit)
+    tried.reads(units.all_universities, connection)
     given = ratings.Given(id=uuid4(), unit=unit, stars=5, comment="taken back")
     tried.writes(ratings.give, connection, given)
     _first(tried.reads(ratings.of, connection, unit))
@@ -139,6 +142,11 @@ def _first(found: list[T]) -> T:
     if not found:
         raise Unfit("what was written a moment ago is not found")
     return found[0]
+
+
+def _found(page: search.Page) -> UUID:
+    unit: UUID = _first(list(page.units)).id
+    return unit
 
 
 def _there(found: T | None) -> T:

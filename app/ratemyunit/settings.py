@@ -34,6 +34,7 @@ class Settings:
     host: str
     database: str
     admin_token: str
+    database_sharers: int
     fixture_catalogue: bool
     chromium: str
     log_level: str
@@ -52,12 +53,13 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         database_url=database_url(env),
         redis_url=_url({"REDIS_URL": LOCAL_REDIS, **env}, "REDIS_URL", ("redis://", "rediss://")),
         http_host=env.get("HTTP_HOST", "127.0.0.1"),
-        http_port=_port(env),
+        http_port=_number(env, "HTTP_PORT", 3001, most=65535),
         version=env.get("RELEASE_VERSION", "unknown"),
         digest=env.get("RELEASE_DIGEST", "unknown"),
         host=env.get("HOST_ID", "unknown"),
         database=env.get("DATABASE_ID", "unknown"),
         admin_token=env.get("ADMIN_TOKEN", ""),
+        database_sharers=_number(env, "DATABASE_SHARERS", 8, most=1000),
         fixture_catalogue=env.get("FIXTURE_CATALOGUE", "0") == "1",
         chromium=env.get("CHROMIUM_PATH") or browser(),
         log_level=env.get("LOG_LEVEL", "INFO").upper(),
@@ -93,10 +95,10 @@ def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:
     return url
 
 
-def _port(env: Mapping[str, str]) -> int:
-    text = env.get("HTTP_PORT", "3001")
-    if not text.isdecimal() or not 0 < int(text) < 65536:
-        raise SettingsWrong("HTTP_PORT is no port number")
+def _number(env: Mapping[str, str], name: str, usual: int, *, most: int) -> int:
+    text = env.get(name, str(usual))
+    if not (text.isascii() and text.isdecimal()) or not 0 < int(text) <= most:
+        raise SettingsWrong(f"{name} is no number from 1 to {most}")
     return int(text)
 
 

@@ -113,9 +113,12 @@ def redis_url() -> Iterator[str]:
 class redis_server:
     """A Redis process as a context."""
 
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+
     def __enter__(self) -> str:
         """Start it and wait until it listens."""
-        port = free_port()
+        port = self._port or free_port()
         argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
         wait_until(lambda: listens(port))

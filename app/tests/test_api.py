@@ -8,7 +8,7 @@ import pytest
 from conftest import TOKEN, Cluster
 from fastapi.testclient import TestClient
 
-from ratemyunit import api, database, settings, units
+from ratemyunit import api, database, search, settings, units
 
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 WISH = {"url": "http://127.0.0.1:1/catalogue", "university": "Somewhere"}
@@ -182,7 +182,7 @@ def test_a_mistake_of_ours_is_a_500_that_tells_nothing_of_our_insides(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("the secret is 42")
 
-    monkeypatch.setattr(units, "search", fail)  # no input reaches this state, or it would be no mistake of ours
+    monkeypatch.setattr(search, "find", fail)  # no input reaches this state, or it would be no mistake of ours
 
     answer = client.get("/api/units")
 

@@ -272,7 +272,7 @@ def test_check_reads_and_writes_everything_and_leaves_nothing(cluster: Cluster, 
 def test_check_knows_every_function_that_asks_the_database() -> None:
     asking = {
         f"{module}.{name}"
-        for module in ("units", "ratings", "jobs", "accounts", "sessions", "moderation")
+        for module in ("search", "units", "ratings", "jobs", "accounts", "sessions", "moderation")
         for name in re.findall(r"^def ([a-z]\w*)\(\s*connection: Connection", source(module), re.MULTILINE)
     }
 

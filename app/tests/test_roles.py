@@ -94,7 +94,9 @@ def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, dat
 
 
 @pytest.mark.parametrize(
-    ("newer", "oldest_code", "ready"), [("9000", schema.HEAD, 200), ("9001", "9000", 503)], ids=["expanded", "contracted"]
+    ("newer", "oldest_code", "ready"),
+    [("9000", schema.HEAD, 200), ("9001", "9000", 503)],
+    ids=["expanded", "contracted"],
 )
 def test_f32_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
     start: Start, cluster: Cluster, database: str, redis_url: str, newer: str, oldest_code: str, ready: int

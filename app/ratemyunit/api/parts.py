@@ -11,6 +11,7 @@ from redis import Redis
 from sqlalchemy import Engine
 from starlette.exceptions import HTTPException
 
+from ratemyunit.answers import Answers
 from ratemyunit.settings import Settings
 
 NO_NUL = r"^[^\x00]*$"
@@ -19,6 +20,16 @@ NO_NUL = r"^[^\x00]*$"
 async def _engine(request: Request) -> Engine:
     engine: Engine = request.app.state.engine
     return engine
+
+
+async def _reading(request: Request) -> Engine:
+    reading: Engine = request.app.state.reading
+    return reading
+
+
+async def _answers(request: Request) -> Answers:
+    answers: Answers = request.app.state.answers
+    return answers
 
 
 async def _redis(request: Request) -> Redis:
@@ -32,6 +43,9 @@ async def _settings(request: Request) -> Settings:
 
 
 Pool = Annotated[Engine, Depends(_engine)]
+Reading = Annotated[Engine, Depends(_reading)]
+"""The same pool for who only reads: no transaction is begun or ended, which saves two of three trips."""
+Kept = Annotated[Answers, Depends(_answers)]
 Cache = Annotated[Redis, Depends(_redis)]
 Asked = Annotated[Settings, Depends(_settings)]
 
