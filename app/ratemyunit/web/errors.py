@@ -20,11 +20,6 @@ HEADINGS = {
 MAY_PASS = {408, 429, 500, 503}
 
 
-def wanted(request: Request) -> bool:
-    """Tell whether a client asks for a page: a browser that shows one does, a program does not."""
-    return "text/html" in request.headers.get("Accept", "") and not request.url.path.startswith("/api/")
-
-
 def page(request: Request, status: int, detail: str) -> Response:
     """Make the page of one mistake."""
     body = text(

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings, units
 from ratemyunit.api.access import Seen
-from ratemyunit.api.parts import NO_NUL, Pool
+from ratemyunit.api.parts import NO_NUL, Reading
 from ratemyunit.entrance import Visitor
 from ratemyunit.search import Asked, CursorWrong, find
 from ratemyunit.web import assets
@@ -30,7 +30,7 @@ router = APIRouter(include_in_schema=False)
 
 
 @router.api_route("/", methods=READS)
-def home(request: Request, seen: Seen, pool: Pool) -> Response:
+def home(request: Request, seen: Seen, pool: Reading) -> Response:
     """Show the way to search, and a few units."""
     with pool.connect() as connection:
         found = find(connection, Asked(), most=FIRST)
@@ -41,7 +41,7 @@ def home(request: Request, seen: Seen, pool: Pool) -> Response:
 def search(
     request: Request,
     seen: Seen,
-    pool: Pool,
+    pool: Reading,
     q: Annotated[str, Query(max_length=200, pattern=NO_NUL)] = "",
     university: Annotated[str, Query(max_length=36)] = "",
     level: Annotated[str, Query(max_length=1)] = "",
@@ -70,7 +70,7 @@ def search(
 
 
 @router.api_route("/units/{unit_id}", methods=READS)
-def unit(request: Request, unit_id: UUID, seen: Seen, pool: Pool, said: str = "") -> Response:
+def unit(request: Request, unit_id: UUID, seen: Seen, pool: Reading, said: str = "") -> Response:
     """Show one unit with its ratings, and the form to rate it."""
     with pool.connect() as connection:
         return unit_page(request, connection, unit_id, seen, said=SAID.get(said, ""))
@@ -109,7 +109,7 @@ def unit_page(
 
 
 @router.api_route("/static/{name}", methods=READS)
-def static(name: str, pool: Pool) -> Response:
+def static(name: str, pool: Reading) -> Response:
     """Serve a file by its hashed name: this release's own, or one of another release whose pages are still open."""
     found = assets.ours(name)
     if found is None:
