@@ -9,7 +9,7 @@ import anyio.to_thread
 from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 
-from ratemyunit import database, fixture, guard, health, schema
+from ratemyunit import database, fixture, guard, health, schema, web
 from ratemyunit.answers import Answers
 from ratemyunit.api import account, admin, auth, documents, operations, queue, ratings, reviews, units, users
 from ratemyunit.problems import answer_problems
@@ -49,6 +49,7 @@ def create(settings: Settings) -> FastAPI:
     answer_problems(app)
     for subject in (operations, units, ratings, auth, account, admin, queue, users, reviews):
         app.include_router(subject.router)
+    web.add(app)
     if settings.fixture_catalogue:
         app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
     documents.complete(app)
