@@ -16,6 +16,7 @@ from sqlalchemy import (
     ForeignKey,
     Index,
     Integer,
+    LargeBinary,
     MetaData,
     SmallInteger,
     String,
@@ -155,6 +156,16 @@ queue_pauses = Table(
     Column("paused_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
     Column("paused_by", String(200), nullable=False),
     Column("because", String(500), nullable=False, server_default=""),
+)
+
+# Files of every release's pages, under names that hold their content's hash.
+assets = Table(
+    "assets",
+    metadata,
+    Column("name", String(100), primary_key=True),
+    Column("media_type", String(100), nullable=False),
+    Column("body", LargeBinary, nullable=False),
+    Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
 )
 
 
