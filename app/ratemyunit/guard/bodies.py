@@ -46,7 +46,8 @@ class Bodies:
         except TimeoutError:
             await _refuse(408, f"the request was not whole after {self._seconds:g} s", scope, receive, send)
         except GoneAway:
-            return
+            # Nobody reads it; the log and the figures shall not say that it was our mistake.
+            await _refuse(400, "the request broke off", scope, receive, send)
         else:
             await self._app(scope, _replay(body, receive), send)
 
