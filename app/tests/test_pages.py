@@ -210,7 +210,7 @@ def test_head_is_answered_where_get_is(client: TestClient) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status", "says"),
     [
-        ("GET", "/nothing/here", 404, "Nothing is here"),
+        ("GET", "/nothing/here", 404, "There is no such page."),
         ("GET", f"/units/{uuid4()}", 404, "There is no such unit."),
         ("GET", "/units/42", 422, "Something in it does not fit"),
         ("GET", "/static/none.css", 404, "There is no such file."),

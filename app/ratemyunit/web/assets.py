@@ -43,7 +43,7 @@ class Asset:
 def own() -> dict[str, Asset]:
     """Read this release's assets: the file's name -> the asset under its hashed name."""
     folder = files("ratemyunit.web").joinpath("static")
-    return {file.name: _hashed(file.name, file.read_bytes()) for file in folder.iterdir() if "." in file.name}
+    return {file.name: hashed(file.name, file.read_bytes()) for file in folder.iterdir() if "." in file.name}
 
 
 def url(name: str) -> str:
@@ -74,6 +74,12 @@ def find(connection: Connection, name: str) -> Asset | None:
 def forget(connection: Connection, *, kept: timedelta = KEPT) -> int:
     """Clear assets that no release has spoken for lately; answer how many."""
     return connection.execute(delete(assets).where(assets.c.seen_at < func.now() - kept)).rowcount
+
+
+def hashed(name: str, body: bytes) -> Asset:
+    """Name a file after its content."""
+    stem, _, ending = name.rpartition(".")
+    return Asset(f"{stem}-{hashlib.sha256(body).hexdigest()[:HASH]}.{ending}", TYPES[ending], body)
 
 
 class Publisher(threading.Thread):
@@ -110,8 +116,3 @@ class Publisher(threading.Thread):
 @cache
 def _by_hash() -> dict[str, Asset]:
     return {asset.name: asset for asset in own().values()}
-
-
-def _hashed(name: str, body: bytes) -> Asset:
-    stem, _, ending = name.rpartition(".")
-    return Asset(f"{stem}-{hashlib.sha256(body).hexdigest()[:HASH]}.{ending}", TYPES[ending], body)

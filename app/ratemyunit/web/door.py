@@ -12,7 +12,7 @@ from ratemyunit.api.access import Seen
 from ratemyunit.entrance import Visitor
 from ratemyunit.guard import cookies, csrf
 from ratemyunit.web.pages import READS
-from ratemyunit.web.render import form, onwards
+from ratemyunit.web.render import form, onwards, sentence
 
 HOME = "/account"
 # A path of ours and nothing else: `//other.example` and `/\other.example` are other sites to a browser.
@@ -42,7 +42,7 @@ def sign_in(request: Request, seen: Seen, email: Email = "", password: Password 
     try:
         entered = entrance.sign_in(request, email, password)
     except HTTPException as why:
-        return _refused(_sign_in(request, seen, why.status_code, email=email, to=to, error=_sentence(why)), why)
+        return _refused(_sign_in(request, seen, why.status_code, email=email, to=to, error=sentence(why.detail)), why)
     answer = onwards(_ours(to))
     cookies.put(request, answer, entered.token)
     return answer
@@ -60,7 +60,7 @@ def sign_up(request: Request, seen: Seen, email: Email = "", password: Password 
     try:
         entrance.sign_up(request, email.strip(), password)
     except HTTPException as why:
-        return _refused(_sign_up(request, seen, why.status_code, email=email, error=_sentence(why)), why)
+        return _refused(_sign_up(request, seen, why.status_code, email=email, error=sentence(why.detail)), why)
     return onwards("/sign-in?said=signed-up")
 
 
@@ -102,7 +102,3 @@ def _ours(to: str) -> str:
 def _refused(answer: Response, why: HTTPException) -> Response:
     answer.headers.update(why.headers or {})
     return answer
-
-
-def _sentence(why: HTTPException) -> str:
-    return f"{why.detail[:1].upper()}{why.detail[1:]}."

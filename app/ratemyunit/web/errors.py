@@ -1,9 +1,11 @@
 """What went wrong, as a page, for who asks for pages. It needs neither database nor session: they may be what fails."""
 
+from http import HTTPStatus
+
 from fastapi import Request
 from fastapi.responses import HTMLResponse, Response
 
-from ratemyunit.web.render import NOT_STORED, text
+from ratemyunit.web.render import NOT_STORED, sentence, text
 
 HEADINGS = {
     401: "Please sign in",
@@ -17,6 +19,11 @@ HEADINGS = {
     500: "Our mistake",
     503: "Back in a moment",
 }
+# Where nobody said more than the status's own name.
+SENTENCES = {
+    404: "There is no such page. The address may be mistyped, or the page may have gone.",
+    405: "This page can be read, and takes nothing.",
+}
 MAY_PASS = {408, 429, 500, 503}
 
 
@@ -28,7 +35,7 @@ def page(request: Request, status: int, detail: str) -> Response:
         visitor=False,
         status=status,
         heading=HEADINGS.get(status, "That did not work"),
-        detail=f"{detail[:1].upper()}{detail[1:]}.",
+        detail=SENTENCES.get(status, "") if detail == HTTPStatus(status).phrase else sentence(detail),
         # Loading a page again is safe; sending a form again is the browser's to offer.
         again=status in MAY_PASS and request.method in {"GET", "HEAD"},
         sign_in=status == 401,

@@ -52,6 +52,11 @@ def text(template: str, **values: Any) -> str:
     return environment().get_template(template).render(**values)
 
 
+def sentence(words: str) -> str:
+    """Make a sentence of what an error says of itself."""
+    return f"{words[:1].upper()}{words[1:]}."
+
+
 @cache
 def environment() -> Environment:
     """Make the templates' environment, once."""
