@@ -4,6 +4,7 @@ transaction that is rolled back: run on a database that serves, it leaves nothin
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import ParamSpec, TypeVar
 from uuid import UUID, uuid4
 
@@ -12,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ratemyunit import (
     accounts,
+    crawls,
     database,
     jobs,
     logs,
@@ -22,8 +24,11 @@ from ratemyunit import (
     search,
     sessions,
     settings,
+    sites,
     units,
 )
+from ratemyunit.scraper.port import Job, Link
+from ratemyunit.scraper.rules import Rules
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -102,6 +107,7 @@ def _everything(connection: Connection, tried: Tried) -> None:
     tried.reads(ratings.spread, connection, unit)
     _accounts(connection, tried, mark, unit)
     _jobs(connection, tried, mark)
+    _crawls(connection, tried, mark)
 
 
 def _accounts(connection: Connection, tried: Tried, mark: str, unit: UUID) -> None:
@@ -134,8 +140,23 @@ def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
     tried.reads(jobs.due, connection, most=1)
     tried.writes(jobs.give_back, connection, _claimed(tried.writes(jobs.claim, connection, asked)))
     tried.writes(jobs.finish, connection, _claimed(tried.writes(jobs.claim, connection, asked)), 1)
-    again = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
-    tried.writes(jobs.fail, connection, _claimed(tried.writes(jobs.claim, connection, again)), "taken back")
+    for end in (jobs.fail, jobs.give_up):
+        again = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
+        tried.writes(end, connection, _claimed(tried.writes(jobs.claim, connection, again)), "taken back")
+
+
+def _crawls(connection: Connection, tried: Tried, mark: str) -> None:
+    source = crawls.Source(mark, "html", f"http://{mark}.example/", Rules(title="h1"))
+    kept = _there(tried.writes(crawls.keep, connection, source))
+    tried.reads(crawls.listed, connection)
+    crawl = _there(tried.writes(crawls.begin, connection, kept, timedelta(0)))
+    page = Link(f"http://{mark}.example/2", "html")
+    tried.writes(crawls.add_pages, connection, crawl, [page], timedelta(seconds=2))
+    _there(tried.reads(crawls.one, connection, crawl))
+    tried.writes(sites.pace, connection, f"{mark}.example", 1.0)
+    tried.reads(sites.asked_pause, connection, page.url)
+    tried.writes(crawls.end_finished, connection)
+    tried.writes(crawls.stop, connection, crawl)
 
 
 def _first(found: list[T]) -> T:
@@ -153,7 +174,7 @@ def _there(found: T | None) -> T:
     return _first([] if found is None else [found])
 
 
-def _claimed(job: jobs.Job | None) -> jobs.Job:
+def _claimed(job: Job | None) -> Job:
     if job is None:
         raise Unfit("a job that was put down a moment ago cannot be claimed")
     return job

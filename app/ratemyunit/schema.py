@@ -13,6 +13,7 @@ from sqlalchemy import (
     CheckConstraint,
     Column,
     DateTime,
+    Float,
     ForeignKey,
     Index,
     Integer,
@@ -28,6 +29,7 @@ from sqlalchemy import (
     literal_column,
     text,
 )
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.engine import Connection
 
 _schema = tomllib.loads(files("ratemyunit").joinpath("schema.toml").read_text())
@@ -158,6 +160,7 @@ queue_pauses = Table(
     Column("because", String(500), nullable=False, server_default=""),
 )
 
+
 # Files of every release's pages, under names that hold their content's hash.
 assets = Table(
     "assets",
@@ -166,6 +169,56 @@ assets = Table(
     Column("media_type", String(100), nullable=False),
     Column("body", LargeBinary, nullable=False),
     Column("seen_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+)
+
+
+# A catalogue of a university, and how it is read.
+sources = Table(
+    "sources",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("university", String(200), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("span", String(40), nullable=False, server_default=""),
+    Column("rules", JSONB, nullable=False, server_default="{}"),
+    Column("most_pages", Integer, nullable=False, server_default="1000"),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    UniqueConstraint("university", "url", "span"),
+)
+
+# One round through a catalogue. It goes on as long as a page of it is due.
+crawls = Table(
+    "crawls",
+    metadata,
+    Column("id", Uuid, primary_key=True, server_default=text("gen_random_uuid()")),
+    Column("source_id", Uuid, ForeignKey("sources.id"), nullable=False),
+    Column("state", String(16), nullable=False, server_default="running"),
+    Column("started_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("ended_at", DateTime(timezone=True)),
+    CheckConstraint("state in ('running', 'done', 'stopped')", name="crawls_state"),
+    Index("crawls_of_source", "source_id", "started_at"),
+    # A catalogue is gone through once at a time.
+    Index("crawls_running", "source_id", unique=True, postgresql_where=text("state = 'running'")),
+)
+
+# The pages of a crawl, each once; the job that reads it is a row of `jobs` like any other.
+crawl_pages = Table(
+    "crawl_pages",
+    metadata,
+    Column("crawl_id", Uuid, ForeignKey("crawls.id"), primary_key=True),
+    Column("url", Text, primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("job_id", Uuid, unique=True),
+)
+
+# When a site may be asked next, and what pause it asked for.
+sites = Table(
+    "sites",
+    metadata,
+    Column("site", String(300), primary_key=True),
+    Column("next_at", DateTime(timezone=True), nullable=False, server_default=func.now()),
+    Column("delay_s", Float),
 )
 
 

@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from ipaddress import IPv4Network, IPv6Network, ip_network
 
 LOCAL_REDIS = "redis://127.0.0.1:6379/0"
@@ -16,9 +17,22 @@ RATE = re.compile(r"off|[1-9]\d{0,6}/(?:second|minute|hour)")
 # The proxy on this host; whoever else reaches the port speaks for itself alone.
 PROXIES = "127.0.0.0/8 ::1/128"
 
+FIXTURE_HOSTS = ("127.0.0.1", "localhost")
+NUMBER = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
+
 
 class SettingsWrong(Exception):
     """The environment lacks something or holds nonsense; the message names the variable."""
+
+
+@dataclass(frozen=True)
+class Scraping:
+    """What the scraper may do. Named hosts are the operator's own: they may be private, and need no pause."""
+
+    named_hosts: frozenset[str]
+    pause: timedelta
+    browsers: int
+    page_seconds: float
 
 
 @dataclass(frozen=True)
@@ -38,6 +52,7 @@ class Settings:
     fixture_catalogue: bool
     chromium: str
     log_level: str
+    scraping: Scraping
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     rates: Mapping[str, str]
 
@@ -63,6 +78,7 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         fixture_catalogue=env.get("FIXTURE_CATALOGUE", "0") == "1",
         chromium=env.get("CHROMIUM_PATH") or browser(),
         log_level=env.get("LOG_LEVEL", "INFO").upper(),
+        scraping=_scraping(env),
         trusted_proxies=_networks(env),
         rates={policy: _rate(env, f"RATE_{policy.upper()}", usual) for policy, usual in RATES.items()},
     )
@@ -85,6 +101,24 @@ def release() -> str:
 def browser() -> str:
     """Find the system's Chromium; the image has the headless one, a developer's machine perhaps the other."""
     return next((path for path in BROWSERS if os.path.exists(path)), BROWSERS[0])
+
+
+def _scraping(env: Mapping[str, str]) -> Scraping:
+    # The fixture is read from this host itself.
+    own = FIXTURE_HOSTS if env.get("FIXTURE_CATALOGUE") == "1" else ()
+    return Scraping(
+        named_hosts=frozenset((*env.get("SCRAPE_HOSTS", "").lower().replace(",", " ").split(), *own)),
+        pause=timedelta(seconds=_quantity(env, "SCRAPE_PAUSE", 2, 0, 600)),
+        browsers=int(_quantity(env, "SCRAPE_BROWSERS", 2, 1, 2)),
+        page_seconds=_quantity(env, "SCRAPE_PAGE_SECONDS", 15, 1, 40),
+    )
+
+
+def _quantity(env: Mapping[str, str], name: str, usual: float, least: float, most: float) -> float:
+    text = env.get(name, str(usual))
+    if not NUMBER.fullmatch(text) or not least <= float(text) <= most:
+        raise SettingsWrong(f"{name} is no number from {least:g} to {most:g}")
+    return float(text)
 
 
 def _url(env: Mapping[str, str], name: str, schemes: tuple[str, ...]) -> str:

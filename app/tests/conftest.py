@@ -198,7 +198,8 @@ def start(tmp_path: Path) -> Iterator["type[Role]"]:
         port = free_port()
         log = tmp_path / f"{role}-{len(started)}.log"
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(APP), "HTTP_PORT": str(port)}
-        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", **environment}
+        # What the tests scrape is on loopback, too.
+        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", "SCRAPE_HOSTS": "127.0.0.1", **environment}
         with log.open("w") as out:
             argv = [sys.executable, "-m", "ratemyunit", role]
             process = subprocess.Popen(argv, env=env, stdout=out, stderr=subprocess.STDOUT, text=True)

@@ -30,10 +30,10 @@ def redis(redis_url: str) -> Iterator[Redis]:
     made.close()
 
 
-def add(engine: Engine) -> UUID:
+def add(engine: Engine, url: str = "http://127.0.0.1:1/") -> UUID:
     """Put one job down."""
     with engine.begin() as connection:
-        return jobs.add(connection, "http://127.0.0.1:1/", "U")
+        return jobs.add(connection, url, "U")
 
 
 def take(engine: Engine, job: UUID) -> jobs.Job | None:
@@ -57,7 +57,7 @@ def change(engine: Engine, what: str) -> None:
 
 
 def test_a_lost_redis_loses_no_job(engine: Engine, redis: Redis) -> None:
-    first, second = add(engine), add(engine)
+    first, second = add(engine), add(engine, "http://127.0.0.1:2/")
     redis.flushall()
 
     with engine.connect() as connection:

@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse
 
 from ratemyunit import database, fixture, guard, health, schema, web
 from ratemyunit.answers import Answers
-from ratemyunit.api import account, admin, auth, documents, operations, queue, ratings, reviews, units, users
+from ratemyunit.api import account, admin, auth, crawls, documents, operations, queue, ratings, reviews, units, users
 from ratemyunit.problems import answer_problems
 from ratemyunit.settings import Settings
 from ratemyunit.watch import Watch
@@ -47,7 +47,7 @@ def create(settings: Settings) -> FastAPI:
     guard.install(app, settings)
     app.add_middleware(Watch, release=settings.version)
     answer_problems(app)
-    for subject in (operations, units, ratings, auth, account, admin, queue, users, reviews):
+    for subject in (operations, units, ratings, auth, account, admin, crawls, queue, users, reviews):
         app.include_router(subject.router)
     web.add(app)
     if settings.fixture_catalogue:

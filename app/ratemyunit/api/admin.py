@@ -10,7 +10,8 @@ from redis import RedisError
 from starlette.exceptions import HTTPException
 
 from ratemyunit import jobs
-from ratemyunit.api.parts import ADMIN_ONLY, NO_NUL, Cache, Pool
+from ratemyunit.api.parts import ADMIN_ONLY, NO_NUL, Asked, Cache, Pool
+from ratemyunit.scraper.addresses import AddressRefused, Guard
 
 router = APIRouter(prefix="/api/admin", dependencies=[ADMIN_ONLY])
 
@@ -25,8 +26,12 @@ class Scrape(BaseModel):
 
 
 @router.post("/scrape", status_code=202)
-def scrape(wish: Scrape, pool: Pool, redis: Cache) -> dict[str, UUID]:
+def scrape(wish: Scrape, pool: Pool, redis: Cache, settings: Asked) -> dict[str, UUID]:
     """Put a scrape down as a job, and offer it to the workers."""
+    try:
+        Guard(settings.scraping.named_hosts, str(wish.url)).admit(str(wish.url))
+    except AddressRefused as why:
+        raise HTTPException(422, str(why)) from why
     with pool.begin() as connection:
         job = jobs.add(connection, str(wish.url), wish.university)
     try:

@@ -2,14 +2,14 @@
 whatever happens, and a browser that could not close them opens no other.
 
 At most two, since a host has one GiB: the second starts only while the first is taken and there is room for it, and
-ends when it has been idle. One stays. A browser is replaced when it has died, hangs, has shown enough pages, has grown, or
-still holds something of a page that was closed. What happens to one never touches the page of the other.
+ends when it has been idle. One stays. A browser is replaced when it has died, hangs, has shown enough pages, has grown,
+or still holds something of a page that was closed. What happens to one never touches the page of the other.
 """
 
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -25,7 +25,7 @@ from ratemyunit.scraper.gate import Gate
 from ratemyunit.scraper.port import Trouble
 
 CLOSE_SECONDS = 3.0
-LAUNCH_SECONDS = 15.0
+LAUNCH_SECONDS = 30.0
 WATCH_SECONDS = 0.3
 UPKEEP_SECONDS = 5.0
 # Nothing but a page's own gate leads out; this is for what the browser itself may want to ask.
@@ -53,9 +53,10 @@ class Bounds:
     least: int = 1
     idle_seconds: float = 60.0
     pages: int = 100
-    # More than it took when it started. After a page: it is replaced. During one: it is ended, and the page with it.
-    grown_mib: float = 150.0
+    # During a page: a browser that takes so much more than it started with is ended, and the page with it. After one:
+    # a browser that holds so much more than after its first page is replaced.
     burst_mib: float = 250.0
+    grown_mib: float = 100.0
     room_mib: float = 300.0
 
 
@@ -67,14 +68,14 @@ class Running:
     session: CDPSession
     process: memory.Process
     born_mib: float
+    settled_mib: float | None = None
     shown: int = 0
     taken: bool = True
     idle_since: float = field(default_factory=time.monotonic)
 
-    async def grown_mib(self) -> float:
-        """Measure by how much it has grown since it started."""
-        family = await asyncio.to_thread(memory.family, self.process)
-        return await asyncio.to_thread(memory.mib, family) - self.born_mib
+    async def mib(self) -> float:
+        """Measure what all its processes take."""
+        return await asyncio.to_thread(lambda: memory.mib(memory.family(self.process)))
 
     async def left_open(self) -> int:
         """Ask the browser itself how many pages and contexts are open in it."""
@@ -112,6 +113,7 @@ class Pool:
         self._all: list[Running] = []
         self._places = asyncio.Semaphore(self._bounds.most)
         self._starting = asyncio.Lock()
+        self._unfinished: set[asyncio.Task[Any]] = set()
 
     async def __aenter__(self) -> "Pool":
         self._upkeep = asyncio.create_task(self._keep_up())
@@ -122,6 +124,8 @@ class Pool:
     ) -> None:
         self._upkeep.cancel()
         await asyncio.gather(self._upkeep, *map(self._retire, list(self._all)), return_exceptions=True)
+        if self._unfinished:
+            await asyncio.wait(self._unfinished, timeout=CLOSE_SECONDS)
         await self._stop_driver()
 
     @property
@@ -163,13 +167,18 @@ class Pool:
         context = await running.browser.new_context(
             proxy={"server": gate.url}, accept_downloads=False, service_workers="block", user_agent=AGENT
         )
-        context.on("page", _close_popup)
+        context.on("page", self._close_popup)
         try:
             yield context
         finally:
             # The gate still stands: a page that waits for its network does not hold up its own end.
             if not await within(CLOSE_SECONDS, context.close(), "the page"):
                 running.shown = self._bounds.pages
+
+    def _close_popup(self, page: Page) -> None:
+        # The first page of a context is ours, opened by new_page; whatever opens beside it is not.
+        if len(page.context.pages) > 1:
+            self._remember(within(CLOSE_SECONDS, page.close(), "a popup"))
 
     @asynccontextmanager
     async def _watched(self, running: Running) -> AsyncIterator[None]:
@@ -186,7 +195,7 @@ class Pool:
 
     async def _end_when_burst(self, running: Running) -> None:
         while True:
-            if await running.grown_mib() > self._bounds.burst_mib:
+            if await running.mib() > running.born_mib + self._bounds.burst_mib:
                 memory.kill(await asyncio.to_thread(memory.family, running.process))
                 return
             await asyncio.sleep(WATCH_SECONDS)
@@ -211,7 +220,7 @@ class Pool:
             return await self._start()
 
     async def _let_go(self, running: Running) -> None:
-        if await self._fit(running) and await running.grown_mib() <= self._bounds.grown_mib:
+        if await self._fit(running) and not await self._grown(running):
             running.taken, running.idle_since = False, time.monotonic()
         else:
             await self._retire(running)
@@ -225,11 +234,22 @@ class Pool:
                 return await running.left_open() == 0
         return False
 
+    async def _grown(self, running: Running) -> bool:
+        now = await running.mib()
+        if running.settled_mib is None:
+            running.settled_mib = now
+        return now > running.settled_mib + self._bounds.grown_mib
+
     async def _start(self) -> Running:
+        launch: asyncio.Task[Running] = self._remember(self._launched())
         try:
             async with asyncio.timeout(LAUNCH_SECONDS):
-                running = await self._launched()
+                running = await asyncio.shield(launch)
+        except asyncio.CancelledError:
+            launch.add_done_callback(self._disown)
+            raise
         except (BrowserError, TimeoutError) as why:
+            launch.add_done_callback(self._disown)
             # The driver may be what is broken; the next start gets a new one, unless another browser hangs on this.
             if not self._all:
                 await self._stop_driver()
@@ -237,6 +257,18 @@ class Pool:
         self._all.append(running)
         log.info("browser started", extra={"fields": {"browser": running.browser.version, "running": len(self._all)}})
         return running
+
+    def _remember(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
+        # The loop itself holds tasks only weakly.
+        task = asyncio.create_task(work)
+        self._unfinished.add(task)
+        task.add_done_callback(self._unfinished.discard)
+        return task
+
+    def _disown(self, launch: asyncio.Task[Running]) -> None:
+        """End a browser that comes up when nobody waits for it any more: the driver cannot be told to forget it."""
+        if not launch.cancelled() and launch.exception() is None:
+            self._remember(self._retire(launch.result()))
 
     async def _launched(self) -> Running:
         if self._driver is None:
@@ -253,7 +285,7 @@ class Pool:
             raise
         if process is None:
             raise BrowserError("the browser died while it started")
-        born = await asyncio.to_thread(memory.mib, await asyncio.to_thread(memory.family, process))
+        born = await asyncio.to_thread(lambda: memory.mib(memory.family(process)))
         return Running(browser, session, process, born)
 
     async def _retire(self, running: Running) -> None:
@@ -292,15 +324,3 @@ async def within(seconds: float, closing: Awaitable[Any], what: str) -> bool:
     except (BrowserError, TimeoutError) as why:
         log.warning("could not be closed", extra={"fields": {"what": what, "kind": type(why).__name__}})
         return False
-
-
-def _close_popup(page: Page) -> None:
-    # The first page of a context is ours, opened by new_page; whatever opens beside it is not.
-    if len(page.context.pages) > 1:
-        task = asyncio.ensure_future(within(CLOSE_SECONDS, page.close(), "a popup"))
-        _closing.add(task)
-        task.add_done_callback(_closing.discard)
-
-
-# The loop itself holds tasks only weakly.
-_closing: set[asyncio.Future[bool]] = set()

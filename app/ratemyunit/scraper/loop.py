@@ -9,7 +9,7 @@ from typing import Any
 
 from prometheus_client import Counter, Gauge
 
-from ratemyunit import logs
+from ratemyunit import logs, slo
 from ratemyunit.scraper import adapters
 from ratemyunit.scraper.addresses import Guard
 from ratemyunit.scraper.browsers import Pool
@@ -86,6 +86,7 @@ class Scraper:
         JOBS.labels(outcome).inc()
         PAGES.set(self._browsers.open_pages)
         BROWSERS.set(len(self._browsers.browsers))
+        slo.scrape(_ok(outcome))
         log.info("scrape", extra={"fields": _scrape(job, outcome, time.monotonic() - began)})
         await self._leave(leave)
 
@@ -122,10 +123,14 @@ class Scraper:
             log.warning("the job's end could not be written; its lease will run out and it is due again")
 
 
+def _ok(outcome: str) -> bool | None:
+    """Judge for who counts: a job given back has not succeeded and has not failed."""
+    return None if outcome == "given back" else outcome == "done"
+
+
 def _scrape(job: Job, outcome: str, seconds: float) -> dict[str, object]:
-    """Say how a job ended, for who counts: one given back has not succeeded and has not failed."""
-    ok = None if outcome == "given back" else outcome == "done"
-    return {"event": "scrape", "ok": ok, "outcome": outcome, "ms": round(seconds * 1000), "attempt": job.attempts}
+    told = {"event": "scrape", "ok": _ok(outcome), "outcome": outcome, "ms": round(seconds * 1000)}
+    return {**told, "attempt": job.attempts, "kind": job.kind}
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:

@@ -6,6 +6,9 @@ from uuid import UUID
 
 from ratemyunit.scraper.rules import Rules
 
+KINDS = ("html", "embedded", "json", "sitemap")
+"""The shapes of pages that an adapter reads."""
+
 
 class Trouble(Exception):
     """A page could not be read; the message says why, in words that may be kept and shown. Another try may help."""

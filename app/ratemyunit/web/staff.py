@@ -6,17 +6,18 @@ from uuid import UUID
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import Response
 from pydantic import ValidationError
+from starlette.exceptions import HTTPException
 
 from ratemyunit import moderation
 from ratemyunit.accounts import Role
 from ratemyunit.api import admin, queue, reviews, users
 from ratemyunit.api.access import Admin
-from ratemyunit.api.parts import NO_NUL, Cache, Pool
+from ratemyunit.api.parts import NO_NUL, Asked, Cache, Pool
 from ratemyunit.entrance import Visitor
 from ratemyunit.guard import csrf
 from ratemyunit.moderation import Review, Verdict
 from ratemyunit.web.pages import READS
-from ratemyunit.web.render import form, onwards
+from ratemyunit.web.render import form, onwards, sentence
 
 SAID = {
     "paused": "The queue is paused; jobs in hand are finished.",
@@ -29,7 +30,6 @@ SAID = {
     "unlocked": "The account may sign in again.",
 }
 STATES = {"pending": "Waiting", "shown": "Shown", "hidden": "Hidden"}
-MOST_URL = 2000
 
 router = APIRouter(prefix="/admin", include_in_schema=False)
 checked = [Depends(csrf.form)]
@@ -66,18 +66,21 @@ def scrape(
     who: Admin,
     pool: Pool,
     redis: Cache,
+    asked: Asked,
     url: Annotated[str, Form()] = "",
     university: Annotated[str, Form()] = "",
 ) -> Response:
-    """Put a scrape into the queue."""
+    """Put a scrape into the queue, or say beside the form why not."""
+    filled = {"url": url.strip(), "university": university.strip()}
     try:
-        wish = admin.Scrape.model_validate({"url": url.strip(), "university": university.strip()})
+        admin.scrape(admin.Scrape.model_validate(filled), pool, redis, asked)
     except ValidationError as why:
         errors = {str(e["loc"][0]): e["msg"] for e in why.errors()}
-        filled = {"url": url, "university": university}
-        return _overview(request, who, pool, status=422, errors=errors, filled=filled)
-    admin.scrape(wish, pool, redis)
-    return onwards("/admin?said=scraping")
+    except HTTPException as why:
+        errors = {"url": sentence(why.detail)}
+    else:
+        return onwards("/admin?said=scraping")
+    return _overview(request, who, pool, status=422, errors=errors, filled=filled)
 
 
 @router.api_route("/reviews", methods=READS)

@@ -30,9 +30,6 @@ class Adapter(Protocol):
         """
 
 
-KINDS = ("html", "embedded", "json", "sitemap")
-
-
 def named(kind: str) -> Adapter:
     """Find the adapter of a kind.
 
