@@ -53,6 +53,8 @@ class Tier:
 
 ALL = Tier(0, "true")
 CODE = Tier(1, BY_CODE, key=PLAIN_CODE)
+# What tiers before have shown is left out by its ids, which PostgreSQL hashes (up to a few hundred thousand of them):
+# to ask each row once more whether its title fits would cost more than to find it.
 TITLE = Tier(
     2,
     f"{BY_TITLE} and units.id not in (select units.id from units where {BY_CODE})",
@@ -61,7 +63,7 @@ TITLE = Tier(
 TEXT = Tier(3, f"{BY_TEXT} and units.id not in (select units.id from units where {BY_CODE} or {BY_TITLE})")
 MISSPELT = Tier(4, f":words <% {ALIKE}", near=LIKENESS)
 
-PAGE = """
+PAGE = """\
 select page.tier, page.near, page.key, units.id, units.code, units.title, units.description, units.updated_at,
        units.university_id, universities.name as university, given.rating_count, given.rating_average
 from (select found.*, row_number() over () as place from ({tiers} limit :most) as found) as page

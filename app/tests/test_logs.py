@@ -127,7 +127,7 @@ def test_a_request_is_found_by_its_id_in_the_apps_line_and_in_postgresqls_log(
     assert other["request_id"] not in ("no good", ID)
     assert {k.lower(): v for k, v in headers.items()}["x-rmu-release"] == "v7"
     timed = [line for line in Path(cluster.directory, "log").read_text().splitlines() if "duration:" in line]
-    assert [line for line in timed if f"/*request_id='{ID}'*/ SELECT units" in line]
+    assert [line for line in timed if f"/*request_id='{ID}'*/ select page" in line]
 
 
 def test_a_scrape_says_how_it_ended_and_its_job_is_found_in_postgresqls_log(

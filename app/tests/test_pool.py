@@ -1,5 +1,6 @@
 """The connection pool: its share of what the database admits, never more, and statements that take too long."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -127,15 +128,29 @@ def test_a_search_that_takes_too_long_is_a_503_that_says_when_to_come_back(
     assert api.get("/api/units?search=anything")[0] == 200
 
 
-def test_livez_answers_within_a_second_of_work_from_a_cold_start(
+# Half a second on the machine that this was written on, when nobody else uses it.
+ADDITIONS = """
+import time
+total, began = 0, time.process_time()
+for n in range(10_000_000):
+    total += n
+print(time.process_time() - began)
+"""
+
+
+def test_livez_answers_after_a_second_of_work_at_the_most(
     start: "type[Role]", cluster: Cluster, redis_url: str
 ) -> None:
-    # Other tests share the machine: what counts is the work that was done until then, not what a clock saw.
+    # Other tests share the machine and make it slower: what counts is the work done until then, beside work that is
+    # always the same. `make bench-app` looks at a clock.
     api = start("api", DATABASE_URL=cluster.url("none"), REDIS_URL=redis_url)
-
     assert api.get("/livez")[0] == 200
     fields = Path(f"/proc/{api.process.pid}/stat").read_text().rpartition(")")[2].split()
-    assert (int(fields[11]) + int(fields[12])) / 100 < 1.0
+    worked = (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    done = subprocess.run([sys.executable, "-c", ADDITIONS], capture_output=True, text=True, check=True)
+
+    assert worked < 2 * float(done.stdout)
 
 
 def test_an_api_loads_neither_browser_nor_what_migrates() -> None:

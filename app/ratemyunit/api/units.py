@@ -69,7 +69,7 @@ def find(
 ) -> Response:
     """Find units by words, in spite of misspellings; without words, list them by code."""
     asked = search.Asked(search_for, university, level)
-    question = json.dumps(["units", asked.mark, limit, cursor])
+    question = json.dumps(["units", asked.words, str(university), level, limit, cursor])
     with reading.connect() as connection:
         return _json(kept.of(connection, question, lambda: _page(connection, asked, limit, cursor)))
 

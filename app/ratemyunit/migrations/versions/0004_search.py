@@ -23,12 +23,13 @@ TITLED = "(to_tsvector('simple', code || ' ' || title) || to_tsvector('english',
 def upgrade() -> None:
     """Build the indexes while everybody reads and writes."""
     op.execute("create extension if not exists pg_trgm")
+    # Without a list of pending entries no search has to read through what a scrape has just stored.
+    op.execute("alter index units_searchable set (fastupdate = off)")
     # One that is stopped half-way leaves those it has finished; what it left unfinished, `migrate` drops.
     with op.get_context().autocommit_block():
         for name, on in (
             ("units_by_plain_code", f"units using btree (({PLAIN_CODE}), id)"),
             ("units_by_level", "units using btree ((substring(code from '[0-9]')), code, id)"),
-            # Without a list of pending entries a search never has to read through what a scrape has just stored.
             ("units_titled", f"units using gin ({TITLED}) with (fastupdate = off)"),
             ("units_alike", "units using gin ((code || ' ' || title) gin_trgm_ops) with (fastupdate = off)"),
             ("ratings_stars_of_unit", "ratings using btree (unit_id, stars)"),
