@@ -7,10 +7,13 @@ and name it by RMU_CONFIG, then `rmu image push VERSION` builds this tree. The i
 from __future__ import annotations
 
 import shutil
+import tomllib
 from pathlib import Path
 
 APP = Path(__file__).resolve().parents[2] / "app"
 VERSIONS = "ratemyunit/migrations/versions"
+HEAD = tomllib.loads((APP / "ratemyunit/schema.toml").read_text())["head"]
+NEXT, AFTER = (f"{int(HEAD) + more:04}" for more in (1, 2))
 LEFT_OUT = shutil.ignore_patterns("__pycache__", ".*", "tests")
 
 REVISION = '''\
@@ -36,8 +39,8 @@ def upgrade() -> None:
 EXPAND = {
     "title": "A rating need not bring a comment",
     "downgrade": "leave the default; older code names the column",
-    "revision": "0004",
-    "before": "0003",
+    "revision": NEXT,
+    "before": HEAD,
     "phase": "expand",
     "oldest_code": "0001",
     "sql": "alter table ratings alter column comment set default ''",
@@ -45,30 +48,33 @@ EXPAND = {
 CONTRACT = {
     "title": "Ratings have no comments any more",
     "downgrade": "none; what students wrote is gone, and only a restore brings it back",
-    "revision": "0005",
-    "before": "0004",
+    "revision": AFTER,
+    "before": NEXT,
     "phase": "contract",
-    "oldest_code": "0004",
+    "oldest_code": NEXT,
     "sql": "alter table ratings drop column comment",
 }
+NONE = 'literal("")'
 REPLACED = {
     "ratemyunit/schema.toml": [
-        ('head = "0003"', 'head = "0004"'),
-        ('oldest = "0003"', 'oldest = "0004"'),
+        (f'head = "{HEAD}"', f'head = "{NEXT}"'),
+        (f'oldest = "{HEAD}"', f'oldest = "{NEXT}"'),
     ],
     "ratemyunit/schema.py": [
         ('    Column("stars", SmallInteger, nullable=False),\n    Column("comment", Text, nullable=False),\n',
          '    Column("stars", SmallInteger, nullable=False),\n'),
     ],
     "ratemyunit/ratings.py": [
-        ("ratings.c.stars, ratings.c.comment, ratings.c.created_at", "ratings.c.stars, ratings.c.created_at"),
+        ("exists, func, select\n", "exists, func, literal, select\n"),
+        ("_columns = (*_told, ratings.c.comment, ", f'_columns = (*_told, {NONE}.label("comment"), '),
+        ('"shown", ratings.c.comment), else_', f'"shown", {NONE}), else_'),
         ('"stars": given.stars, "comment": given.comment}', '"stars": given.stars}'),
-        ("    stars: int\n    comment: str\n", "    stars: int\n"),
     ],
-    "ratemyunit/check.py": [(', stars=5, comment="taken back")', ", stars=5)")],
-    "ratemyunit/api/ratings.py": [
-        ("    stars: int\n    comment: str\n", "    stars: int\n"),
-        ("unit_id, given.stars, given.comment)", "unit_id, given.stars)"),
+    "ratemyunit/moderation.py": [
+        ("func, select, update\n", "func, literal, select, update\n"),
+        ("    ratings.c.comment,\n", f'    {NONE}.label("comment"),\n'),
+        ('ratings.c.review == state, ratings.c.comment != ""', f'ratings.c.review == state, {NONE} != ""'),
+        ('ratings.c.id == rating, ratings.c.comment != ""', f'ratings.c.id == rating, {NONE} != ""'),
     ],
 }  # fmt: skip
 """What of the code knows the column: (what stands there, what is to stand there)."""

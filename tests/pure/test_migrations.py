@@ -14,7 +14,7 @@ from ratemyunit_ops.model import PendingMigration, RunHeader
 from ratemyunit_ops.outside import podman
 from ratemyunit_ops.records import header_entry, read_release, read_schema_notes
 from ratemyunit_ops.reports.migrations import newest_rehearsal
-from tests.demo.bad_migration import tree
+from tests.demo.bad_migration import AFTER, NEXT, tree
 from tests.fakes import DATABASE, FakeWorld
 from tests.fakes.databases import Store
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
@@ -507,6 +507,6 @@ def test_the_bad_migration_of_the_demo_is_a_tree_that_builds(tmp_path: Path) -> 
     made = tree(tmp_path / "app")
 
     labels = podman._schema(made)
-    assert (labels["SCHEMA_HEAD"], labels["SCHEMA_OLDEST"], labels["SCHEMA_ADMITS"]) == ("0004", "0004", "0001")
-    assert labels["SCHEMA_REVISIONS"].endswith("0004:expand:0001,0005:contract:0004")
+    assert (labels["SCHEMA_HEAD"], labels["SCHEMA_OLDEST"], labels["SCHEMA_ADMITS"]) == (NEXT, NEXT, "0001")
+    assert labels["SCHEMA_REVISIONS"].endswith(f"{NEXT}:expand:0001,{AFTER}:contract:{NEXT}")
     assert podman.tree_key(made, "base") != podman.tree_key(Path(__file__).parents[2] / "app", "base")
