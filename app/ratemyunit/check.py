@@ -29,6 +29,7 @@ from ratemyunit import (
 )
 from ratemyunit.scraper.port import Job, Link
 from ratemyunit.scraper.rules import Rules
+from ratemyunit.web import assets
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -108,6 +109,7 @@ def _everything(connection: Connection, tried: Tried) -> None:
     _accounts(connection, tried, mark, unit)
     _jobs(connection, tried, mark)
     _crawls(connection, tried, mark)
+    _assets(connection, tried, mark)
 
 
 def _accounts(connection: Connection, tried: Tried, mark: str, unit: UUID) -> None:
@@ -157,6 +159,13 @@ def _crawls(connection: Connection, tried: Tried, mark: str) -> None:
     tried.reads(sites.asked_pause, connection, page.url)
     tried.writes(crawls.end_finished, connection)
     tried.writes(crawls.stop, connection, crawl)
+
+
+def _assets(connection: Connection, tried: Tried, mark: str) -> None:
+    tried.writes(assets.publish, connection, [assets.Asset(mark, "text/plain", b"taken back")])
+    _there(tried.reads(assets.find, connection, mark))
+    # None is so old: the files that serve pages are left alone.
+    tried.writes(assets.forget, connection, kept=timedelta(days=36_500))
 
 
 def _first(found: list[T]) -> T:

@@ -1,10 +1,13 @@
 """The pages that everybody may read: front page, search, one unit; and the static files that they name."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Annotated
 from urllib.parse import urlencode
 from uuid import UUID, uuid4
 
-from fastapi import APIRouter, Query, Request
+import anyio.to_thread
+from fastapi import APIRouter, FastAPI, Query, Request
 from fastapi.responses import Response
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
@@ -26,7 +29,16 @@ SAID = {
     "words": "Thank you. Your stars count now; your words appear when a moderator has read them.",
 }
 
-router = APIRouter(include_in_schema=False)
+
+@asynccontextmanager
+async def _published(app: FastAPI) -> AsyncIterator[None]:
+    publisher = assets.Publisher(app.state.engine)
+    publisher.start()
+    yield
+    await anyio.to_thread.run_sync(publisher.stop)
+
+
+router = APIRouter(include_in_schema=False, lifespan=_published)
 
 
 @router.api_route("/", methods=READS)
