@@ -13,7 +13,7 @@ from ratemyunit_ops.reports.page_load import Limits, figures, table
 from ratemyunit_ops.show.screen import Screen
 
 PATIENCE = timedelta(seconds=45)
-COLUMNS = ("page", "requests", "weight", "LCP", "TTI", "above")
+COLUMNS = ("weight", "LCP", "TTI", "requests", "above", "page")
 
 
 class Asked(Frozen):

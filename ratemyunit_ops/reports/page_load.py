@@ -102,13 +102,11 @@ def _crowded(load: PageLoad) -> Iterator[tuple[float, float]]:
 def table(pages: Sequence[PageFigures], limits: Limits) -> list[tuple[str, ...]]:
     """Write the rows that people read: each page, and the budget last."""
     rows = [
-        (p.url, str(p.requests), _kb(p.bytes), _seconds(p.lcp_ms), _seconds(p.tti_ms), ", ".join(p.above) or "kept")
+        (_kb(p.bytes), _seconds(p.lcp_ms), _seconds(p.tti_ms), str(p.requests), ", ".join(p.above) or "kept", p.url)
         for p in pages
     ]
-    return [
-        *rows,
-        ("budget", "", f"< {_kb(limits.bytes)}", f"< {_seconds(limits.lcp_ms)}", f"< {_seconds(limits.tti_ms)}", ""),
-    ]
+    most = (f"< {_kb(limits.bytes)}", f"< {_seconds(limits.lcp_ms)}", f"< {_seconds(limits.tti_ms)}")
+    return [*rows, (*most, "", "", "the budget")]
 
 
 def _weight(load: PageLoad) -> int:

@@ -1,9 +1,13 @@
 """The pages that students and admins see: server-rendered HTML, one stylesheet, one script that may be missing."""
 
-from fastapi import FastAPI
+from typing import TYPE_CHECKING
+
+# What publishes files, and tries that, needs no web framework.
+if TYPE_CHECKING:
+    from fastapi import FastAPI
 
 
-def add(app: FastAPI) -> None:
+def add(app: "FastAPI") -> None:
     """Add every page to the application."""
     from ratemyunit.web import door, own, pages, rating, staff
 
