@@ -68,15 +68,14 @@ def sign_in(request: Request, email: str, password: str) -> Entered:
             429, too many tries at this account; 503, too many at once.
     """
     _not_too_often(request, email)
-    engine = request.app.state.engine
-    with engine.connect() as connection:
+    with request.app.state.reading.connect() as connection:
         found = accounts.by_email(connection, email)
     # No connection is held meanwhile: there are fewer of them than may wait here.
     if not _in_turn(passwords.fits, found["password_hash"] if found else None, password) or found is None:
         raise HTTPException(401, WRONG)
     if found["locked_at"]:
         raise HTTPException(403, "this account is locked")
-    with engine.begin() as connection:
+    with request.app.state.engine.begin() as connection:
         sessions.end(connection, cookies.session(request))
         token = sessions.start(connection, found["id"])
     return Entered(token, Visitor(found["id"], found["email"], found["role"]))
@@ -93,7 +92,7 @@ def current(request: Request) -> Visitor | None:
     token = cookies.session(request)
     if not token:
         return None
-    with request.app.state.engine.connect() as connection:
+    with request.app.state.reading.connect() as connection:
         found = sessions.visitor(connection, token)
     return Visitor(**found) if found else None
 

@@ -9,7 +9,7 @@ from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings
 from ratemyunit.api.access import BY_TOKEN, SignedIn
-from ratemyunit.api.parts import Pool
+from ratemyunit.api.parts import Pool, Reading
 from ratemyunit.moderation import Review
 from ratemyunit.problems import documented
 
@@ -36,9 +36,9 @@ class Owned(BaseModel):
 
 
 @router.get("/ratings", responses=documented(401))
-def own(who: SignedIn, pool: Pool) -> Owned:
+def own(who: SignedIn, reading: Reading) -> Owned:
     """List the ratings of this session's account."""
-    with pool.connect() as connection:
+    with reading.connect() as connection:
         found = ratings.by(connection, who.id)
     return Owned(ratings=[Own(**rating) for rating in found])
 

@@ -11,6 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ratemyunit import jobs
 from ratemyunit.api.parts import ADMIN_ONLY, NO_NUL, Asked, Cache, Pool
+from ratemyunit.problems import documented
 from ratemyunit.scraper.addresses import AddressRefused, Guard
 
 router = APIRouter(prefix="/api/admin", dependencies=[ADMIN_ONLY])
@@ -41,7 +42,7 @@ def scrape(wish: Scrape, pool: Pool, redis: Cache, settings: Asked) -> dict[str,
     return {"job": job}
 
 
-@router.get("/jobs/{job_id}")
+@router.get("/jobs/{job_id}", responses=documented(404))
 def job(job_id: UUID, pool: Pool) -> dict[str, Any]:
     """Show one job."""
     with pool.connect() as connection:

@@ -46,6 +46,8 @@ def _also(path: str, method: str, operation: Operation) -> Iterator[int]:
     yield from (500, 503)
     if not path.startswith(FREE):
         yield 429
+    if path.startswith("/api/admin/"):
+        yield 401
     if method not in SAFE:
         yield 403
     if "requestBody" in operation:

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ratemyunit import moderation
 from ratemyunit.api.access import BY_TOKEN, Admin
-from ratemyunit.api.parts import Pool
+from ratemyunit.api.parts import Pool, Reading
 from ratemyunit.moderation import Review, Verdict
 from ratemyunit.problems import documented
 
@@ -50,12 +50,12 @@ class Judged(BaseModel):
 @router.get("", responses=documented(401, 403))
 def reviews(
     who: Admin,
-    pool: Pool,
+    reading: Reading,
     state: Review = "pending",
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Reviews:
     """List reviews that wait, or were shown or hidden."""
-    with pool.connect() as connection:
+    with reading.connect() as connection:
         found = moderation.listed(connection, state, most=limit)
     return Reviews(reviews=[Reviewed(**review) for review in found])
 

@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 
 from ratemyunit import accounts
 from ratemyunit.api.access import BY_TOKEN, AdminOrOperator
-from ratemyunit.api.parts import NO_NUL, Pool
+from ratemyunit.api.parts import NO_NUL, Pool, Reading
 from ratemyunit.entrance import Visitor
 from ratemyunit.problems import documented
 
@@ -47,13 +47,13 @@ class Roled(BaseModel):
 @router.get("", responses=documented(401, 403))
 def users(
     by: AdminOrOperator,
-    pool: Pool,
+    reading: Reading,
     search: Annotated[str, Query(max_length=254, pattern=NO_NUL)] = "",
     after: UUID | None = None,
     limit: Annotated[int, Query(ge=1, le=100)] = 50,
 ) -> Users:
     """List accounts; `search` is a part of an address."""
-    with pool.connect() as connection:
+    with reading.connect() as connection:
         found = accounts.listed(connection, search, most=limit + 1, after=after)
     page = [User(**user) for user in found[:limit]]
     return Users(users=page, next=page[-1].id if len(found) > limit else None)
