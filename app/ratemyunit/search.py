@@ -1,8 +1,9 @@
 """Search: which units a student means, best first, a page at a time.
 
-Where words are given, what is found comes in tiers: units whose code begins so; units whose title has every word (whole
-words before beginnings, short titles before long ones); units that have every word somewhere. Only where all of that
-finds nothing, units that look alike: the words may be misspelt. Without words it is the catalogue in order of code.
+Where words are given, what is found comes in tiers: units whose code begins so; units whose title has every word, then
+those whose title has words that begin so, short titles before long ones; units that have every word somewhere. Only
+where all of that finds nothing, units that look alike: the words may be misspelt. Without words it is the catalogue in
+order of code.
 
 Each tier has an index that answers it (schema.py), none keeps a copy of a unit's text, and a tier is asked only when
 those before it have not filled the page. A place in a tier is a key of the row, never a number of rows to skip: pages
@@ -33,11 +34,11 @@ MOST_NEAR = 2**31 - 1
 # Terms are word characters only, so nothing of tsquery's own language can come in with them. English endings are
 # taken off for titles: who types "databases" means "Database Systems" too.
 BEGINNINGS = "to_tsquery('simple', :beginnings)"
-IN_TITLE = f"({BEGINNINGS} || to_tsquery('english', :beginnings))"
-WHOLE = "(to_tsquery('simple', :whole) || to_tsquery('english', :whole))"
 BY_CODE = f"{PLAIN_CODE} ^@ upper(cast(:joined as text))"
-BY_TITLE = f"{TITLED} @@ {IN_TITLE}"
+BY_WORD = f"{TITLED} @@ (to_tsquery('simple', :whole) || to_tsquery('english', :whole))"
+BY_BEGINNING = f"{TITLED} @@ ({BEGINNINGS} || to_tsquery('english', :beginnings))"
 BY_TEXT = f"{SEARCHABLE} @@ {BEGINNINGS}"
+NOT_SHOWN = "units.id not in (select units.id from units where {})"
 LIKENESS = f"cast(round((1 - word_similarity(:words, {ALIKE})) * 1000000) as int)"
 
 
@@ -55,13 +56,11 @@ ALL = Tier(0, "true")
 CODE = Tier(1, BY_CODE, key=PLAIN_CODE)
 # What tiers before have shown is left out by its ids, which PostgreSQL hashes (up to a few hundred thousand of them):
 # to ask each row once more whether its title fits would cost more than to find it.
-TITLE = Tier(
-    2,
-    f"{BY_TITLE} and units.id not in (select units.id from units where {BY_CODE})",
-    near=f"(case when {TITLED} @@ {WHOLE} then 0 else 1000 end + length(units.title))",
-)
-TEXT = Tier(3, f"{BY_TEXT} and units.id not in (select units.id from units where {BY_CODE} or {BY_TITLE})")
-MISSPELT = Tier(4, f":words <% {ALIKE}", near=LIKENESS)
+WORD = Tier(2, f"{BY_WORD} and {NOT_SHOWN.format(BY_CODE)}", near="length(units.title)")
+BEGINNING = Tier(3, f"{BY_BEGINNING} and {NOT_SHOWN.format(f'{BY_CODE} or {BY_WORD}')}", near="length(units.title)")
+TEXT = Tier(4, f"{BY_TEXT} and {NOT_SHOWN.format(f'{BY_CODE} or {BY_BEGINNING}')}")
+MISSPELT = Tier(5, f":words <% {ALIKE}", near=LIKENESS)
+FITTING = (CODE, WORD, BEGINNING, TEXT)
 
 PAGE = """\
 select page.tier, page.near, page.key, units.id, units.code, units.title, units.description, units.updated_at,
@@ -185,7 +184,7 @@ def _tiers(asked: Asked, after: Place | None) -> list[Tier]:
         return [ALL]
     if after is not None and after.tier == MISSPELT.number:
         return [MISSPELT]
-    return [tier for tier in (CODE, TITLE, TEXT) if after is None or tier.number >= after.tier]
+    return [tier for tier in FITTING if after is None or tier.number >= after.tier]
 
 
 def _write(place: Place, asked: Asked) -> str:
@@ -209,4 +208,4 @@ def _read(cursor: str, asked: Asked) -> Place:
 
 
 def _all_tiers(asked: Asked) -> list[Tier]:
-    return [CODE, TITLE, TEXT, MISSPELT] if asked.terms else [ALL]
+    return [*FITTING, MISSPELT] if asked.terms else [ALL]

@@ -243,7 +243,8 @@ def test_each_way_to_find_has_its_index(connection: Connection) -> None:
 
     for words, tier, index in (
         ("law", search.CODE, "units_by_plain_code"),
-        ("law", search.TITLE, "units_titled"),
+        ("law", search.WORD, "units_titled"),
+        ("law", search.BEGINNING, "units_titled"),
         ("law", search.TEXT, "units_searchable"),
         ("progamming", search.MISSPELT, "units_alike"),
         ("", search.ALL, "units_by_code"),

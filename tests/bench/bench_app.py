@@ -267,7 +267,7 @@ async def in_turns(port: int, bare: psycopg.Connection[Any]) -> Figures:
 def bare_search(bare: psycopg.Connection[Any], words: str) -> None:
     """Run the statements of a search, and take its rows, by the driver alone."""
     asked = search.Asked(words)
-    for tiers in ([search.CODE, search.TITLE, search.TEXT], [search.MISSPELT]):
+    for tiers in (search.FITTING, [search.MISSPELT]):
         question, said = search.statement(asked, tiers, PAGE, None)
         if bare.execute(spelt(question), said).fetchall():
             return
