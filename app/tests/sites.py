@@ -47,7 +47,8 @@ def catalogue(site: str, path: str) -> Answer | None:
         titled = kept("southlea-unit.html", site).decode().replace("CODE", unit)
         return 200, HTML, titled.replace("TITLE", f"Study of {unit}").replace("ABOUT", "What it is about.").encode()
     known = {
-        "/catalogue": (HTML, fixture.catalogue().encode()),
+        "/catalogue": (HTML, fixture.PAGE.encode()),
+        "/fixture/catalogue.js": ("text/javascript", bytes(fixture.script().body)),
         "/handbook/units": (HTML, kept("tarndale-units-1.html", site)),
         "/handbook/units?page=2": (HTML, kept("tarndale-units-2.html", site)),
         "/handbook": (HTML, kept("westhaven-handbook.html", site)),

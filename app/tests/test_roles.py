@@ -4,16 +4,16 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+import sites
 import trustme
 from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, wait_until
 
@@ -203,8 +203,8 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: _job(api, job)["state"] == "running")
 
@@ -221,8 +221,8 @@ def test_a_worker_whose_browser_hangs_still_stops_in_time_and_gives_its_job_back
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: len(_browsers(worker)) > 3)
         frozen = _browsers(worker)
@@ -266,10 +266,3 @@ def _waiting(cluster: Cluster, database: str) -> int:
 
 def _refuses(api: Role) -> bool:
     return not listens(api.port)
-
-
-@contextmanager
-def _silent_site() -> Iterator[str]:
-    """Listen, accept, and never answer."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"

@@ -7,7 +7,6 @@ from datetime import timedelta
 
 import anyio.to_thread
 from fastapi import FastAPI
-from fastapi.responses import HTMLResponse
 
 from ratemyunit import database, fixture, guard, health, schema, web
 from ratemyunit.answers import Answers
@@ -51,6 +50,6 @@ def create(settings: Settings) -> FastAPI:
         app.include_router(subject.router)
     web.add(app)
     if settings.fixture_catalogue:
-        app.get("/fixture/catalogue", response_class=HTMLResponse, include_in_schema=False)(fixture.catalogue)
+        app.include_router(fixture.router)
     documents.complete(app)
     return app

@@ -5,7 +5,6 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from prometheus_client import Counter, Gauge
 
@@ -82,12 +81,12 @@ class Scraper:
         if unfinished:
             reading.cancel()
         end = (await asyncio.gather(reading, return_exceptions=True))[0]
-        outcome, leave = self._judge(job, end, unfinished)
+        outcome, why, leave = self._judge(job, end, unfinished)
         JOBS.labels(outcome).inc()
         PAGES.set(self._browsers.open_pages)
         BROWSERS.set(len(self._browsers.browsers))
         slo.scrape(_ok(outcome))
-        log.info("scrape", extra={"fields": _scrape(job, outcome, time.monotonic() - began)})
+        log.info("scrape", extra={"fields": _scrape(job, outcome, why, time.monotonic() - began)})
         await self._leave(leave)
 
     async def _read(self, job: Job) -> int:
@@ -101,20 +100,22 @@ class Scraper:
         found = await adapters.named(job.kind).read(job, means)
         return await asyncio.to_thread(self._repository.keep, job, found)
 
-    def _judge(self, job: Job, end: object, unfinished: bool) -> tuple[str, Callable[[], Any] | None]:
+    def _judge(self, job: Job, end: object, unfinished: bool) -> tuple[str, str, Callable[[], None] | None]:
+        """Say how the job ended, why, and what is to be done about it."""
         if unfinished and self._stop.is_set():
-            return "given back", lambda: self._repository.give_back(job)
+            return "given back", "", lambda: self._repository.give_back(job)
         if unfinished:
-            return "too slow", lambda: self._repository.put_off(job, f"no end within {JOB_DEADLINE:g} s")
+            slow = f"no end within {JOB_DEADLINE:g} s"
+            return "too slow", slow, lambda: self._repository.put_off(job, slow)
+        if not isinstance(end, BaseException):
+            return "done", "", None
+        first = (str(end).splitlines() or [""])[0]
+        why = first if isinstance(end, Trouble) else f"{type(end).__name__}: {first}"
         if isinstance(end, Hopeless):
-            return "failed", lambda: self._repository.give_up(job, str(end))
-        if isinstance(end, BaseException):
-            why = (str(end).splitlines() or [""])[0]
-            said = why if isinstance(end, Trouble) else f"{type(end).__name__}: {why}"
-            return "failed", lambda: self._repository.put_off(job, said)
-        return "done", None
+            return "failed", why, lambda: self._repository.give_up(job, why)
+        return "failed", why, lambda: self._repository.put_off(job, why)
 
-    async def _leave(self, leave: Callable[[], Any] | None) -> None:
+    async def _leave(self, leave: Callable[[], None] | None) -> None:
         if leave is None:
             return
         try:
@@ -128,9 +129,10 @@ def _ok(outcome: str) -> bool | None:
     return None if outcome == "given back" else outcome == "done"
 
 
-def _scrape(job: Job, outcome: str, seconds: float) -> dict[str, object]:
-    told = {"event": "scrape", "ok": _ok(outcome), "outcome": outcome, "ms": round(seconds * 1000)}
-    return {**told, "attempt": job.attempts, "kind": job.kind}
+def _scrape(job: Job, outcome: str, why: str, seconds: float) -> dict[str, object]:
+    told: dict[str, object] = {"event": "scrape", "ok": _ok(outcome), "outcome": outcome, "ms": round(seconds * 1000)}
+    told |= {"attempt": job.attempts, "kind": job.kind}
+    return {**told, "why": why[:300]} if why else told
 
 
 async def _wait(stop: asyncio.Event, seconds: float) -> None:
