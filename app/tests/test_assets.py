@@ -2,7 +2,6 @@
 
 import re
 import shutil
-import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -94,7 +93,7 @@ def test_files_are_published_as_soon_as_the_database_can_take_them(
     engine.dispose()
 
     assert caplog.text.count("assets are not published yet") == 1
-    assert not any(thread.name == "assets" for thread in threading.enumerate())
+    assert not publisher.is_alive()
 
 
 def test_another_content_is_another_name() -> None:

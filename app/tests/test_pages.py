@@ -265,6 +265,18 @@ def test_without_a_database_there_is_a_page_and_it_finds_its_stylesheet(redis_ur
     assert sheet.status_code == 200
 
 
+def test_who_asks_too_often_is_told_so_by_a_page(redis_url: str) -> None:
+    asked = {"DATABASE_URL": "postgresql://a:b@127.0.0.1:1/none", "REDIS_URL": redis_url, "RATE_READ": "1/minute"}
+    visitor = {**HTML, "X-Real-IP": "192.0.2.77"}
+    with TestClient(api.create(settings.read(asked)), raise_server_exceptions=False, headers=visitor) as client:
+        answers = [client.get("/sign-in") for _ in range(3)]
+
+    assert answers[0].status_code == 200
+    assert answers[2].status_code == 429
+    assert "Too many requests" in answers[2].text
+    assert answers[2].headers["retry-after"]
+
+
 # Rating
 
 
@@ -351,6 +363,27 @@ def test_a_form_sent_from_another_site_is_refused(client: TestClient) -> None:
 
     for header in ({"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}):
         assert client.post(f"/units/{unit}/ratings", data=form, headers=header).status_code == 403
+    assert comments(client) == []
+
+
+def test_the_address_of_a_form_that_was_drawn_again_leads_to_its_unit(client: TestClient) -> None:
+    assert client.get("/units/7f3b1c52-0000-4000-8000-000000000000/ratings").headers["location"] == (
+        "/units/7f3b1c52-0000-4000-8000-000000000000"
+    )
+
+
+def test_a_session_that_is_over_is_told_when_a_rating_is_sent(client: TestClient) -> None:
+    sign_in(client, "student")
+    unit = one_unit(client)
+    form = {**hidden(client, f"/units/{unit}"), "stars": "4"}
+    with client.app.state.engine.begin() as connection:
+        connection.exec_driver_sql("delete from sessions")
+
+    answer = client.post(f"/units/{unit}/ratings", data=form)
+
+    assert answer.status_code == 401
+    assert "session is over" in answer.text
+    assert 'href="/sign-in?to="' in answer.text
     assert comments(client) == []
 
 

@@ -10,7 +10,7 @@ from ratemyunit import ratings
 from ratemyunit.api.access import Rater
 from ratemyunit.api.parts import Pool
 from ratemyunit.guard import csrf
-from ratemyunit.web.pages import unit_page
+from ratemyunit.web.pages import READS, unit_page
 from ratemyunit.web.render import onwards
 
 LONGEST = 2000
@@ -51,6 +51,12 @@ def rate(
         if taken == "no unit":
             return unit_page(request, connection, unit_id, seen)
     return onwards(f"/units/{unit_id}?said={'words' if words else 'stars'}")
+
+
+@router.api_route("/units/{unit_id}/ratings", methods=READS)
+def rated(unit_id: UUID) -> Response:
+    """Lead to the unit: its form's address stays in the browser's bar where the form was drawn again."""
+    return onwards(f"/units/{unit_id}")
 
 
 def wrong(stars: str, words: str) -> dict[str, str]:

@@ -88,8 +88,8 @@ def show_reviews(request: Request, who: Admin, pool: Pool, state: Review = "pend
     """Show the reviews in one state."""
     with pool.connect() as connection:
         found = moderation.listed(connection, state)
-    values = {"reviews": found, "state": state, "states": STATES, "said": SAID.get(said, "")}
-    return form(request, "admin/reviews.html", who, **values)
+    told = SAID.get(said, "")
+    return form(request, "admin/reviews.html", who, reviews=found, state=state, states=STATES, said=told)
 
 
 @router.post("/reviews/{rating_id}", dependencies=checked)
@@ -116,8 +116,8 @@ def show_users(
 ) -> Response:
     """Show accounts, a page at a time."""
     found = users.users(who, pool, search, after, 50)
-    values = {"users": found.users, "further": found.next, "search": search, "said": SAID.get(said, "")}
-    return form(request, "admin/users.html", who, **values)
+    told = SAID.get(said, "")
+    return form(request, "admin/users.html", who, users=found.users, further=found.next, search=search, said=told)
 
 
 @router.post("/users/{user_id}/role", dependencies=checked)
