@@ -21,7 +21,7 @@ from ratemyunit.scraper.port import Job
 QUEUE = "rmu:jobs"
 LEASE = timedelta(seconds=90)
 MOST_ATTEMPTS = 5
-LONGEST_PAUSE = timedelta(minutes=10)
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ def fail(connection: Connection, job: Job, why: str) -> None:
         return
     pause = min(LONGEST_PAUSE, timedelta(seconds=5 * 4 ** (job.attempts - 1)))
     # Jitter, so that jobs that failed together do not come back together.
-    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random()))
+    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random() / 2))
 
 
 def give_up(connection: Connection, job: Job, why: str) -> None:

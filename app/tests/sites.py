@@ -4,11 +4,13 @@ and pages that mean harm.
 
 import gzip
 import json
+import signal
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -186,3 +188,16 @@ class _Handler(BaseHTTPRequestHandler):
 def listing(units: list[dict[str, str]]) -> bytes:
     """Spell units as the plainest JSON endpoint does."""
     return json.dumps({"units": units}).encode()
+
+
+def main() -> None:
+    """Serve a few sites until told to stop; print where."""
+    count = int(sys.argv[1])
+    with ExitStack() as stack:
+        print(json.dumps([stack.enter_context(served()).url for _ in range(count)]), flush=True)
+        signal.sigwait({signal.SIGTERM, signal.SIGINT})
+
+
+if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM, signal.SIGINT})
+    main()
