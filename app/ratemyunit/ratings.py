@@ -67,7 +67,7 @@ def of(connection: Connection, unit: UUID) -> list[RowMapping]:
 def spread(connection: Connection, unit: UUID) -> dict[int, int]:
     """Count a unit's ratings by their stars; stars that nobody gave are left out."""
     query = select(ratings.c.stars, func.count()).where(ratings.c.unit_id == unit).group_by(ratings.c.stars)
-    return {stars: count for stars, count in connection.execute(query)}
+    return dict(connection.execute(query).tuples().all())
 
 
 def by(connection: Connection, author: UUID) -> list[RowMapping]:
