@@ -149,12 +149,22 @@ def test_the_api_starts_at_once_answers_honestly_and_stops_clean(pushed: Pushed)
 def test_the_browser_in_the_image_reads_a_catalogue_that_a_script_draws(pushed: Pushed) -> None:
     read = """
 import asyncio, sys
-from ratemyunit.catalogue import Catalogues
+from urllib.parse import urlsplit
+from uuid import uuid4
+from ratemyunit.scraper import adapters
+from ratemyunit.scraper.addresses import Guard
+from ratemyunit.scraper.browsers import Pool
+from ratemyunit.scraper.fetch import Fetcher
+from ratemyunit.scraper.port import Job
 async def main():
-    async with Catalogues("/usr/bin/chromium-headless-shell") as catalogues:
-        for unit in await catalogues.read(sys.argv[1]):
+    url = sys.argv[1]
+    guard = Guard({urlsplit(url).hostname}, url)
+    async with Pool("/usr/bin/chromium-headless-shell") as browsers:
+        means = adapters.Means(Fetcher(guard), browsers, guard, 30.0)
+        found = await adapters.named("html").read(Job(uuid4(), url, "U", 1), means)
+        for unit in found.units:
             print(unit.code)
-        print(catalogues.open_pages)
+        print(browsers.open_pages)
 asyncio.run(main())
 """
     with container(pushed, "api", FIXTURE_CATALOGUE="1") as api:
