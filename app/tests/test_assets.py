@@ -26,10 +26,10 @@ def another_release(where: Path) -> Path:
     return where
 
 
-def published(cluster: Cluster, name: str) -> set[str]:
+def published(cluster: Cluster, name: str, only: str = "true") -> set[str]:
     """List what is in the table."""
     with psycopg.connect(cluster.url(name, "master")) as connection:
-        return {row[0] for row in connection.execute("select name from assets").fetchall()}
+        return {row[0] for row in connection.execute(f"select name from assets where {only}").fetchall()}
 
 
 def files_of(release: Role) -> set[str]:
@@ -94,6 +94,21 @@ def test_files_are_published_as_soon_as_the_database_can_take_them(
 
     assert caplog.text.count("assets are not published yet") == 1
     assert not publisher.is_alive()
+
+
+def test_a_release_says_again_and_again_that_it_lives(
+    cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(assets, "SEEN_EVERY", timedelta(milliseconds=200))  # a day, in less
+    engine = pool.engine(cluster.url(database))
+    publisher = Publisher(engine)
+    publisher.start()
+    wait_until(lambda: published(cluster, database))
+
+    cluster.sql("update assets set seen_at = now() - interval '41 days'", database)
+    wait_until(lambda: not published(cluster, database, "seen_at < now() - interval '1 day'"))
+    publisher.stop()
+    engine.dispose()
 
 
 def test_another_content_is_another_name() -> None:
