@@ -83,7 +83,13 @@ def _on(name: str, *what: object, **how: object) -> Index:
 EXPRESSION_INDEXES = (
     _on("units_searchable", SEARCHABLE, postgresql_using="gin"),
     _on("units_titled", TITLED, postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
-    _on("units_alike", f"{ALIKE} gin_trgm_ops", postgresql_using="gin", postgresql_with={"fastupdate": "off"}),
+    _on(
+        "units_alike",
+        literal_column(ALIKE).label("alike"),
+        postgresql_using="gin",
+        postgresql_ops={"alike": "gin_trgm_ops"},
+        postgresql_with={"fastupdate": "off"},
+    ),
     _on("units_by_plain_code", PLAIN_CODE, units.c.id),
     _on("units_by_level", LEVEL, units.c.code, units.c.id),
 )

@@ -52,6 +52,7 @@ def test_the_least_of_the_three_limits_counts(cluster: Cluster, database: str) -
 def test_a_pool_that_everybody_uses_never_has_more_connections_than_its_share(cluster: Cluster, database: str) -> None:
     cluster.sql(f"alter database {database} connection limit 24")
     engine = pool.engine(cluster.url(database), sharers=8)
+    engine.pool._timeout = 60  # whoever waits on a busy machine is not what this is about
     most = 0
 
     def use() -> None:
