@@ -130,6 +130,10 @@ class _Handler(BaseHTTPRequestHandler):
         with suppress(OSError):
             self._answer()
 
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self.do_GET()
+
     def _answer(self) -> None:
         endless = urlsplit(self.path).path
         if endless in ENDLESS:
