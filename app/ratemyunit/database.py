@@ -86,6 +86,7 @@ def engine(
     parsed = make_url(url).set(drivername="postgresql+psycopg")
     made = create_engine(
         parsed,
+        # An engine makes a pool anew by its class alone, so the class has to know.
         poolclass=type("Shared", (Shared,), {"sharers": sharers}),
         pool_size=pool,
         max_overflow=0,
