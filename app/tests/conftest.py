@@ -113,9 +113,12 @@ def redis_url() -> Iterator[str]:
 class redis_server:
     """A Redis process as a context."""
 
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+
     def __enter__(self) -> str:
         """Start it and wait until it listens."""
-        port = free_port()
+        port = self._port or free_port()
         argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
         wait_until(lambda: listens(port))
@@ -132,9 +135,9 @@ _databases = iter(range(1, 10_000))
 
 @pytest.fixture
 def empty_database(cluster: Cluster) -> str:
-    """Make a database as an environment has it: rmu_migrate owns the schema, nothing is in it."""
+    """Make a database as an environment has it: rmu_migrate owns it and its schema, nothing is in it."""
     name = f"t{os.getpid()}_{next(_databases)}"
-    cluster.sql(f"create database {name}")
+    cluster.sql(f"create database {name} owner rmu_migrate")
     cluster.sql("alter schema public owner to rmu_migrate", name)
     return name
 
@@ -195,7 +198,8 @@ def start(tmp_path: Path) -> Iterator["type[Role]"]:
         port = free_port()
         log = tmp_path / f"{role}-{len(started)}.log"
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(APP), "HTTP_PORT": str(port)}
-        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", **environment}
+        # What the tests scrape is on loopback, too.
+        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", "SCRAPE_HOSTS": "127.0.0.1", **environment}
         with log.open("w") as out:
             argv = [sys.executable, "-m", "ratemyunit", role]
             process = subprocess.Popen(argv, env=env, stdout=out, stderr=subprocess.STDOUT, text=True)

@@ -4,18 +4,20 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psycopg
 import pytest
+import sites
 import trustme
 from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, wait_until
+
+from ratemyunit import schema
 
 Start = Callable[..., Role]
 
@@ -27,7 +29,7 @@ def test_an_api_with_all_it_needs_is_ready(start: Start, cluster: Cluster, datab
 
     ok = {"database": "ok", "redis": "ok", "schema": "ok"}
     assert status == 200
-    assert json.loads(body) == {"ready": True, "schema_head": "0003", "database_head": "0003", "checks": ok}
+    assert json.loads(body) == {"ready": True, "schema_head": schema.HEAD, "database_head": schema.HEAD, "checks": ok}
 
 
 def test_an_unmigrated_database_is_not_ready_but_alive(
@@ -92,7 +94,9 @@ def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, dat
 
 
 @pytest.mark.parametrize(
-    ("newer", "oldest_code", "ready"), [("0004", "0003", 200), ("0005", "0004", 503)], ids=["expanded", "contracted"]
+    ("newer", "oldest_code", "ready"),
+    [("9000", schema.HEAD, 200), ("9001", "9000", 503)],
+    ids=["expanded", "contracted"],
 )
 def test_f32_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
     start: Start, cluster: Cluster, database: str, redis_url: str, newer: str, oldest_code: str, ready: int
@@ -111,7 +115,7 @@ def test_version_repeats_what_it_was_started_with(start: Start, cluster: Cluster
     status, headers, body = api.get("/version")
 
     assert status == 200
-    said = {"version": "v7", "digest": "sha256:abc", "host": "i-1", "database": "db-1", "schema_head": "0003"}
+    said = {"version": "v7", "digest": "sha256:abc", "host": "i-1", "database": "db-1", "schema_head": schema.HEAD}
     assert json.loads(body) == said
     assert headers["cache-control"] == "no-store"
 
@@ -199,8 +203,8 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: _job(api, job)["state"] == "running")
 
@@ -217,8 +221,8 @@ def test_a_worker_whose_browser_hangs_still_stops_in_time_and_gives_its_job_back
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: len(_browsers(worker)) > 3)
         frozen = _browsers(worker)
@@ -262,10 +266,3 @@ def _waiting(cluster: Cluster, database: str) -> int:
 
 def _refuses(api: Role) -> bool:
     return not listens(api.port)
-
-
-@contextmanager
-def _silent_site() -> Iterator[str]:
-    """Listen, accept, and never answer."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
