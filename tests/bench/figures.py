@@ -23,11 +23,11 @@ def load() -> float:
     return round(os.getloadavg()[0], 1)
 
 
-def keep(bench: str, figures: dict[str, Any], load_before: float) -> None:
+def keep(bench: str, figures: dict[str, Any], load_before: float, *, command: str = "") -> None:
     """Write a bench's figures with where and when they were made, and print them."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
     made = {
-        "command": f"make bench-{bench}",
+        "command": command or f"make bench-{bench}",
         "at": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "cores": os.cpu_count(),
         "memory_gib": round(memory),

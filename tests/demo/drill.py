@@ -3,6 +3,7 @@
     python -m tests.demo.drill [MIB]
 
 Run by `make drill`. What is measured is the one command; raising the local AWS and writing the rows come before it.
+Writes bench-out/drill.json, beside what PostgreSQL itself took for the same restore.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ from pathlib import Path
 import psycopg
 from rich.console import Console
 
+from tests.bench.bench_restore import raw_restore
+from tests.bench.figures import keep, load
 from tests.twin.driver import CHECKOUT, Answer, Stack, raised_stack, wait_until
 
 REPORTS = CHECKOUT / "build" / "drill"
@@ -29,8 +32,8 @@ alter table notes alter column body set storage external;
 MORE = "insert into notes (body) select repeat(md5(n::text || random()::text), %s) from generate_series(1, %s) n"
 
 
-def drill(mib: int, screen: Console) -> Answer:
-    """Raise a local AWS, fill its database and drill it."""
+def drill(mib: int, screen: Console) -> tuple[Answer, float]:
+    """Raise a local AWS, fill its database and drill it; answer also the seconds that PostgreSQL took of it."""
     with raised_stack("drill", PORT_BASE, Path(tempfile.mkdtemp(prefix="rmu-drill-"))) as stack:
         screen.print(f"the local AWS stands; {stack.live()} serves")
         fill(stack, mib)
@@ -38,7 +41,7 @@ def drill(mib: int, screen: Console) -> Answer:
         began = time.monotonic()
         answer = stack.begin("dr", "drill", "--yes", "--because", "make drill", "--dir", str(REPORTS)).end(1800)
         screen.print(f"the drill took {time.monotonic() - began:.0f} s")
-        return answer
+        return answer, raw_restore(stack, answer["instance"]) if answer.code == 0 else 0.0
 
 
 def fill(stack: Stack, mib: int) -> None:
@@ -63,13 +66,18 @@ def fill(stack: Stack, mib: int) -> None:
 def main() -> int:
     """Drill, show what came of it, and fail where it took longer than promised."""
     screen = Console(highlight=False)
-    answer = drill(int(sys.argv[1]) if len(sys.argv) > 1 else 1024, screen)
+    before, mib = load(), int(sys.argv[1]) if len(sys.argv) > 1 else 1024
+    answer, raw = drill(mib, screen)
     if answer.code:
         screen.print(answer.says())
         return 1
     told = {key: answer[key] for key in ("verified", "rto_seconds", "rpo_seconds", "dollars", "report")}
     for name, value in told.items():
         screen.print(f"  {name.replace('_', ' '):12} {value}")
+    figures = {key: told[key] for key in ("verified", "rto_seconds", "rpo_seconds", "dollars")}
+    control = {"what": "PostgreSQL's own restore of the same backup, in the same drill", "seconds": raw}
+    sized = {"mib": mib, "seconds": round(answer.seconds), "target_s": LONGEST_S, "control": control}
+    keep("drill", {**figures, **sized}, before, command="make drill")
     return 0 if answer.seconds <= LONGEST_S else 1
 
 
