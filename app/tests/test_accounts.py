@@ -1,10 +1,12 @@
 """Accounts: signing up, in and out; what a session is worth, to whom, and how long; roles and locks."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 
 import pytest
-from conftest import Cluster
+from conftest import APP, Cluster
 from fastapi import FastAPI
 from people import OPERATOR, PASSWORD, Person, admin, browser, first_unit, newcomer, running, student
 from sqlalchemy import text
@@ -250,6 +252,36 @@ def test_only_so_many_hash_at_once_and_the_crowd_is_turned_away(monkeypatch: pyt
             passwords._places.release()
 
     assert passwords.fits(passwords.hashed(PASSWORD), PASSWORD)
+
+
+MEMORY = """
+import sys, threading
+from ratemyunit import passwords
+act = passwords.hashed if sys.argv[1] == "ours" else passwords.HASHER.hash
+def peak():
+    return next(int(line.split()[1]) for line in open("/proc/self/status") if line.startswith("VmHWM")) // 1024
+act("the first one")
+before, over = peak(), threading.Event()
+for _ in range(16):
+    done = threading.Event()
+    def one(done=done):
+        act("correct horse battery")
+        act("correct horse battery")
+        done.set()
+        over.wait()
+    threading.Thread(target=one, daemon=True).start()
+    done.wait()
+print(peak() - before)
+over.set()
+"""
+
+
+@pytest.mark.parametrize(("whose", "least", "most"), [("ours", 0, 40), ("naive", 100, 400)])
+def test_sixteen_threads_that_hash_keep_the_memory_of_two(whose: str, least: int, most: int) -> None:
+    argv = [sys.executable, "-c", MEMORY, whose]
+    done = subprocess.run(argv, env={"PYTHONPATH": str(APP)}, capture_output=True, text=True, check=True, timeout=60)
+
+    assert least <= int(done.stdout) <= most
 
 
 def test_a_crowd_at_the_door_is_told_to_come_back(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,8 @@
 """How often one client may ask: counted in Redis for all releases and hosts, in this process while Redis is away.
 
 Reading, writing and signing in each have a limit per client; tries at one account have one of their own, since many
-clients may share in them. What was allowed and what is left is told in every answer (RateLimit, RateLimit-Policy).
+clients may share in them. Every answer tells the limit (RateLimit-Policy); when to come back is told to who went
+over it (RateLimit, Retry-After), since to ask Redis for that too would cost each search a second trip.
 """
 
 import logging
@@ -38,21 +39,19 @@ log = logging.getLogger("ratemyunit.rates")
 
 @dataclass(frozen=True)
 class Standing:
-    """How a client stands after a request: whether it may have it, and what is left until when."""
+    """How a client stands after a request: whether it may have it, and if not, when to come back."""
 
     policy: str
     allowed: bool
     quota: int
     window_s: int
-    left: int
-    reset_s: int
+    reset_s: int = 0
 
     def headers(self) -> list[tuple[bytes, bytes]]:
         """Spell the headers that tell a client how it stands."""
-        return [
-            (b"ratelimit-policy", f'"{self.policy}";q={self.quota};w={self.window_s}'.encode()),
-            (b"ratelimit", f'"{self.policy}";r={self.left};t={self.reset_s}'.encode()),
-        ]
+        limit = (b"ratelimit-policy", f'"{self.policy}";q={self.quota};w={self.window_s}'.encode())
+        over = (b"ratelimit", f'"{self.policy}";r=0;t={self.reset_s}'.encode())
+        return [limit] if self.allowed else [limit, over]
 
 
 class Counters:
@@ -156,7 +155,8 @@ def _policy(scope: Scope) -> str:
 
 
 async def _hit(window: "Window", item: "RateLimitItem", policy: str, who: str) -> Standing:
-    allowed = await window.hit(item, policy, who)
+    if await window.hit(item, policy, who):
+        return Standing(policy, True, item.amount, item.get_expiry())
     stats = await window.get_window_stats(item, policy, who)
     reset = max(1, math.ceil(stats.reset_time - time.time()))
-    return Standing(policy, allowed, item.amount, item.get_expiry(), max(0, stats.remaining), reset)
+    return Standing(policy, False, item.amount, item.get_expiry(), reset)
