@@ -66,8 +66,8 @@ def of(connection: Connection, unit: UUID) -> list[RowMapping]:
 
 def spread(connection: Connection, unit: UUID) -> dict[int, int]:
     """Count a unit's ratings by their stars; stars that nobody gave are left out."""
-    query = select(ratings.c.stars, func.count()).where(ratings.c.unit_id == unit).group_by(ratings.c.stars)
-    return dict(connection.execute(query).tuples().all())
+    query = select(ratings.c.stars, func.count().label("given")).where(ratings.c.unit_id == unit)
+    return {row.stars: row.given for row in connection.execute(query.group_by(ratings.c.stars))}
 
 
 def by(connection: Connection, author: UUID) -> list[RowMapping]:

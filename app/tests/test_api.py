@@ -144,7 +144,7 @@ def test_an_unset_admin_token_admits_nobody(cluster: Cluster, database: str, red
 
 
 def test_a_scrape_is_kept_even_when_redis_is_gone(cluster: Cluster, database: str) -> None:
-    asked = settings.read(environment(cluster, database, "redis://127.0.0.1:1/0"))
+    asked = settings.read({**environment(cluster, database, "redis://127.0.0.1:1/0"), "SCRAPE_HOSTS": "127.0.0.1"})
     with TestClient(api.create(asked)) as client:
         answer = client.post("/api/admin/scrape", json=WISH, headers=ADMIN)
 

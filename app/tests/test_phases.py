@@ -284,7 +284,7 @@ def test_check_knows_every_function_that_asks_the_database() -> None:
     ("sql", "failed"),
     [
         ("alter table units drop column description cascade", "units.store"),
-        ("alter table ratings rename column stars to points", "ratings.give"),
+        ("alter table ratings rename column stars to points", "search.find"),
         ("alter table jobs alter column error set not null", "jobs.add"),
         ("revoke select on units from rmu_app", "units.store"),
         ("alter table ratings add column mood text not null", "ratings.give"),
