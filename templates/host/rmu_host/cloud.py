@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from functools import cached_property
 from typing import Any
+
+# botocore asks the metadata service once, for one second; a busy host then has no credentials, and its deploy fails.
+PATIENCE = {"metadata_service_timeout": 5, "metadata_service_num_attempts": 3}
 
 
 class Cloud:
@@ -13,10 +17,17 @@ class Cloud:
         self.settings = settings
 
     def _client(self, service: str) -> Any:
-        import boto3
+        return self._session.client(service, region_name=self.settings["region"])
 
-        client: Any = boto3.client
-        return client(service, region_name=self.settings["region"])
+    @cached_property
+    def _session(self) -> Any:
+        import boto3
+        import botocore.session
+
+        core = botocore.session.get_session()
+        for name, value in PATIENCE.items():
+            core.set_config_variable(name, value)
+        return boto3.Session(botocore_session=core)
 
     def parameters(self, names: list[str]) -> dict[str, str]:
         """Return the values of SSM parameters, decrypted.
