@@ -1,5 +1,6 @@
 """The scraper's repository on PostgreSQL and Redis: the one module between the scraper and SQL (a test sees to it)."""
 
+import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import timedelta
@@ -13,6 +14,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ratemyunit import crawls, jobs, pauses, sites, units
 from ratemyunit.scraper.port import Job, Reading, Unavailable
 
+log = logging.getLogger("ratemyunit.worker")
+
 
 class Rows:
     """A `ratemyunit.scraper.port.Repository`. `pause` is what a site is given between two pages, but for named ones."""
@@ -24,12 +27,12 @@ class Rows:
         self._redis = redis
         self._pause = pause
         self._named = named_hosts
+        self._paused = False
 
     def next(self) -> Job | None:
         """Claim the next job whose turn it is."""
-        with self._begun() as connection:
-            if pauses.current(connection):
-                return None
+        if self._is_paused():
+            return None
         for look in (self._offered, self._found):
             job = look()
             if job is not None and (claimed := self._claim(job)):
@@ -86,6 +89,14 @@ class Rows:
         with self._begun() as connection:
             found = jobs.one(connection, job)
             return jobs.claim(connection, job, self._pause_of(found["url"])) if found else None
+
+    def _is_paused(self) -> bool:
+        with self._begun() as connection:
+            paused = pauses.current(connection) is not None
+        if self._paused != paused:
+            self._paused = paused
+            log.info("paused" if paused else "working again")
+        return paused
 
     def _pause_of(self, url: str) -> timedelta:
         return timedelta(0) if urlsplit(url).hostname in self._named else self._pause

@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import sites
@@ -304,11 +305,36 @@ def test_a_page_that_takes_too_much_memory_is_ended_while_it_runs(monkeypatch: p
         hungry = "<script>const all = []; for (;;) all.push(new Uint8Array(8 << 20).fill(7))</script>"
         ground.site.answers["/hungry"] = sites.page(hungry)
 
-        with pytest.raises(Trouble, match="MiB of memory|broke off|browser died"):
+        with pytest.raises(Trouble, match="more memory|broke off|browser died"):
             await ground.read("/hungry")
         assert ground.pool.open_pages == 0
 
     on(test, Bounds(burst_mib=120))
+
+
+def test_a_page_may_take_half_as_much_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = Pool(settings.browser(), Bounds(burst_mib=250, tight_mib=64))
+    monkeypatch.setattr(memory, "room_mib", lambda: 65.0)
+    assert asyncio.run(pool._allowed_mib()) == 250
+    monkeypatch.setattr(memory, "room_mib", lambda: 63.0)
+    assert asyncio.run(pool._allowed_mib()) == 125
+
+
+def test_the_room_is_the_machines_or_the_containers_own_less_what_files_take(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal: 9 kB\nMemAvailable: 512000 kB\n")
+    monkeypatch.setattr(memory, "PROC", tmp_path)
+    monkeypatch.setattr(memory, "CGROUP", tmp_path)
+    assert memory.room_mib() == 500
+
+    (tmp_path / "memory.max").write_text(f"{600 << 20}\n")
+    (tmp_path / "memory.current").write_text(f"{400 << 20}\n")
+    (tmp_path / "memory.stat").write_text(f"anon 1\ninactive_file {50 << 20}\n")
+    assert memory.room_mib() == 250
+
+    (tmp_path / "memory.max").write_text("max\n")
+    assert memory.room_mib() == 500
 
 
 def test_the_second_browser_ends_when_it_has_been_idle_and_the_first_stays() -> None:

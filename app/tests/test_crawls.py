@@ -335,7 +335,13 @@ def test_a_sitemap_is_crawled_to_its_units_by_a_real_worker_that_is_killed_on_th
 ) -> None:
     with web.served() as site:
         door = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-        outline = {"units": "main", "code": "h1", "code_pattern": "^[A-Z]+[0-9]+", "title": "h1", "follow": "/units/"}
+        outline = {
+            "units": "main",
+            "code": "h1",
+            "code_pattern": "^[A-Z]+[0-9]+",
+            "title": "h1",
+            "follow": "/units/2027/[A-Z]",
+        }
         wish = {**WISH, "url": f"{site.url}/sitemap.xml", "rules": outline}
         source = json.loads(door.post("/api/admin/sources", wish, **ADMIN)[2])["source"]
         crawl = json.loads(door.post(f"/api/admin/sources/{source}/crawl", {}, **ADMIN)[2])["crawl"]

@@ -102,7 +102,8 @@ def main() -> None:
     """Raise a database, a Redis, the sites; measure; write the figures, and leave nothing."""
     before = load()
     with ended_in_order(), ground() as on:
-        figures: Figures = {"target": TARGET, "browser": on.chromium, "one_page": one_page(on), "soak": soak(on)}
+        figures: Figures = {"target": TARGET, "browser": Path(on.chromium).name}
+        figures |= {"one_page": one_page(on), "soak": soak(on)}
     keep("scrape", figures, before)
 
 

@@ -57,7 +57,10 @@ class Bounds:
     # a browser that holds so much more than after its first page is replaced.
     burst_mib: float = 250.0
     grown_mib: float = 100.0
+    # What has to be free for a second browser; and below what a page may take only half as much, or the kernel would
+    # choose whom to end.
     room_mib: float = 300.0
+    tight_mib: float = 64.0
 
 
 @dataclass(eq=False)
@@ -187,7 +190,7 @@ class Pool:
             yield
         except BrowserError as why:
             if watch.done():
-                raise Trouble(f"the page took more than {self._bounds.burst_mib:g} MiB of memory") from why
+                raise Trouble("the page took more memory than a page may") from why
             raise
         finally:
             watch.cancel()
@@ -195,10 +198,14 @@ class Pool:
 
     async def _end_when_burst(self, running: Running) -> None:
         while True:
-            if await running.mib() > running.born_mib + self._bounds.burst_mib:
+            if await running.mib() - running.born_mib > await self._allowed_mib():
                 memory.kill(await asyncio.to_thread(memory.family, running.process))
                 return
             await asyncio.sleep(WATCH_SECONDS)
+
+    async def _allowed_mib(self) -> float:
+        tight = await asyncio.to_thread(memory.room_mib) < self._bounds.tight_mib
+        return self._bounds.burst_mib / (2 if tight else 1)
 
     @asynccontextmanager
     async def _taken(self) -> AsyncIterator[Running]:

@@ -61,10 +61,11 @@ def kill(processes: list[Process]) -> None:
 
 def room_mib() -> float:
     """Tell how much may still be taken: by the machine, or by this container where it has a bound of its own."""
-    rooms = [_kib(PROC / "meminfo", "MemAvailable:") * 1024]
+    rooms = [_number(PROC / "meminfo", "MemAvailable:") * 1024]
     with suppress(OSError, ValueError):
-        most = int((CGROUP / "memory.max").read_text())
-        rooms.append(most - int((CGROUP / "memory.current").read_text()))
+        most, taken = (int((CGROUP / name).read_text()) for name in ("memory.max", "memory.current"))
+        # Files that were read count as taken, but are dropped for whoever needs the room.
+        rooms.append(most - taken + _number(CGROUP / "memory.stat", "inactive_file"))
     return min(rooms) / MIB
 
 
@@ -81,11 +82,11 @@ def _proportional(pid: int) -> int:
     # Without the right to look into a process, what it has resident is the nearest figure there is.
     for name, line in (("smaps_rollup", "Pss:"), ("status", "VmRSS:")):
         with suppress(OSError):
-            return _kib(PROC / str(pid) / name, line) * 1024
+            return _number(PROC / str(pid) / name, line) * 1024
     return 0
 
 
-def _kib(file: Path, name: str) -> int:
+def _number(file: Path, name: str) -> int:
     for line in file.read_text().splitlines():
         if line.startswith(name):
             return int(line.split()[1])
