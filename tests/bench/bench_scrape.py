@@ -103,6 +103,7 @@ def main() -> None:
     before = load()
     with ended_in_order(), ground() as on:
         figures: Figures = {"target": TARGET, "browser": Path(on.chromium).name}
+        figures["control"] = {"what": "ordinary pages alone in one browser, earlier in the same run"}
         figures |= {"one_page": one_page(on), "soak": soak(on)}
     keep("scrape", figures, before)
 

@@ -443,7 +443,12 @@ def scrape(f: Figures) -> list[Row]:
             "0, 0, 0",
             (after["code"], after["processes"], after["profiles"]) == (0, 0, 0),
         ),
-        Row("– memory of the worker with two browsers", f"{long['memory_mib']['max']} MiB at its peak", "–", "–"),
+        Row(
+            "– memory of the worker with two browsers",
+            f"{long['memory_mib']['max']} MiB at its peak",
+            f"{one['memory_mib']['max']} MiB: {f['control']['what']}",
+            "–",
+        ),
     ]
 
 
