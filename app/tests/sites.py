@@ -177,7 +177,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", HTML)
         self.end_headers()
         for _ in range(1024):
-            self.wfile.write(b"<p>" + b"x" * (MIB - 3))
+            self.wfile.write(b"<!--" + b"x" * (MIB - 7) + b"-->")
 
     def _redirects(self) -> None:
         self.send_response(302)

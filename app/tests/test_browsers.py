@@ -270,10 +270,9 @@ def test_bug_critical_005_a_new_browser_begins_to_count_at_nothing() -> None:
 
 
 def test_a_browser_that_hangs_is_ended_with_all_its_processes_and_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(browsers, "CLOSE_SECONDS", 0.5)
-
     async def test(ground: Ground) -> None:
         first = await ground.read()
+        monkeypatch.setattr(browsers, "CLOSE_SECONDS", 0.5)  # three seconds, in less
         family = memory.family(first.process)
         for one in family:
             os.kill(one.pid, signal.SIGSTOP)

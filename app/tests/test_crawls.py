@@ -342,7 +342,8 @@ def test_a_sitemap_is_crawled_to_its_units_by_a_real_worker_that_is_killed_on_th
             "title": "h1",
             "follow": "/units/2027/[A-Z]",
         }
-        wish = {**WISH, "url": f"{site.url}/sitemap.xml", "rules": outline}
+        rules = {**outline, "follow": "/units/2027/[A-Z]"}
+        wish = {**WISH, "url": f"{site.url}/sitemap.xml", "rules": rules}
         source = json.loads(door.post("/api/admin/sources", wish, **ADMIN)[2])["source"]
         crawl = json.loads(door.post(f"/api/admin/sources/{source}/crawl", {}, **ADMIN)[2])["crawl"]
         worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url, SCRAPE_BROWSERS="1")
