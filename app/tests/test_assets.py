@@ -79,6 +79,26 @@ def test_a_release_that_lives_keeps_its_files_and_one_that_is_long_gone_loses_th
     engine.dispose()
 
 
+def test_a_release_that_starts_where_its_files_lie_writes_nothing_for_a_week(cluster: Cluster, database: str) -> None:
+    engine = pool.engine(cluster.url(database))
+    mine = Asset("a-1.css", "text/css", b"a")
+    writer = "select xmin::text from assets"
+    with engine.begin() as connection:
+        assets.publish(connection, [mine])
+        connection.exec_driver_sql("update assets set seen_at = now() - interval '6 days'")
+    written = []
+    for days in (0, 2):
+        with engine.begin() as connection:
+            connection.exec_driver_sql(f"update assets set seen_at = seen_at - interval '{days} days'")
+            before = connection.exec_driver_sql(writer).scalar_one()
+        with engine.begin() as connection:
+            assets.publish(connection, [mine], stale=assets.STALE)
+            written.append(connection.exec_driver_sql(writer).scalar_one() != before)
+
+    assert written == [False, True]
+    engine.dispose()
+
+
 def test_files_are_published_as_soon_as_the_database_can_take_them(
     cluster: Cluster, empty_database: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,6 +23,10 @@ from ratemyunit.schema import assets
 KEPT = timedelta(weeks=6)
 """How long the assets of a release that runs no more are kept: longer than any page stays open."""
 SEEN_EVERY = timedelta(days=1)
+STALE = timedelta(weeks=1)
+"""A release that starts and finds its assets there says so only after that long: on data that is looked at beside what
+serves (a drill compares every row) it must write nothing.
+"""
 AGAIN = timedelta(seconds=1)
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 HASH = 16
@@ -56,11 +60,13 @@ def ours(name: str) -> Asset | None:
     return _by_hash().get(name)
 
 
-def publish(connection: Connection, released: list[Asset]) -> None:
-    """Put a release's assets into the table, or say that they are still in use."""
+def publish(connection: Connection, released: list[Asset], *, stale: timedelta = timedelta(0)) -> None:
+    """Put a release's assets into the table, or say that they are still in use where nobody has said so for a while."""
     rows: list[dict[str, Any]] = [{"name": a.name, "media_type": a.media_type, "body": a.body} for a in released]
     put = insert(assets)
-    put = put.on_conflict_do_update(index_elements=["name"], set_={"seen_at": func.now()})
+    put = put.on_conflict_do_update(
+        index_elements=["name"], set_={"seen_at": func.now()}, where=assets.c.seen_at <= func.now() - stale
+    )
     connection.execute(put, rows)
 
 
@@ -92,13 +98,14 @@ class Publisher(threading.Thread):
 
     def run(self) -> None:
         """Publish until told to stop."""
-        wait, failed = AGAIN, False
+        wait, failed, stale = AGAIN, False, STALE
         while True:
             try:
                 with self._engine.begin() as connection:
-                    publish(connection, list(own().values()))
-                    forget(connection)
-                wait = SEEN_EVERY
+                    publish(connection, list(own().values()), stale=stale)
+                    if stale is not STALE:
+                        forget(connection)
+                wait, stale = SEEN_EVERY, timedelta(0)
             except SQLAlchemyError as why:
                 wait = AGAIN
                 if not failed:
