@@ -309,6 +309,21 @@ def hold(f: Figures) -> list[Row]:
     ]
 
 
+def quiet(f: Figures) -> list[Row]:
+    """Show who was woken in an hour in which nobody should be."""
+    fired, heard = sum(f["fired"].values()), f["control"]
+    answers = sum(f["requests"].values())
+    return [
+        Row(
+            f"alarms in {f['minutes']:.0f} min of ordinary load with {f['deploys']} deploys in them",
+            f"{fired}; {f['requests'].get('200', 0):,} of {answers:,} requests answered 200",
+            f"{sum(heard['fired'].values())} ({', '.join(heard['fired'])}): {heard['what']}",
+            f"{f['target_fired']}",
+            fired == f["target_fired"] and bool(heard["fired"]),
+        )
+    ]
+
+
 def slo(f: Figures) -> list[Row]:
     """Show how soon the alarms of an objective tell of incidents, and how often falsely."""
     rates = f["rates"]
@@ -368,6 +383,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
     "drill": ("A drill from backups alone", drill),
     "hold": ("Requests that wait for a database", hold),
     "salvage": ("What a restore leaves behind", salvage),
+    "quiet": ("An hour in which nobody is woken", quiet),
     "slo": ("Alarms of the availability objective", slo),
 }
 
