@@ -25,7 +25,10 @@ def faults() -> dict[str, Fault]:
         "database-lost": Fault("lose a database with the WAL not shipped yet; its automated backups are kept", _lose),
         "database-quota": Fault("let the account have TARGET databases", *_knob("quota", DATABASES)),
         "database-slow": Fault("let a new database be `creating` for TARGET seconds", *_knob("creating_seconds", 0)),
-        "backups-late": Fault("let RDS take no automated backup any more", _no_backups, _backups),
+        "backups-late": Fault(
+            "let RDS take no automated backup any more",
+            *_switch("backups", False, "RDS takes no automated backups", "RDS takes automated backups again"),
+        ),
         "backup-every": Fault(
             "take an automated backup every TARGET seconds (else every day)", *_knob("backup_seconds", 86_400)
         ),
@@ -38,7 +41,10 @@ def faults() -> dict[str, Fault]:
         "archive-lag": Fault(
             "ship WAL every TARGET seconds (else 15): restorable times lag", *_knob("archive_seconds", 15)
         ),
-        "restore-disk-full": Fault("let restores find no room", _no_room, _room),
+        "restore-disk-full": Fault(
+            "let restores find no room",
+            *_switch("disk_full", True, "restores find no room", "restores find room again"),
+        ),
         "partition": Fault("take a host off the network", _partition, _join),
         "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
         "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
@@ -188,24 +194,18 @@ def _knob(name: str, usual: int) -> tuple[Act, Act]:
     return turn, back
 
 
-def _no_backups(site: Site, _: str | None) -> str:
-    call(site, "rds-knobs", {"backups": False})
-    return "RDS takes no automated backups"
+def _switch(name: str, value: bool, says: str, says_again: str) -> tuple[Act, Act]:
+    """Make the two acts of a fault that is a switch."""
 
+    def turn(site: Site, target: str | None) -> str:
+        call(site, "rds-knobs", {name: value})
+        return says
 
-def _backups(site: Site, _: str | None) -> str:
-    call(site, "rds-knobs", {"backups": True})
-    return "RDS takes automated backups again"
+    def back(site: Site, target: str | None) -> str:
+        call(site, "rds-knobs", {name: not value})
+        return says_again
 
-
-def _no_room(site: Site, target: str | None) -> str:
-    call(site, "rds-knobs", {"disk_full": True})
-    return "restores find no room"
-
-
-def _room(site: Site, target: str | None) -> str:
-    call(site, "rds-knobs", {"disk_full": False})
-    return "restores find room again"
+    return turn, back
 
 
 def _partition(site: Site, target: str | None) -> str:

@@ -90,9 +90,10 @@ def test_a_host_says_how_it_is_within_a_moment_whoever_holds_its_lock(host: Host
 def test_user_data_run_again_changes_nothing_that_serves(host: HostGround) -> None:
     both(host)
 
+    # It speaks through a tee, whose last lines may follow the word of whoever comes after it.
     said = host.shell("/var/lib/cloud/instance/scripts/part-001; echo code $?", timeout=120)
 
-    assert said.strip().endswith("code 0")
+    assert "code 0" in said.splitlines()
     assert host.served() == "v1"
 
 

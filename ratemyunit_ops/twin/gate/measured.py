@@ -10,9 +10,7 @@ from moto.elbv2.models import elbv2_backends
 
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.metrics import STORES, key_of
-from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
-
-DAY_SECONDS = 86_400
+from ratemyunit_ops.twin.gate.state import DAY_SECONDS, KNOBS, SEEN
 
 
 def take(points: list[dict[str, Any]]) -> None:

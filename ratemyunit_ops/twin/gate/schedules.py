@@ -17,12 +17,12 @@ from ratemyunit_ops.twin.gate import events, sns
 from ratemyunit_ops.twin.gate.cron import due
 from ratemyunit_ops.twin.gate.deliveries import Delivery, note
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
-from ratemyunit_ops.twin.gate.state import KNOBS
+from ratemyunit_ops.twin.gate.state import DAY_SECONDS, KNOBS
 
 
 def tick(now: float) -> None:
     """Fire what is due."""
-    now += KNOBS.days_ahead * 86_400
+    now += KNOBS.days_ahead * DAY_SECONDS
     for backend in list(scheduler_backends[ACCOUNT].values()):
         for group in list(backend.schedule_groups.values()):
             for schedule in list(group.schedules.values()):

@@ -5,6 +5,8 @@ from typing import Any
 
 from ratemyunit_ops.twin.site import DATABASES
 
+DAY_SECONDS = 86_400
+
 
 @dataclass
 class Seen:
