@@ -23,6 +23,8 @@ SHARERS = 8
 """Two hosts with two slots and a worker each, a migration, and a check."""
 PATIENCE = timedelta(seconds=8)
 """How long a statement may take."""
+CONNECT_S, FREE_S = 3, 3
+"""How long a new connection may take, and how long one is waited for when all are in use."""
 
 # What is left to this role, by all three limits that it may run into.
 ADMITS = """
@@ -80,7 +82,7 @@ def engine(
     pool: int = MOST,
     application: str = "ratemyunit",
     sharers: int = SHARERS,
-    patience: timedelta = PATIENCE,
+    patience: timedelta | None = None,
 ) -> Engine:
     """Open a pool on a libpq URL; its sslmode and sslrootcert are honoured by libpq itself."""
     parsed = make_url(url).set(drivername="postgresql+psycopg")
@@ -90,18 +92,18 @@ def engine(
         poolclass=type("Shared", (Shared,), {"sharers": sharers}),
         pool_size=pool,
         max_overflow=0,
-        pool_timeout=3,
+        pool_timeout=FREE_S,
         pool_pre_ping=True,
         pool_recycle=1800,
         # An exception is logged, and a row may be personal.
         hide_parameters=True,
         # A database that vanished must become an error in seconds, not a thread that waits for ever.
         connect_args={
-            "connect_timeout": 3,
+            "connect_timeout": CONNECT_S,
             "tcp_user_timeout": 5000,
             "keepalives_idle": 10,
             "application_name": application,
-            "options": _options(patience),
+            "options": _options(patience or PATIENCE),
         },
     )
     event.listen(made, "before_cursor_execute", _sign, retval=True)
