@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from httpx2 import Response
 
-from ratemyunit import api, database, migrate, settings, units
+from ratemyunit import api, database, settings, units
 
 PASSWORD = "correct horse battery"
 OPERATOR = {"Authorization": f"Bearer {TOKEN}"}
@@ -65,9 +65,7 @@ class Person:
 def running(cluster: Cluster, redis_url: str, **more: str) -> Iterator[FastAPI]:
     """Run an application on a database of its own with two units; its browsers share its event loop."""
     name = f"people{uuid4().hex}"
-    cluster.sql(f"create database {name} owner rmu_migrate")
-    cluster.sql("alter schema public owner to rmu_migrate", name)
-    migrate.upgrade(cluster.url(name, "rmu_migrate"))
+    cluster.make_migrated(name)
     store_units(cluster, name)
     app = application(cluster, name, redis_url, **more)
     with TestClient(app) as first:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from conftest import APP, Cluster
 from fastapi import FastAPI
+from patient import LONG
 from people import OPERATOR, PASSWORD, Person, admin, browser, first_unit, newcomer, running, student
 from sqlalchemy import text
 
@@ -279,7 +280,7 @@ over.set()
 @pytest.mark.parametrize(("whose", "least", "most"), [("ours", 0, 40), ("naive", 100, 400)])
 def test_sixteen_threads_that_hash_keep_the_memory_of_two(whose: str, least: int, most: int) -> None:
     argv = [sys.executable, "-c", MEMORY, whose]
-    done = subprocess.run(argv, env={"PYTHONPATH": str(APP)}, capture_output=True, text=True, check=True, timeout=60)
+    done = subprocess.run(argv, env={"PYTHONPATH": str(APP)}, capture_output=True, text=True, check=True, timeout=LONG)
 
     assert least <= int(done.stdout) <= most
 

@@ -9,6 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sites
+from patient import LONG
 from playwright.async_api import Error as BrowserError
 
 from ratemyunit import fixture, settings
@@ -48,9 +49,9 @@ class Reader:
         """Read a page as the scraper does."""
         url = self.site.url + path
         guard = Guard({"127.0.0.1"}, url)
-        means = adapters.Means(Fetcher(guard), self.browsers, guard, 15.0)
+        means = adapters.Means(Fetcher(guard, seconds=LONG), self.browsers, guard, LONG)
         reading = adapters.named(kind).read(Job(uuid4(), url, "U", 1, kind, rules=rules or Rules()), means)
-        return asyncio.run_coroutine_threadsafe(reading, self._loop).result(60)
+        return asyncio.run_coroutine_threadsafe(reading, self._loop).result(3 * LONG)
 
     def fails(self, path: str, kind: str = "html", rules: Rules | None = None) -> str:
         """Read a page that cannot be read; answer why. Nothing of it is left open."""
@@ -70,11 +71,11 @@ def pool() -> Iterator[tuple[Pool, asyncio.AbstractEventLoop]]:
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever)
     thread.start()
-    made = asyncio.run_coroutine_threadsafe(_entered(), loop).result(30)
+    made = asyncio.run_coroutine_threadsafe(_entered(), loop).result(LONG)
     yield made, loop
-    asyncio.run_coroutine_threadsafe(made.__aexit__(None, None, None), loop).result(30)
+    asyncio.run_coroutine_threadsafe(made.__aexit__(None, None, None), loop).result(LONG)
     loop.call_soon_threadsafe(loop.stop)
-    thread.join(10)
+    thread.join(LONG)
     loop.close()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from conftest import APP, Cluster, Role, wait_until
+from patient import LONG
 
 from ratemyunit import database as pool
 from ratemyunit import migrate
@@ -110,6 +111,7 @@ def test_files_are_published_as_soon_as_the_database_can_take_them(
     migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
     wait_until(lambda: published(cluster, empty_database) == {a.name for a in assets.own().values()})
     publisher.stop()
+    publisher.join(LONG)
     engine.dispose()
 
     assert caplog.text.count("assets are not published yet") == 1

@@ -4,11 +4,12 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import pytest
 import sites
+from patient import LONG
 from playwright.async_api import Browser, Page, Playwright, async_playwright
 from playwright.async_api import Error as BrowserError
 
@@ -30,13 +31,13 @@ class Ground:
         self.site, self.pool = site, pool
 
     @asynccontextmanager
-    async def at(self, path: str = "/catalogue", seconds: float = 10) -> AsyncIterator[Page]:
+    async def at(self, path: str = "/catalogue", seconds: float = LONG) -> AsyncIterator[Page]:
         """Show a page of the site."""
         async with self.pool.page(Guard({"127.0.0.1"}, self.site.url + path)) as shown:
             await unspoiled(shown, shown.page.goto(self.site.url + path, timeout=seconds * 1000))
             yield shown.page
 
-    async def read(self, path: str = "/catalogue", seconds: float = 10) -> Running:
+    async def read(self, path: str = "/catalogue", seconds: float = LONG) -> Running:
         """Show a page for a moment; answer which browser it was in."""
         async with self.at(path, seconds):
             return next(one for one in self.pool.browsers if one.taken)
@@ -50,9 +51,16 @@ def on(test: Test, bounds: Bounds | None = None) -> None:
             async with Pool(settings.browser(), bounds) as pool:
                 await test(Ground(site, pool))
                 family = [one for running in pool.browsers for one in memory.family(running.process)]
-            assert not [one for one in family if one.alive]
+            await gone(*family)
 
-    asyncio.run(asyncio.wait_for(all_of_it(), 90))
+    asyncio.run(asyncio.wait_for(all_of_it(), 3 * LONG))
+
+
+async def gone(*processes: memory.Process) -> None:
+    """Wait for the end of processes that were ended: a busy kernel takes its time."""
+    async with asyncio.timeout(LONG):
+        while [one for one in processes if one.alive]:
+            await asyncio.sleep(0.02)
 
 
 # BUG-CRITICAL-001: two jobs share one browser; each may start another, and close the one that the other is using.
@@ -176,7 +184,7 @@ def test_bug_critical_003_a_browser_in_which_something_stayed_open_is_replaced()
         await first.browser.new_page()
 
         assert await ground.read() is not first
-        assert not first.process.alive
+        await gone(first.process)
 
     on(test)
 
@@ -211,14 +219,16 @@ def test_bug_critical_003_a_browser_that_comes_up_when_nobody_waits_any_more_is_
             await asyncio.sleep(0.05)
 
         kept = {one for running in ground.pool.browsers for one in memory.family(running.process)}
-        assert [one for one in memory.family(ourselves) if is_browser(one) and one not in kept] == []
+        await gone(*(one for one in memory.family(ourselves) if is_browser(one) and one not in kept))
 
     on(test)
 
 
 def is_browser(process: memory.Process) -> bool:
     """Tell a browser's process by its command."""
-    return b"--remote-debugging-pipe" in (memory.PROC / str(process.pid) / "cmdline").read_bytes()
+    with suppress(OSError):  # it may have ended meanwhile
+        return b"--remote-debugging-pipe" in (memory.PROC / str(process.pid) / "cmdline").read_bytes()
+    return False
 
 
 # BUG-CRITICAL-005: the count of pages outlives the browser that it was about.
@@ -261,7 +271,7 @@ def test_bug_critical_005_a_new_browser_begins_to_count_at_nothing() -> None:
         seen = [await ground.read() for _ in range(4)]
         assert seen[0] is seen[1] is seen[2] is not first
         assert seen[3] is not seen[2]
-        assert not seen[2].process.alive
+        await gone(seen[2].process)
 
     on(test, Bounds(pages=3))
 
@@ -279,7 +289,7 @@ def test_a_browser_that_hangs_is_ended_with_all_its_processes_and_replaced(monke
 
         assert await ground.read() is not first
         assert len(family) > 2
-        assert not [one for one in family if one.alive]
+        await gone(*family)
 
     on(test)
 
@@ -342,7 +352,7 @@ def test_the_second_browser_ends_when_it_has_been_idle_and_the_first_stays() -> 
             both = ground.pool.browsers
             assert len(both) == 2
 
-        while len(ground.pool.browsers) > 1:
+        while sum(one.process.alive for one in both) > 1:
             await asyncio.sleep(0.05)
         await asyncio.sleep(0.6)
         assert len(ground.pool.browsers) == 1
@@ -402,7 +412,7 @@ def test_a_page_that_is_too_big_is_broken_off_long_before_its_end(
 ) -> None:
     async def huge() -> None:
         with pytest.raises(TooBig):
-            await pooled.read("/hostile/huge", seconds=30)
+            await pooled.read("/hostile/huge")
 
     run(huge())
 
@@ -418,7 +428,7 @@ def loop() -> Iterator[asyncio.AbstractEventLoop]:
 @pytest.fixture(scope="module")
 def run(loop: asyncio.AbstractEventLoop) -> Callable[[Awaitable[None]], None]:
     """Run something in that loop."""
-    return lambda what: loop.run_until_complete(asyncio.wait_for(what, 60))
+    return lambda what: loop.run_until_complete(asyncio.wait_for(what, LONG))
 
 
 @pytest.fixture(scope="module")

@@ -9,12 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import patient
 import psycopg
 import pytest
 from conftest import APP, TOKEN, Cluster, free_port, listens, wait_until
 from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect, sync_playwright
 
-from ratemyunit import accounts, migrate, passwords, settings, units
+from ratemyunit import accounts, passwords, settings, units
 from ratemyunit import database as pool
 
 PHONE = {"width": 390, "height": 844}
@@ -35,6 +36,7 @@ Visit = Callable[..., Page]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Start one Chromium for all of these tests."""
+    expect.set_options(timeout=patient.LONG * 1000)
     with sync_playwright() as driver:
         made = driver.chromium.launch(executable_path=settings.browser(), args=["--disable-gpu"])
         yield made
@@ -45,9 +47,7 @@ def browser() -> Iterator[Browser]:
 def database_name(cluster: Cluster) -> str:
     """Make a database with units, an admin, and words that nobody expects."""
     name = f"browser{os.getpid()}"
-    cluster.sql(f"create database {name} owner rmu_migrate")
-    cluster.sql("alter schema public owner to rmu_migrate", name)
-    migrate.upgrade(cluster.url(name, "rmu_migrate"))
+    cluster.make_migrated(name)
     engine = pool.engine(cluster.url(name))
     with engine.begin() as connection:
         plain = [units.Found(f"COMP1{n:03}", f"Programming {n}", "Loops and functions") for n in range(30)]
@@ -68,11 +68,11 @@ def site(cluster: Cluster, database_name: str, redis_url: str, tmp_path_factory:
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(APP), "HTTP_PORT": str(port), "REDIS_URL": redis_url}
     env |= {"DATABASE_URL": cluster.url(database_name), "ADMIN_TOKEN": TOKEN, "HOME": str(folder)}
     with (folder / "log").open("w") as out:
-        process = subprocess.Popen([sys.executable, "-m", "ratemyunit", "api"], env=env, stdout=out)
+        process = subprocess.Popen([sys.executable, patient.__file__, "api"], env=env, stdout=out)
     wait_until(lambda: process.poll() is not None or listens(port))
     yield f"http://127.0.0.1:{port}"
     process.terminate()
-    process.wait(30)
+    process.wait(patient.LONG)
 
 
 @pytest.fixture
@@ -84,7 +84,7 @@ def visit(browser: Browser, site: str) -> Iterator[Visit]:
     def visiting(path: str, **how: Any) -> Page:
         context = browser.new_context(**{"viewport": PHONE, "base_url": site, **how})
         contexts.append(context)
-        context.set_default_timeout(15_000)
+        context.set_default_timeout(patient.LONG * 1000)
         page = context.new_page()
         page.on("console", lambda said: complaints.append(said.text) if _complains(said) else None)
         page.on("pageerror", lambda why: complaints.append(str(why)))

@@ -207,5 +207,5 @@ def _until(question: Any) -> Any:
     from conftest import wait_until
 
     found: list[Any] = []
-    wait_until(lambda: found.append(question()) or found[-1], within=30)
+    wait_until(lambda: found.append(question()) or found[-1])
     return found[-1]

@@ -11,6 +11,7 @@ from conftest import TOKEN, Cluster, free_port, listens, wait_until
 from fastapi import FastAPI, HTTPException
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
+from patient import LONG
 from people import admin, running
 from schemathesis import Case, GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -68,7 +69,7 @@ def base(app: FastAPI) -> Iterator[str]:
     wait_until(lambda: listens(port))
     yield f"http://127.0.0.1:{port}"
     server.should_exit = True
-    thread.join(10)
+    thread.join(LONG)
 
 
 def operations() -> list[APIOperation]:
@@ -85,7 +86,7 @@ def tried(operation: APIOperation, base: str, headers: dict[str, str], tries: in
         @settings(COMMON, max_examples=tries)
         @given(case=operation.as_strategy(generation_mode=mode))
         def one(case: Case) -> None:
-            case.call_and_validate(base_url=base, headers=headers, checks=CHECKS)
+            case.call_and_validate(base_url=base, headers=headers, checks=CHECKS, timeout=LONG)
 
         with suppress(Unsatisfiable):  # some take no input, so none is wrong
             one()

@@ -10,7 +10,7 @@ import pytest
 from conftest import TOKEN, Cluster
 from fastapi.testclient import TestClient
 
-from ratemyunit import accounts, api, migrate, passwords, settings, units
+from ratemyunit import accounts, api, passwords, settings, units
 from ratemyunit import database as pool
 from ratemyunit.web import assets, render
 
@@ -23,9 +23,7 @@ CSP = "default-src 'none'"
 def application(cluster: Cluster, redis_url: str) -> Iterator[TestClient]:
     """Run one application with units and two accounts: a database of its own for each test would take minutes."""
     name = f"pages{os.getpid()}"
-    cluster.sql(f"create database {name} owner rmu_migrate")
-    cluster.sql("alter schema public owner to rmu_migrate", name)
-    migrate.upgrade(cluster.url(name, "rmu_migrate"))
+    cluster.make_migrated(name)
     store(cluster.url(name))
     environment = {"DATABASE_URL": cluster.url(name), "REDIS_URL": redis_url, "ADMIN_TOKEN": TOKEN}
     with TestClient(

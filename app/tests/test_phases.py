@@ -8,14 +8,15 @@ import re
 import shutil
 import subprocess
 import sys
-import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psycopg
 import pytest
 from conftest import APP, Cluster
+from patient import LONG
 from test_migrate import hurry, pid
 
 from ratemyunit import blockers, migrate, revisions, schema
@@ -68,7 +69,7 @@ def last_line(tree: Path, *argv: str, url: str) -> tuple[int, dict[str, Any]]:
     """Run a role to its end; answer its exit code and its last line."""
     env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(tree), "DATABASE_URL": url}
     argv = (sys.executable, "-m", "ratemyunit", *argv)
-    done = subprocess.run(argv, env=env, cwd=tree, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(argv, env=env, cwd=tree, capture_output=True, text=True, check=False, timeout=LONG)
     return done.returncode, json.loads(done.stdout.splitlines()[-1])
 
 
@@ -156,7 +157,7 @@ def test_f33_old_rows_survive_the_expansion_and_old_code_goes_on_writing(
 
 
 def test_a_statement_over_its_revisions_limit_is_cancelled_and_said_so(migrating: str, tmp_path: Path) -> None:
-    tree = Tree(tmp_path, head=NEXT).add(NEXT, "expand", "select pg_sleep(5)", more='statement_timeout = "200ms"')
+    tree = Tree(tmp_path, head=NEXT).add(NEXT, "expand", "select pg_sleep(600)", more='statement_timeout = "200ms"')
 
     code, said = tree.run("migrate", url=migrating)
 
@@ -192,7 +193,7 @@ def test_f33_a_migration_that_waits_for_a_long_transaction_names_its_pid_age_and
         assert [b.pid for b in seen] == [pid(other)]
         assert (seen[0].state, seen[0].query) == ("idle in transaction", "lock table units in row exclusive mode")
         assert seen[0].seconds >= 1
-        assert f"0002 could not get its lock in 3 tries of 300ms: pid {pid(other)} (idle in transaction" in str(
+        assert f"0002 could not get its lock in 3 tries of 2s: pid {pid(other)} (idle in transaction" in str(
             blocked.value
         )
 
@@ -202,21 +203,19 @@ def test_f33_a_migration_that_waits_for_a_long_transaction_names_its_pid_age_and
 def test_a_lock_that_is_let_go_in_time_is_had_by_a_later_try(
     cluster: Cluster, empty_database: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hurry(monkeypatch)
-    monkeypatch.setattr(migrate, "PAUSES", (0.5, 0.5))
     first_revision(cluster, empty_database, tmp_path)
-    answers: list[object] = []
+    paused: list[float] = []
     with psycopg.connect(cluster.url(empty_database)) as other:
         other.execute("lock table units in row exclusive mode")
-        url = cluster.url(empty_database, "rmu_migrate")
-        thread = threading.Thread(target=lambda: answers.append(migrate.upgrade(url)["ran"]))
-        thread.start()
-        time.sleep(0.5)
-        other.rollback()
 
-    thread.join(10)
+        def pause(seconds: float) -> None:
+            paused.append(seconds)
+            other.rollback()
 
-    assert answers == [LINE[1:]]
+        monkeypatch.setattr(migrate, "time", SimpleNamespace(sleep=pause, monotonic=time.monotonic))
+
+        assert migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))["ran"] == LINE[1:]
+    assert paused == [migrate.PAUSES[0]]
 
 
 def test_an_index_that_could_not_be_built_concurrently_is_built_by_the_next_migration(
@@ -228,7 +227,7 @@ def test_an_index_that_could_not_be_built_concurrently_is_built_by_the_next_migr
         op.create_index("units_by_title", "units", ["title"], postgresql_concurrently=True)"""
     revision.write_text(revision.read_text().replace("op.execute('select 1')", concurrently))
     hurried = tmp_path / "ratemyunit/migrate.py"
-    hurried.write_text(hurried.read_text().replace('"2s"', '"300ms"').replace("(1.0, 3.0)", "(0.05, 0.05)"))
+    hurried.write_text(hurried.read_text().replace("(1.0, 3.0)", "(0.05, 0.05)"))
     with psycopg.connect(cluster.url(database)) as other:
         other.execute("set transaction isolation level repeatable read")
         other.execute("select count(*) from units")

@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 import threading
-import time
 from datetime import timedelta
 from pathlib import Path
 
 import psycopg
 import pytest
 from conftest import APP, Cluster, Role
+from patient import LONG
 from sqlalchemy import text
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
@@ -52,7 +52,6 @@ def test_the_least_of_the_three_limits_counts(cluster: Cluster, database: str) -
 def test_a_pool_that_everybody_uses_never_has_more_connections_than_its_share(cluster: Cluster, database: str) -> None:
     cluster.sql(f"alter database {database} connection limit 24")
     engine = pool.engine(cluster.url(database), sharers=8)
-    engine.pool._timeout = 60  # whoever waits on a busy machine is not what this is about
     most = 0
 
     def use() -> None:
@@ -69,13 +68,16 @@ def test_a_pool_that_everybody_uses_never_has_more_connections_than_its_share(cl
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(LONG)
 
     assert most == engine.pool.share == 3
     engine.dispose()
 
 
-def test_who_finds_no_connection_free_is_told_so_and_the_next_one_is_served(cluster: Cluster, database: str) -> None:
+def test_who_finds_no_connection_free_is_told_so_and_the_next_one_is_served(
+    cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool, "FREE_S", 0.2)
     cluster.sql(f"alter database {database} connection limit 16")
     engine = pool.engine(cluster.url(database), sharers=8)
 
@@ -103,22 +105,20 @@ def test_a_database_that_could_not_be_reached_costs_no_connection_of_the_share(c
 
 
 def test_a_statement_over_its_time_is_cancelled_and_the_connection_goes_on(cluster: Cluster, database: str) -> None:
-    engine = pool.engine(cluster.url(database), patience=timedelta(milliseconds=200))
-    began = time.monotonic()
+    # What follows has no more time either, so it is time enough for a busy machine.
+    engine = pool.engine(cluster.url(database), patience=timedelta(seconds=5))
     with engine.connect() as connection:
         with pytest.raises(OperationalError, match="statement timeout"):
-            connection.execute(text("select pg_sleep(20)"))
+            connection.execute(text("select pg_sleep(600)"))
         connection.rollback()
         assert connection.scalar(text("select 1")) == 1
-
-    assert time.monotonic() - began < 10
     engine.dispose()
 
 
 def test_a_search_that_takes_too_long_is_a_503_that_says_when_to_come_back(
     start: "type[Role]", cluster: Cluster, database: str, redis_url: str
 ) -> None:
-    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    api = start("api", ("api.PATIENCE=5",), DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     with psycopg.connect(cluster.url(database, "rmu_migrate")) as blocker:
         blocker.execute("lock table units in access exclusive mode")
 

@@ -141,7 +141,7 @@ def test_a_pause_outlives_worker_and_redis_and_no_job_is_lost(start: Start, clus
         _ask(door, "resume", {"by": "root@laptop"})
 
         # The page is no longer there: that it was tried is what counts.
-        wait_until(lambda: (_status(door)["waiting"], _status(door)["later"]) == (0, 1), within=40)
+        wait_until(lambda: (_status(door)["waiting"], _status(door)["later"]) == (0, 1))
         assert TOKEN not in door.log.read_text() + worker.log.read_text()
 
 

@@ -5,6 +5,7 @@ import resource
 import time
 
 import pytest
+from patient import LONG
 
 from ratemyunit.scraper import ranges
 from ratemyunit.scraper.ranges import RangeRefused
@@ -26,11 +27,11 @@ def test_bug_critical_002_a_huge_range_is_refused_before_anything_is_expanded(sp
 def test_bug_critical_002_a_naive_expansion_runs_out_of_memory() -> None:
     process = multiprocessing.get_context("spawn").Process(target=naive_in_a_small_room, args=(HUGE[0],))
     process.start()
-    process.join(30)
+    process.join(LONG)
     ended = process.exitcode
     process.kill()
 
-    assert ended != 0
+    assert ended not in (0, None)
 
 
 def naive_in_a_small_room(span: str) -> None:

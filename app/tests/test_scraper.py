@@ -4,11 +4,13 @@ import ast
 import asyncio
 import logging
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 import sites
+from patient import LONG
 
 import ratemyunit.scraper
 from ratemyunit import settings
@@ -100,17 +102,15 @@ def job(site: sites.Site, path: str, kind: str = "json") -> Job:
     return Job(uuid4(), site.url + path, "U", 1, kind, "the-site")
 
 
-def worked(
-    repository: FakeRepository, until: Callable[[], bool], seconds: float = 15, page_seconds: float = 5.0
-) -> None:
+def worked(repository: FakeRepository, until: Callable[[], bool]) -> None:
     """Let the scraper work until something has come about."""
 
     async def all_of_it() -> None:
         stop = asyncio.Event()
         async with Pool(settings.browser()) as browsers:
-            scraper = Scraper(repository, browsers, stop, Limits(page_seconds, frozenset({"127.0.0.1"})))
+            scraper = Scraper(repository, browsers, stop, Limits(LONG, frozenset({"127.0.0.1"})))
             working = asyncio.create_task(scraper.until_stopped(lanes=2))
-            async with asyncio.timeout(seconds):
+            async with asyncio.timeout(LONG):
                 while not until():
                     await asyncio.sleep(0.02)
             stop.set()
@@ -179,7 +179,7 @@ def test_a_repository_that_is_away_is_asked_again(monkeypatch: pytest.MonkeyPatc
         site.answers["/good"] = (200, sites.JSON, sites.listing([{"code": "C1", "title": "T"}]))
         repository = FakeRepository(job(site, "/good"))
         repository.down = True
-        asked = iter(range(100))
+        asked = count()
 
         def comes_back() -> bool:
             repository.down = next(asked) < 5
