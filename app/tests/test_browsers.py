@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import sites
 from patient import LONG, bounds
-from playwright.async_api import Browser, BrowserContext, Page, Playwright, async_playwright
+from playwright.async_api import Browser, Page, Playwright, async_playwright
 from playwright.async_api import Error as BrowserError
 
 from ratemyunit import settings
@@ -146,23 +146,6 @@ def test_bug_critical_001_a_browser_that_dies_takes_no_other_with_it() -> None:
             assert await safe.evaluate("document.title") == "Catalogue"
             assert dying not in ground.pool.browsers
         await ground.read()
-
-    on(test)
-
-
-def test_a_browser_that_dies_while_a_page_opens_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def test(ground: Ground) -> None:
-        dying = await ground.read()
-
-        async def never(_: BrowserContext) -> None:
-            # What the driver does when the browser dies after the page was made and before it is shown to the driver.
-            os.kill(dying.process.pid, signal.SIGKILL)
-            await asyncio.Event().wait()
-
-        with monkeypatch.context() as patched, pytest.raises((Trouble, BrowserError), match="browser died"):
-            patched.setattr(BrowserContext, "new_page", never)
-            await ground.read()
-        assert await ground.read() is not dying
 
     on(test)
 

@@ -75,29 +75,6 @@ class Running:
     shown: int = 0
     taken: bool = True
     idle_since: float = field(default_factory=time.monotonic)
-    gone: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def __post_init__(self) -> None:
-        self.browser.on("disconnected", lambda _: self.gone.set())
-        if not self.browser.is_connected():
-            self.gone.set()
-
-    async def opened(self, context: BrowserContext) -> Page:
-        """Open a page. Of one that was on its way when the browser died the driver says nothing, and waits for ever.
-
-        Raises:
-            BrowserError: the browser died.
-        """
-        opening, ending = asyncio.ensure_future(context.new_page()), asyncio.ensure_future(self.gone.wait())
-        try:
-            await asyncio.wait([opening, ending], return_when=asyncio.FIRST_COMPLETED)
-            if not opening.done():
-                raise BrowserError("the browser died while a page opened")
-            return await opening
-        finally:
-            for task in (opening, ending):
-                task.cancel()
-            await asyncio.gather(opening, ending, return_exceptions=True)
 
     async def mib(self) -> float:
         """Measure what all its processes take."""
@@ -181,7 +158,7 @@ class Pool:
         async with self._places, self._taken() as running, Gate(guard) as gate:
             try:
                 async with self._watched(running), self._context(running, gate) as context:
-                    yield Shown(await running.opened(context), gate)
+                    yield Shown(await context.new_page(), gate)
             except BrowserError as why:
                 if not running.process.alive:
                     raise Trouble("the browser died") from why
