@@ -11,7 +11,8 @@ PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
-        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo
+        bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
+        bench-app bench-web bench-scrape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -114,6 +115,15 @@ bench-quiet: tools $(STAMP) ## an hour of ordinary load and twenty deploys: no a
 
 bench-slo: $(STAMP) ## a year of traffic before the compiled alarms, beside the SRE workbook's; a minute or two
 	$(BIN)/python tests/bench/bench_slo.py
+
+bench-web: test-tools $(STAMP) app/.venv/.made ## what a phone on slow 4G waits for, beside bare HTML; three minutes
+	$(BIN)/python tests/bench/bench_web.py
+
+bench-app: test-tools $(STAMP) app/.venv/.made ## 50 searches a second over 50,000 units, beside the bare SQL; five minutes
+	$(BIN)/python tests/bench/bench_app.py
+
+bench-scrape: test-tools $(STAMP) app/.venv/.made ## 1,000 pages scraped at full speed, 200 of them hostile; what is left open is counted
+	$(BIN)/python tests/bench/bench_scrape.py
 
 bench-salvage: $(STAMP) ## 200 restores to random moments, cut over and salvaged, on plain PostgreSQL; an hour
 	PYTHONPATH=.:templates/host $(BIN)/python -m tests.salvage.sweep

@@ -774,6 +774,52 @@ class SqlRules(Protocol):
         ...
 
 
+class Phone(Frozen):
+    """The network and the phone that a page is loaded with."""
+
+    latency: timedelta
+    down_kbit: int
+    up_kbit: int
+    slower: float
+    """How many times slower its processor is than this machine's."""
+
+
+class Transfer(Frozen):
+    """One request of a page: what it asked for, from when until when (milliseconds of the load), and what came."""
+
+    url: str
+    began_ms: float
+    ended_ms: float | None
+    """None: it was still under way when the browser was closed."""
+    bytes: int
+
+
+class PageLoad(Frozen):
+    """What a browser saw of one load. Times are milliseconds since it set out for the page; None: never."""
+
+    url: str
+    transfers: tuple[Transfer, ...]
+    first_paint_ms: float | None
+    largest_paint_ms: float | None
+    parsed_ms: float | None
+    long_tasks: tuple[tuple[float, float], ...]
+    """From when until when the page could answer nobody, for more than 50 ms at a time."""
+    watched_ms: float
+
+
+class Browser(Protocol):
+    """A real browser that opens a page as a visitor who was never here."""
+
+    def load(self, url: str, phone: Phone, *, patience: timedelta) -> PageLoad:
+        """Load a page and watch it until it is quiet, or for as long as patience lasts.
+
+        Raises:
+            Refused: there is no browser, or it does not work.
+            Unreachable: the page cannot be opened, or answers with an error.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class Outside:
     """Every port, passed in. Steps get one whose changes carry the current fence."""

@@ -4,13 +4,32 @@ transaction that is rolled back: run on a database that serves, it leaves nothin
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
 from typing import ParamSpec, TypeVar
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from sqlalchemy import Connection
 from sqlalchemy.exc import SQLAlchemyError
 
-from ratemyunit import database, jobs, logs, pauses, ratings, schema, settings, units
+from ratemyunit import (
+    accounts,
+    crawls,
+    database,
+    jobs,
+    logs,
+    moderation,
+    pauses,
+    ratings,
+    schema,
+    search,
+    sessions,
+    settings,
+    sites,
+    units,
+)
+from ratemyunit.scraper.port import Job, Link
+from ratemyunit.scraper.rules import Rules
+from ratemyunit.web import assets
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,14 +96,39 @@ def _everything(connection: Connection, tried: Tried) -> None:
         raise Unfit(why_not)
     for text in ("stored, and taken back", "changed, and taken back"):
         tried.writes(units.store, connection, mark, [units.Found(code=mark[:32], title=mark, description=text)])
-    unit = _first(tried.reads(units.search, connection, mark, most=1))["id"]
-    tried.reads(units.search, connection, "", most=1)
+    unit = _found(tried.reads(search.find, connection, search.Asked(mark), most=1))
+    _found(tried.reads(search.find, connection, search.Asked(f"{mark[:20]}x{mark[21:]}"), most=1))
+    tried.reads(search.find, connection, search.Asked(), most=1)
     tried.reads(units.one, connection, unit)
+    tried.reads(units.all_universities, connection)
     given = ratings.Given(id=uuid4(), unit=unit, stars=5, comment="taken back")
     tried.writes(ratings.give, connection, given)
     _first(tried.reads(ratings.of, connection, unit))
     tried.reads(ratings.one, connection, given.id)
+    tried.reads(ratings.spread, connection, unit)
+    _accounts(connection, tried, mark, unit)
     _jobs(connection, tried, mark)
+    _crawls(connection, tried, mark)
+    _assets(connection, tried, mark)
+
+
+def _accounts(connection: Connection, tried: Tried, mark: str, unit: UUID) -> None:
+    tried.writes(accounts.add, connection, f"{mark}@example.org", "no hash")
+    user = _there(tried.reads(accounts.by_email, connection, f"{mark}@example.org"))["id"]
+    _first(tried.reads(accounts.listed, connection, mark, most=1))
+    tried.writes(accounts.set_role, connection, user, "admin")
+    token = tried.writes(sessions.start, connection, user)
+    _there(tried.reads(sessions.visitor, connection, token))
+    given = ratings.Given(id=uuid4(), unit=unit, stars=1, comment="taken back", author=user)
+    tried.writes(ratings.give, connection, given)
+    tried.reads(moderation.listed, connection, most=1)
+    tried.writes(moderation.judge, connection, given.id, "shown", user)
+    _first(tried.reads(ratings.by, connection, user))
+    tried.writes(ratings.take_back, connection, given.id, user)
+    tried.writes(sessions.end, connection, token)
+    tried.writes(accounts.lock, connection, user, None)
+    tried.writes(sessions.end_all, connection, user)
+    tried.writes(accounts.unlock, connection, user)
 
 
 def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
@@ -98,8 +142,30 @@ def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
     tried.reads(jobs.due, connection, most=1)
     tried.writes(jobs.give_back, connection, _claimed(tried.writes(jobs.claim, connection, asked)))
     tried.writes(jobs.finish, connection, _claimed(tried.writes(jobs.claim, connection, asked)), 1)
-    again = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
-    tried.writes(jobs.fail, connection, _claimed(tried.writes(jobs.claim, connection, again)), "taken back")
+    for end in (jobs.fail, jobs.give_up):
+        again = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
+        tried.writes(end, connection, _claimed(tried.writes(jobs.claim, connection, again)), "taken back")
+
+
+def _crawls(connection: Connection, tried: Tried, mark: str) -> None:
+    source = crawls.Source(mark, "html", f"http://{mark}.example/", Rules(title="h1"))
+    kept = _there(tried.writes(crawls.keep, connection, source))
+    tried.reads(crawls.listed, connection)
+    crawl = _there(tried.writes(crawls.begin, connection, kept, timedelta(0)))
+    page = Link(f"http://{mark}.example/2", "html")
+    tried.writes(crawls.add_pages, connection, crawl, [page], timedelta(seconds=2))
+    _there(tried.reads(crawls.one, connection, crawl))
+    tried.writes(sites.pace, connection, f"{mark}.example", 1.0)
+    tried.reads(sites.asked_pause, connection, page.url)
+    tried.writes(crawls.end_finished, connection)
+    tried.writes(crawls.stop, connection, crawl)
+
+
+def _assets(connection: Connection, tried: Tried, mark: str) -> None:
+    tried.writes(assets.publish, connection, [assets.Asset(mark, "text/plain", b"taken back")])
+    _there(tried.reads(assets.find, connection, mark))
+    # None is so old: the files that serve pages are left alone.
+    tried.writes(assets.forget, connection, kept=timedelta(days=36_500))
 
 
 def _first(found: list[T]) -> T:
@@ -108,7 +174,16 @@ def _first(found: list[T]) -> T:
     return found[0]
 
 
-def _claimed(job: jobs.Job | None) -> jobs.Job:
+def _found(page: search.Page) -> UUID:
+    unit: UUID = _first(list(page.units)).id
+    return unit
+
+
+def _there(found: T | None) -> T:
+    return _first([] if found is None else [found])
+
+
+def _claimed(job: Job | None) -> Job:
     if job is None:
         raise Unfit("a job that was put down a moment ago cannot be claimed")
     return job

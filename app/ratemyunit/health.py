@@ -9,6 +9,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from ratemyunit import schema
 
 OK = "ok"
+CONNECT_S, ANSWER_S = 2, 5
+"""How long Redis may take."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ def look(engine: Engine, redis: Redis) -> Readiness:
 def open_redis(url: str) -> Redis:
     """Open a client that gives up in seconds."""
     return Redis.from_url(
-        url, decode_responses=True, socket_connect_timeout=2, socket_timeout=5, health_check_interval=30
+        url, decode_responses=True, socket_connect_timeout=CONNECT_S, socket_timeout=ANSWER_S, health_check_interval=30
     )
 
 

@@ -1,7 +1,7 @@
 """Scrape jobs: rows in PostgreSQL are the truth, Redis only says which id to look at next.
 
-A lost Redis loses nothing: `refill` puts every due row back. A job taken twice from Redis runs once, since only
-`claim` decides. A worker that dies lets its lease run out and the row is due again.
+A lost Redis loses nothing: `refill` puts due rows back. A job taken twice from Redis runs once, since only `claim`
+decides. A worker that dies lets its lease run out and the row is due again. A site has one job at a time (sites.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -11,24 +11,17 @@ from uuid import UUID
 
 from redis import Redis
 from sqlalchemy import ColumnElement, Connection, RowMapping, and_, case, func, insert, or_, select, update
+from sqlalchemy.dialects.postgresql import distinct_on
 
-from ratemyunit import pauses
+from ratemyunit import crawls, pauses, sites
 from ratemyunit.schema import jobs
+from ratemyunit.scraper import rules
+from ratemyunit.scraper.port import Job
 
 QUEUE = "rmu:jobs"
 LEASE = timedelta(seconds=90)
 MOST_ATTEMPTS = 5
-LONGEST_PAUSE = timedelta(minutes=10)
-
-
-@dataclass(frozen=True)
-class Job:
-    """A claimed scrape job."""
-
-    id: UUID
-    url: str
-    university: str
-    attempts: int
+LONGEST_PAUSE = timedelta(minutes=5)
 
 
 @dataclass(frozen=True)
@@ -62,13 +55,16 @@ def push(redis: Redis, ids: Iterable[UUID]) -> None:
 
 
 def refill(connection: Connection, redis: Redis, *, most: int = 100) -> None:
-    """Offer every due row again, oldest first."""
+    """Offer every row again that a worker may take now, oldest first."""
     push(redis, due(connection, most=most))
 
 
 def due(connection: Connection, *, most: int) -> Sequence[UUID]:
-    """List the rows that a worker may take now, oldest first."""
-    query = select(jobs.c.id).where(_due()).order_by(jobs.c.not_before).limit(most)
+    """List the rows that a worker may take now, oldest first: one of each site that may be asked."""
+    open_now = _due() & sites.open_to(sites.OF_JOB)
+    first = select(jobs.c.id, jobs.c.not_before).where(open_now).ext(distinct_on(sites.OF_JOB))
+    firsts = first.order_by(sites.OF_JOB, jobs.c.not_before).subquery()
+    query = select(firsts.c.id).order_by(firsts.c.not_before).limit(most)
     return connection.execute(query).scalars().all()
 
 
@@ -86,24 +82,32 @@ def counts(connection: Connection) -> Counts:
     return Counts(waiting, running, later, failed, round(float(oldest), 1))
 
 
-def claim(connection: Connection, job: UUID) -> Job | None:
-    """Take the row, if it is due, nobody else has it, and the queue is not paused."""
-    # The inner lock lets a second worker pass by at once instead of waiting for the first one's commit.
-    wanted = select(jobs.c.id).where(jobs.c.id == job, _due(), pauses.running())
-    free = wanted.with_for_update(skip_locked=True).scalar_subquery()
+def claim(connection: Connection, job: UUID, pause: timedelta = timedelta(0)) -> Job | None:
+    """Take the row, if it is due, nobody else has it, its site may be asked, and the queue is not paused.
+
+    The site may then be asked again after the pause, or a longer one that it wants.
+    """
+    # The lock lets a second worker pass by at once instead of waiting for the first one's commit.
+    wanted = select(sites.OF_JOB).where(jobs.c.id == job, _due(), pauses.running())
+    site = connection.execute(wanted.with_for_update(skip_locked=True, of=jobs)).scalar_one_or_none()
+    if site is None or not sites.take(connection, site, pause):
+        return None
     take = (
         update(jobs)
-        .where(jobs.c.id == free)
+        .where(jobs.c.id == job)
         .values(state="running", attempts=jobs.c.attempts + 1, lease_until=func.now() + LEASE, error=None)
         .returning(jobs.c.id, jobs.c.url, jobs.c.university, jobs.c.attempts)
     )
-    row = connection.execute(take).first()
-    return Job(*row) if row else None
+    row = dict(connection.execute(take).mappings().one())
+    page = crawls.of_job(connection, job)
+    if page is None:
+        return Job(**row, site=site)
+    return Job(**row, site=site, kind=page["kind"], crawl=page["crawl_id"], rules=rules.read(page["rules"]))
 
 
-def finish(connection: Connection, job: Job, units_found: int) -> None:
-    """Mark the job done."""
-    _leave(connection, job, state="done", units_found=units_found)
+def finish(connection: Connection, job: Job, units_found: int) -> bool:
+    """Mark the job done; answer whether it was still ours to end."""
+    return _leave(connection, job, state="done", units_found=units_found)
 
 
 def give_back(connection: Connection, job: Job) -> None:
@@ -114,11 +118,16 @@ def give_back(connection: Connection, job: Job) -> None:
 def fail(connection: Connection, job: Job, why: str) -> None:
     """Put the job off, longer each time, or give up after the last attempt."""
     if job.attempts >= MOST_ATTEMPTS:
-        _leave(connection, job, state="failed", error=why[:500])
+        give_up(connection, job, why)
         return
     pause = min(LONGEST_PAUSE, timedelta(seconds=5 * 4 ** (job.attempts - 1)))
     # Jitter, so that jobs that failed together do not come back together.
-    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random()))
+    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random() / 2))
+
+
+def give_up(connection: Connection, job: Job, why: str) -> None:
+    """End a job that no other try would help."""
+    _leave(connection, job, state="failed", error=why[:500])
 
 
 def _due() -> ColumnElement[bool]:
@@ -128,7 +137,7 @@ def _due() -> ColumnElement[bool]:
     )
 
 
-def _leave(connection: Connection, job: Job, **values: object) -> None:
+def _leave(connection: Connection, job: Job, **values: object) -> bool:
     # A worker whose lease ran out must not write over the one that came after it: the attempt tells them apart.
     mine = and_(jobs.c.id == job.id, jobs.c.state == "running", jobs.c.attempts == job.attempts)
-    connection.execute(update(jobs).where(mine).values(lease_until=None, **values))
+    return bool(connection.execute(update(jobs).where(mine).values(lease_until=None, **values)).rowcount)

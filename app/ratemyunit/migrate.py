@@ -21,6 +21,8 @@ LOCK = 0x726D75  # "rmu"; the advisory lock that makes two migrations take turns
 LOCK_TIMEOUT = "2s"
 PAUSES = (1.0, 3.0)
 """How long to let the others through before the second and the third try."""
+TURN_WAIT, TURN_WAITS = "200ms", 10
+"""The wait for the migrations' own turn, in pieces."""
 
 # Ours, and nobody is building it just now.
 BROKEN = text(
@@ -154,8 +156,17 @@ def _with_tries(engine: Engine, connection: Connection, what: str, act: Callable
 
 
 def _take_turn(connection: Connection) -> None:
-    connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
-    connection.commit()
+    # In short waits: who builds an index concurrently waits for every snapshot that is older, and a wait holds one.
+    for left in reversed(range(TURN_WAITS)):
+        try:
+            connection.execute(text("select set_config('lock_timeout', :wait, true)"), {"wait": TURN_WAIT})
+            connection.execute(text("select pg_advisory_lock(:key)"), {"key": LOCK})
+            connection.commit()
+            return
+        except OperationalError:
+            if not left:
+                raise
+            connection.rollback()
 
 
 def _one(connection: Connection, revision: Revision) -> None:

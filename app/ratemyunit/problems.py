@@ -1,15 +1,41 @@
-"""Every error answer is problem+json (RFC 9457): a type of mistake, a sentence, and nothing of our insides."""
+"""Every error answer is problem+json (RFC 9457): a type of mistake, a sentence, and nothing of our insides.
+
+Where a browser shows a page it is a page with the same sentence.
+"""
 
 import logging
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, Response
 from redis import RedisError
 from sqlalchemy.exc import DataError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from starlette.exceptions import HTTPException
+
+PROBLEM: dict[str, Any] = {
+    "title": "Problem",
+    "type": "object",
+    "description": "What went wrong (RFC 9457).",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string"},
+        "errors": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "required": ["at", "why"],
+                "properties": {"at": {"type": "string"}, "why": {"type": "string"}},
+            },
+        },
+    },
+}
+"""The document's schema, for OpenAPI."""
 
 log = logging.getLogger("ratemyunit.api")
 
@@ -20,6 +46,27 @@ def problem(status: int, detail: str, **more: object) -> JSONResponse:
     return JSONResponse(body, status_code=status, media_type="application/problem+json")
 
 
+def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """Say to OpenAPI that a route may answer so, with a problem document."""
+    content = {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {status: {"description": HTTPStatus(status).phrase, "content": content} for status in statuses}
+
+
+def answer(request: Request, status: int, detail: str, **more: object) -> Response:
+    """Make the answer that refuses a request: a problem document, or a page for who reads pages."""
+    if _reads_pages(request):
+        # Templates are needed for few requests, and what draws them asks here for its own refusals.
+        from ratemyunit.web import errors
+
+        return errors.page(request, status, detail)
+    return problem(status, detail, **more)
+
+
+def mistake(request: Request) -> Response:
+    """Make the answer to a mistake of ours."""
+    return answer(request, 500, "our mistake; it is logged")
+
+
 def answer_problems(app: FastAPI) -> None:
     """Register the answers for what callers get wrong and for what we lack."""
     app.add_exception_handler(HTTPException, _http)
@@ -27,33 +74,33 @@ def answer_problems(app: FastAPI) -> None:
     app.add_exception_handler(DataError, _unstorable)
     for lacking in (OperationalError, InterfaceError, PoolTimeout, RedisError):
         app.add_exception_handler(lacking, _unavailable)
-    app.add_exception_handler(Exception, _bug)
 
 
-def _http(_: Request, why: Exception) -> JSONResponse:
+def _reads_pages(request: Request) -> bool:
+    # A browser that shows a page asks for HTML; a program, and a script on a page, does not.
+    return "text/html" in request.headers.get("Accept", "") and not request.url.path.startswith("/api/")
+
+
+def _http(request: Request, why: Exception) -> Response:
     assert isinstance(why, HTTPException)  # noqa: S101 - the handler is registered for this type
-    answer = problem(why.status_code, str(why.detail))
-    answer.headers.update(why.headers or {})
-    return answer
+    refused = answer(request, why.status_code, str(why.detail))
+    refused.headers.update(why.headers or {})
+    return refused
 
 
-def _invalid(_: Request, why: Exception) -> JSONResponse:
+def _invalid(request: Request, why: Exception) -> Response:
     assert isinstance(why, RequestValidationError)  # noqa: S101 - the handler is registered for this type
     # The rejected input is not repeated: it may be long, or secret.
     errors = [{"at": ".".join(map(str, e["loc"])), "why": e["msg"]} for e in why.errors()]
-    return problem(422, "the request does not fit what is documented", errors=errors)
+    return answer(request, 422, "the request does not fit what is documented", errors=errors)
 
 
-def _unstorable(_: Request, why: Exception) -> JSONResponse:
-    return problem(422, "the request holds characters or numbers that cannot be stored")
+def _unstorable(request: Request, why: Exception) -> Response:
+    return answer(request, 422, "the request holds characters or numbers that cannot be stored")
 
 
-def _unavailable(_: Request, why: Exception) -> JSONResponse:
+def _unavailable(request: Request, why: Exception) -> Response:
     log.error("a service we need is missing", extra={"fields": {"kind": type(why).__name__}})
-    answer = problem(503, "a service we need is missing; try again soon")
-    answer.headers["Retry-After"] = "5"
-    return answer
-
-
-def _bug(_: Request, why: Exception) -> JSONResponse:
-    return problem(500, "our mistake; it is logged")
+    refused = answer(request, 503, "a service we need is missing; try again soon")
+    refused.headers["Retry-After"] = "5"
+    return refused

@@ -1,4 +1,5 @@
-"""What no log line may hold: passwords, tokens, cookies, authorization, e-mail addresses. Every line passes here once.
+"""What no log line may hold: passwords, tokens, cookies, authorization, e-mail addresses, what people wrote and where
+they are. Every line passes here once.
 
 Names decide first: whatever a field called `password` holds is gone. Then shapes, inside any text: credentials in a
 URL, `Authorization: ...`, `token=...`, an address. A long text loses its middle: how a traceback ends says most.
@@ -13,7 +14,8 @@ LONGEST = 4000
 DEEPEST = 6
 
 WORDS = r"(?:pass(?:word|wd|phrase)?|secret|token|api[-_]?key|private[-_]?key|credentials?|authorization|cookie)"
-NAMES = re.compile(rf"(?:^|[-_.]){WORDS}s?(?:$|[-_.])|^(?:pwd|session[-_]?id|csrf\w*)$", re.IGNORECASE)
+PERSONAL = r"(?:e-?mail|comment|search|x-real-ip|x-forwarded-for|client(?:_address)?|remote_addr|ip)"
+NAMES = re.compile(rf"(?:^|[-_.]){WORDS}s?(?:$|[-_.])|^(?:pwd|session[-_]?id|csrf\w*|{PERSONAL})$", re.IGNORECASE)
 
 SHAPES = (
     # scheme://user:password@host
@@ -25,6 +27,11 @@ SHAPES = (
     (
         re.compile(rf"\b([\w-]*{WORDS})([\"']?\s*[=:]\s*)(\"[^\"]*\"|'[^']*'|[^\s,;&\"'{{}}\[\]]+)", re.IGNORECASE),
         rf"\1\2{GONE}",
+    ),
+    # Below what it complains of PostgreSQL tells the row, whose values may have lines of their own.
+    (
+        re.compile(r"^(\s*DETAIL:).*(?:\n(?!\s*(?:HINT|CONTEXT|LINE \d|\[SQL|\(Background)).*)*", re.MULTILINE),
+        rf"\1 {GONE}",
     ),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*"), GONE),
     (re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"), "[e-mail]"),

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from ratemyunit import api, logs, settings
+from ratemyunit.guard.protocol import Http
 
 # Longer than any proxy in front keeps an idle connection, or it would send a request into a closing socket.
 KEEP_ALIVE = 80
@@ -49,7 +50,9 @@ def run() -> int:
         access_log=False,
         server_header=False,
         loop="uvloop",
-        http="httptools",
+        http=Http,
+        # The client is told by the proxy's X-Real-IP alone (guard.client); uvicorn would believe X-Forwarded-For.
+        proxy_headers=False,
         ws="none",
     )
     server = Server(config)

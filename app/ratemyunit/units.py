@@ -1,26 +1,15 @@
-"""Units in PostgreSQL: store what a scrape found, find what a student looks for."""
+"""Units in PostgreSQL: store what a scrape found, show one. Who looks for some asks `search`."""
 
-import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, or_, select
+from sqlalchemy import Connection, Float, RowMapping, cast, func, or_, select
 from sqlalchemy.dialects.postgresql import insert
 
-from ratemyunit.schema import SEARCHABLE, units, universities
+from ratemyunit.schema import ratings, units, universities
 
-WORDS = re.compile(r"\w+")
-MOST_WORDS = 8
-
-_columns = (
-    units.c.id,
-    units.c.code,
-    units.c.title,
-    units.c.description,
-    units.c.updated_at,
-    universities.c.name.label("university"),
-)
+MOST_UNIVERSITIES = 1000
 
 
 @dataclass(frozen=True)
@@ -32,22 +21,23 @@ class Found:
     description: str
 
 
-def search(connection: Connection, words: str, *, most: int) -> list[RowMapping]:
-    """Find units whose text has every word, or a word that begins so; best first. No words: the first by code."""
-    query = select(*_columns).join(universities).limit(most)
-    terms = WORDS.findall(words)[:MOST_WORDS]
-    if not terms:
-        return [] if words.strip() else list(connection.execute(query.order_by(units.c.code, units.c.id)).mappings())
-    # Terms are word characters only, so nothing of tsquery's own language can come in with them.
-    asked = func.to_tsquery("simple", " & ".join(f"{term}:*" for term in terms))
-    query = query.where(SEARCHABLE.op("@@")(asked))
-    query = query.order_by(func.ts_rank(SEARCHABLE, asked).desc(), units.c.code, units.c.id)
-    return list(connection.execute(query).mappings())
-
-
 def one(connection: Connection, unit: UUID) -> RowMapping | None:
-    """Find one unit by its id."""
-    return connection.execute(select(*_columns).join(universities).where(units.c.id == unit)).mappings().first()
+    """Find one unit by its id, with the number of its ratings and their average."""
+    given = ratings.c.unit_id == units.c.id
+    average = cast(func.round(func.avg(ratings.c.stars), 2), Float)
+    query = select(
+        units,
+        universities.c.name.label("university"),
+        select(func.count()).where(given).scalar_subquery().label("rating_count"),
+        select(average).where(given).scalar_subquery().label("rating_average"),
+    )
+    return connection.execute(query.join(universities).where(units.c.id == unit)).mappings().first()
+
+
+def all_universities(connection: Connection) -> Sequence[RowMapping]:
+    """List the universities, by name."""
+    query = select(universities.c.id, universities.c.name).order_by(universities.c.name, universities.c.id)
+    return connection.execute(query.limit(MOST_UNIVERSITIES)).mappings().all()
 
 
 def store(connection: Connection, university: str, found: Iterable[Found]) -> int:

@@ -6,13 +6,12 @@ import time
 from prometheus_client import Counter, Histogram
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ratemyunit import logs
+from ratemyunit import logs, slo
 
 REQUESTS = Counter("http_requests_total", "Requests answered", ["method", "route", "status"])
 SECONDS = Histogram(
     "http_request_seconds", "Time to answer", ["route"], buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 )
-QUIET = {"/livez", "/readyz", "/metrics"}
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 
 log = logging.getLogger("ratemyunit.access")
@@ -60,7 +59,8 @@ def _note(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in METHODS else "OTHER"
     REQUESTS.labels(method, route, str(status)).inc()
     SECONDS.labels(route).observe(seconds)
-    if route in QUIET and status < 400:
+    slo.request(route, status, seconds)
+    if route in slo.PROBES and status < 400:
         return
     fields = {"method": method, "path": scope["path"][:200], "status": status, "ms": round(seconds * 1000, 1)}
     log.info("request", extra={"fields": fields})

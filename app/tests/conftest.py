@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -11,23 +12,33 @@ import tempfile
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import patient
 import psycopg
 import pytest
 import trustme
+
+from ratemyunit import migrate
 
 APP = Path(__file__).resolve().parents[1]
 TOKEN = "token-of-the-tests"
 
 
+for each in patient.LIMITS:
+    patient.be(each)
+
+
 def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
+    """Find a port that nobody listens on, and that no connection is given by chance before somebody does."""
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as s, suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 @dataclass
@@ -38,6 +49,39 @@ class Cluster:
     bin: Path
     directory: Path
     as_owner: list[str]
+    pattern: str = ""
+
+    def make(self, name: str) -> None:
+        """Make a database as an environment has it: rmu_migrate owns it and its schema, nothing is in it."""
+        self.sql(f"create database {name} owner rmu_migrate")
+        self.sql("alter schema public owner to rmu_migrate", name)
+
+    def make_migrated(self, name: str) -> None:
+        """Make a migrated database. They are all alike, so one is migrated and the others are copies."""
+        if not self.pattern:
+            self.make("pattern")
+            migrate.upgrade(self.url("pattern", "rmu_migrate"))
+            self.pattern = "pattern"
+            # PostgreSQL copies no database that somebody is connected to, and waits 5 s only until they have left.
+            wait_until(lambda: not self.connected("pattern"))
+        self.sql(f"create database {name} owner rmu_migrate template {self.pattern}")
+
+    def drop(self, name: str) -> None:
+        """Drop a database, whoever is still connected."""
+
+        def dropped() -> bool:
+            with suppress(psycopg.errors.ObjectInUse):  # whoever was sent away had not left within 5 s
+                self.sql(f"drop database if exists {name} with (force)")
+                return True
+            return False
+
+        wait_until(dropped)
+
+    def connected(self, name: str) -> int:
+        """Count who is connected to a database."""
+        with psycopg.connect(self.url("postgres", "master")) as connection:
+            row = connection.execute("select count(*) from pg_stat_activity where datname = %s", [name]).fetchone()
+        return int(row[0]) if row else 0
 
     def url(self, database: str, role: str = "rmu_app") -> str:
         """Make the URL of one database for one role."""
@@ -66,7 +110,7 @@ def cluster() -> Iterator[Cluster]:
     assert homes, "these tests need PostgreSQL's server programs (apt-get install postgresql)"
     # PostgreSQL refuses to run as root.
     as_owner = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
-    # Half a hundred small databases are written here: in memory, where the machine has such a folder.
+    # Small databases by the hundred are written here: in memory, where the machine has such a folder.
     memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None
     directory = Path(tempfile.mkdtemp(prefix="rmu-pg-", dir=memory))
     if as_owner:
@@ -81,8 +125,8 @@ def cluster() -> Iterator[Cluster]:
     authority = trustme.CA()
     authority.cert_pem.write_to_path(directory / "ca.pem")
     _write_certificate(authority, data)
-    options = f"-c ssl=on -c listen_addresses=127.0.0.1 -p {made.port} -c fsync=off -k {directory}"
-    control = [*as_owner, made.bin / "pg_ctl", "-D", data, "-w", "-l", directory / "log"]
+    options = f"-c ssl=on -c listen_addresses=127.0.0.1 -p {made.port} -c fsync=off -c autovacuum=off -k {directory}"
+    control = [*as_owner, made.bin / "pg_ctl", "-D", data, "-w", "-t", str(patient.LONG), "-l", directory / "log"]
     subprocess.run([*control, "-o", options, "start"], **run)
     try:
         for role in ("rmu_migrate", "rmu_app"):
@@ -113,9 +157,12 @@ def redis_url() -> Iterator[str]:
 class redis_server:
     """A Redis process as a context."""
 
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
+
     def __enter__(self) -> str:
         """Start it and wait until it listens."""
-        port = free_port()
+        port = self._port or free_port()
         argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
         wait_until(lambda: listens(port))
@@ -124,28 +171,46 @@ class redis_server:
     def __exit__(self, *_: object) -> None:
         """Stop it."""
         self._process.terminate()
-        self._process.wait(10)
+        self._process.wait(patient.LONG)
+
+
+@contextmanager
+def silent() -> Iterator[tuple[str, Callable[[], int]]]:
+    """Listen where a Redis should be, and never answer; give its URL and a count of those who came."""
+    with socket.create_server(("127.0.0.1", 0), backlog=1000) as listener, ExitStack() as kept:
+        came = 0
+
+        def callers() -> int:
+            nonlocal came
+            listener.settimeout(0.1)
+            with suppress(TimeoutError):
+                while True:
+                    kept.enter_context(listener.accept()[0])
+                    came += 1
+            return came
+
+        yield f"redis://127.0.0.1:{listener.getsockname()[1]}/0", callers
 
 
 _databases = iter(range(1, 10_000))
 
 
 @pytest.fixture
-def empty_database(cluster: Cluster) -> str:
-    """Make a database as an environment has it: rmu_migrate owns the schema, nothing is in it."""
-    name = f"t{os.getpid()}_{next(_databases)}"
-    cluster.sql(f"create database {name}")
-    cluster.sql("alter schema public owner to rmu_migrate", name)
-    return name
+def empty_database(cluster: Cluster) -> Iterator[str]:
+    """Make a database with nothing in it."""
+    name = f"empty{next(_databases)}"
+    cluster.make(name)
+    yield name
+    cluster.drop(name)
 
 
 @pytest.fixture
-def database(cluster: Cluster, empty_database: str) -> str:
+def database(cluster: Cluster) -> Iterator[str]:
     """Make a migrated database."""
-    from ratemyunit import migrate
-
-    migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
-    return empty_database
+    name = f"migrated{next(_databases)}"
+    cluster.make_migrated(name)
+    yield name
+    cluster.drop(name)
 
 
 @dataclass
@@ -169,18 +234,18 @@ class Role:
         content = {"Content-Type": "application/json", **headers}
         return self._ask(urllib.request.Request(self.base + path, json.dumps(body).encode(), content))
 
-    def stop(self, within: float = 30) -> int:
+    def stop(self) -> int:
         """Send SIGTERM; answer the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(within)
+        return self.process.wait(patient.LONG)
 
     def lines(self) -> list[dict[str, object]]:
-        """Parse every line logged so far; a line that is no JSON fails the test."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
+        """Parse every whole line logged so far; a line that is no JSON fails the test."""
+        return [json.loads(line) for line in self.log.read_text().rpartition("\n")[0].splitlines()]
 
     def _ask(self, request: urllib.request.Request) -> tuple[int, dict[str, str], str]:
         try:
-            with urllib.request.urlopen(request, timeout=15) as answer:
+            with urllib.request.urlopen(request, timeout=patient.LONG) as answer:
                 return answer.status, dict(answer.headers), answer.read().decode()
         except urllib.error.HTTPError as answer:
             return answer.code, dict(answer.headers), answer.read().decode()
@@ -188,16 +253,18 @@ class Role:
 
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator["type[Role]"]:
-    """Give a function that starts a role with an environment and waits for /livez."""
+    """Give a function that starts a role, with an environment and with limits of its own, and waits for /livez."""
     started: list[Role] = []
 
-    def starter(role: str, **environment: str) -> Role:
+    def starter(role: str, limits: tuple[str, ...] = (), **environment: str) -> Role:
         port = free_port()
         log = tmp_path / f"{role}-{len(started)}.log"
         env = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(APP), "HTTP_PORT": str(port)}
-        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", **environment}
+        # What the tests scrape is on loopback, too.
+        env |= {"ADMIN_TOKEN": TOKEN, "PYTHONUNBUFFERED": "1", "SCRAPE_HOSTS": "127.0.0.1", **environment}
+        env.setdefault("SCRAPE_PAGE_SECONDS", "40")
         with log.open("w") as out:
-            argv = [sys.executable, "-m", "ratemyunit", role]
+            argv = [sys.executable, patient.__file__, role, *limits]
             process = subprocess.Popen(argv, env=env, stdout=out, stderr=subprocess.STDOUT, text=True)
         one = Role(process, port, log)
         started.append(one)
@@ -219,9 +286,9 @@ def listens(port: int) -> bool:
         return s.connect_ex(("127.0.0.1", port)) == 0
 
 
-def wait_until(question: object, within: float = 20) -> None:
+def wait_until(question: object) -> None:
     """Ask again until the answer is yes, or fail."""
-    until = time.monotonic() + within
+    until = time.monotonic() + patient.LONG
     while not question():  # type: ignore[operator]
         assert time.monotonic() < until, "waited in vain"
         time.sleep(0.05)

@@ -8,7 +8,7 @@ import pytest
 from conftest import TOKEN, Cluster
 from fastapi.testclient import TestClient
 
-from ratemyunit import api, database, settings, units
+from ratemyunit import api, database, search, settings, units
 
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 WISH = {"url": "http://127.0.0.1:1/catalogue", "university": "Somewhere"}
@@ -144,7 +144,7 @@ def test_an_unset_admin_token_admits_nobody(cluster: Cluster, database: str, red
 
 
 def test_a_scrape_is_kept_even_when_redis_is_gone(cluster: Cluster, database: str) -> None:
-    asked = settings.read(environment(cluster, database, "redis://127.0.0.1:1/0"))
+    asked = settings.read({**environment(cluster, database, "redis://127.0.0.1:1/0"), "SCRAPE_HOSTS": "127.0.0.1"})
     with TestClient(api.create(asked)) as client:
         answer = client.post("/api/admin/scrape", json=WISH, headers=ADMIN)
 
@@ -182,7 +182,7 @@ def test_a_mistake_of_ours_is_a_500_that_tells_nothing_of_our_insides(
     def fail(*_: object, **__: object) -> None:
         raise ValueError("the secret is 42")
 
-    monkeypatch.setattr(units, "search", fail)  # no input reaches this state, or it would be no mistake of ours
+    monkeypatch.setattr(search, "find", fail)  # no input reaches this state, or it would be no mistake of ours
 
     answer = client.get("/api/units")
 
@@ -215,7 +215,7 @@ def test_a_rating_is_taken_once_and_shown_with_its_unit(client: TestClient) -> N
 
     assert (first.status_code, again.status_code) == (201, 200)
     assert first.json() == again.json() == {**given, "created_at": first.json()["created_at"]}
-    assert shown["ratings"] == [first.json()]
+    assert shown["ratings"] == [{**first.json(), "comment": ""}]
 
 
 def test_ratings_are_shown_newest_first(client: TestClient) -> None:

@@ -1,16 +1,18 @@
 """Jobs as rows: run once, survive a lost Redis and a dead worker, come back later and later."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any
 from uuid import UUID
 
 import pytest
 from conftest import Cluster
 from redis import Redis
-from sqlalchemy import Engine, text
+from sqlalchemy import Connection, Engine, text
 
 from ratemyunit import database as pool
 from ratemyunit import health, jobs
+from ratemyunit.scraper.port import Job
 
 
 @pytest.fixture
@@ -30,13 +32,13 @@ def redis(redis_url: str) -> Iterator[Redis]:
     made.close()
 
 
-def add(engine: Engine) -> UUID:
+def add(engine: Engine, url: str = "http://127.0.0.1:1/") -> UUID:
     """Put one job down."""
     with engine.begin() as connection:
-        return jobs.add(connection, "http://127.0.0.1:1/", "U")
+        return jobs.add(connection, url, "U")
 
 
-def take(engine: Engine, job: UUID) -> jobs.Job | None:
+def take(engine: Engine, job: UUID) -> Job | None:
     """Claim a job."""
     with engine.begin() as connection:
         return jobs.claim(connection, job)
@@ -57,7 +59,7 @@ def change(engine: Engine, what: str) -> None:
 
 
 def test_a_lost_redis_loses_no_job(engine: Engine, redis: Redis) -> None:
-    first, second = add(engine), add(engine)
+    first, second = add(engine), add(engine, "http://127.0.0.1:2/")
     redis.flushall()
 
     with engine.connect() as connection:
@@ -105,23 +107,60 @@ def test_a_worker_that_lost_its_lease_cannot_write_over_the_next_one(engine: Eng
     assert (row(engine, job)["state"], row(engine, job)["error"]) == ("running", None)
 
 
-def test_a_failed_job_comes_back_later_each_time_and_at_last_no_more(engine: Engine) -> None:
-    job = add(engine)
+def pauses_of(engine: Engine, job: UUID, fail: Callable[[Connection, Job, str], None]) -> list[float]:
+    """Let a job fail as often as it may be taken, ten times at most; answer the pauses before each next try."""
     pauses = []
-    for _ in range(jobs.MOST_ATTEMPTS):
+    for _ in range(10):
         change(engine, "not_before = now()")
         claimed = take(engine, job)
-        assert claimed
+        if claimed is None:
+            return pauses
         with engine.begin() as connection:
-            jobs.fail(connection, claimed, "the page answered 500")
+            fail(connection, claimed, "the page answered 500")
             now = connection.scalar(text("select now()"))
         pauses.append((row(engine, job)["not_before"] - now).total_seconds())
+    return pauses
 
-    assert 2 < pauses[0] < 8
-    assert pauses[0] < pauses[1] < pauses[2] < pauses[3]
+
+def test_bug_critical_004_a_failed_job_comes_back_later_each_time_and_at_last_no_more(engine: Engine) -> None:
+    job = add(engine)
+
+    pauses = pauses_of(engine, job, jobs.fail)
+
+    assert len(pauses) == jobs.MOST_ATTEMPTS
+    assert 2 < pauses[0] <= 5
+    assert pauses[0] < pauses[1] < pauses[2] < pauses[3] <= jobs.LONGEST_PAUSE.total_seconds()
     assert row(engine, job)["state"] == "failed"
     assert row(engine, job)["error"] == "the page answered 500"
     assert take(engine, job) is None
+
+
+def test_bug_critical_004_the_naive_version_never_gives_up_and_waits_as_long_for_all(engine: Engine) -> None:
+    pauses = pauses_of(engine, add(engine), naive_fail)
+
+    assert pauses == [5.0] * 10
+
+
+def naive_fail(connection: Connection, job: Job, why: str) -> None:
+    """Put a job off as the first version did: the same pause each time, for ever."""
+    put_off = "update jobs set state = 'queued', not_before = now() + interval '5 s', error = :why where id = :job"
+    connection.execute(text(put_off), {"why": why, "job": job.id})
+
+
+def test_bug_critical_004_no_pause_is_longer_than_the_longest_and_no_two_are_alike(engine: Engine) -> None:
+    pauses = []
+    for number in range(6):
+        job = add(engine, f"http://127.0.0.1:{number + 1}/")
+        claimed = take(engine, job)
+        assert claimed
+        with engine.begin() as connection:
+            connection.execute(text("update jobs set attempts = 4 where id = :job"), {"job": job})
+            jobs.fail(connection, replace(claimed, attempts=4), "the page answered 500")
+            now = connection.scalar(text("select now()"))
+        pauses.append((row(engine, job)["not_before"] - now).total_seconds())
+
+    assert all(150 <= pause <= jobs.LONGEST_PAUSE.total_seconds() for pause in pauses)
+    assert len(set(pauses)) == len(pauses)
 
 
 def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: Redis) -> None:

@@ -2,13 +2,17 @@
 
 import json
 import logging
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 from conftest import TOKEN, Cluster, Role
+from sqlalchemy import text
+from sqlalchemy.exc import IntegrityError
 
-from ratemyunit import database, logs, redact
+from ratemyunit import database as pool
+from ratemyunit import logs, redact
 from ratemyunit.logs import JsonLines
 
 ID = "req-0123456789"
@@ -34,6 +38,8 @@ def line_of(message: str = "hello", **fields: Any) -> dict[str, Any]:
         ("password = abcdef, user = u", "user = u"),
         ("ADMIN_TOKEN=abcdef HOST=h", "HOST=h"),
         ("key eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abcdef", "key"),
+        ("DETAIL:  Key (email)=(abcdef) already exists.\n[SQL: insert", "[SQL: insert"),
+        ("DETAIL:  Failing row contains (1, abcdef\nana.maria).\nHINT:  none", "HINT:  none"),
         ("no account for ana.maria+abcdef@uni.example.edu here", "here"),
     ],
 )
@@ -44,7 +50,11 @@ def test_a_text_loses_its_secret_and_keeps_the_rest(said: str, kept: str) -> Non
     assert not [part for part in ("abcdef", "s3cr3t", "ana.maria") if part in cleaned]
 
 
-@pytest.mark.parametrize("name", ["password", "ADMIN_TOKEN", "Authorization", "set-cookie", "api_key", "session_id"])
+SECRET = ["password", "ADMIN_TOKEN", "Authorization", "set-cookie", "api_key", "session_id", "csrf", "X-CSRF-Token"]
+PERSONAL = ["email", "e-mail", "comment", "search", "client", "ip", "X-Real-IP", "x-forwarded-for"]
+
+
+@pytest.mark.parametrize("name", [*SECRET, *PERSONAL])
 def test_a_field_named_like_a_secret_is_gone_whatever_it_holds(name: str) -> None:
     assert redact.redact({"deep": {name: "x"}, name: ["x"]}) == {"deep": {name: redact.GONE}, name: redact.GONE}
 
@@ -54,6 +64,28 @@ def test_a_field_named_like_a_secret_is_gone_whatever_it_holds(name: str) -> Non
 )
 def test_what_is_no_secret_is_left_alone(text: str) -> None:
     assert redact.clean(text) == text
+
+
+STORY = "what I tell nobody\nand a second line of it"
+
+
+def test_a_row_that_the_database_refuses_is_in_no_line_though_its_complaint_tells_it(
+    cluster: Cluster, database: str
+) -> None:
+    refused = text("insert into ratings (id, unit_id, stars, comment) values (gen_random_uuid(), null, 9, :story)")
+    engine = pool.engine(cluster.url(database))
+    with pytest.raises(IntegrityError) as found, engine.begin() as connection:
+        connection.execute(refused, {"story": STORY})
+    engine.dispose()
+
+    naive = "".join(traceback.format_exception(found.value))
+    record = logging.LogRecord("x", logging.ERROR, "", 0, "failed", (), (found.type, found.value, found.tb))
+    line = json.loads(JsonLines().format(record))["exception"]
+
+    assert "what I tell nobody" in naive
+    assert "what I tell nobody" not in line
+    assert "a second line" not in line
+    assert 'null value in column "unit_id"' in line
 
 
 def test_an_exception_is_cleaned_and_loses_its_middle() -> None:
@@ -105,10 +137,10 @@ def test_an_id_that_is_not_well_formed_is_replaced(given: str) -> None:
 
 def test_a_statement_says_whom_it_is_for_and_can_hold_no_trick() -> None:
     with logs.about(request_id="a'*/%s-12345"):
-        said = database.comment()
+        said = pool.comment()
 
     assert said == "/*request_id='a%27%2A%2F%25s-12345'*/ "
-    assert database.comment() == ""
+    assert pool.comment() == ""
 
 
 def test_a_request_is_found_by_its_id_in_the_apps_line_and_in_postgresqls_log(
@@ -127,7 +159,23 @@ def test_a_request_is_found_by_its_id_in_the_apps_line_and_in_postgresqls_log(
     assert other["request_id"] not in ("no good", ID)
     assert {k.lower(): v for k, v in headers.items()}["x-rmu-release"] == "v7"
     timed = [line for line in Path(cluster.directory, "log").read_text().splitlines() if "duration:" in line]
-    assert [line for line in timed if f"/*request_id='{ID}'*/ SELECT units" in line]
+    assert [line for line in timed if f"/*request_id='{ID}'*/ select page" in line]
+
+
+def test_who_signs_in_and_what_they_wrote_is_in_no_line(
+    start: "type[Role]", cluster: Cluster, database: str, redis_url: str
+) -> None:
+    api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    known = {"email": "ana.maria@uni.example.edu", "password": "correct horse battery"}
+
+    statuses = [api.post(f"/api/auth/sign-{where}", known)[0] for where in ("up", "in")]
+    api.get("/api/admin/users?search=ana.maria", **{"X-Real-IP": "203.0.113.77", "Cookie": "session=abcdef-token"})
+    api.stop()
+
+    said = api.log.read_text()
+    assert statuses == [202, 200]
+    assert said.count('"message": "request"') == 3
+    assert not [secret for secret in ("ana.maria", "correct horse", "abcdef-token", "203.0.113.77") if secret in said]
 
 
 def test_a_scrape_says_how_it_ended_and_its_job_is_found_in_postgresqls_log(
@@ -159,5 +207,5 @@ def _until(question: Any) -> Any:
     from conftest import wait_until
 
     found: list[Any] = []
-    wait_until(lambda: found.append(question()) or found[-1], within=30)
+    wait_until(lambda: found.append(question()) or found[-1])
     return found[-1]

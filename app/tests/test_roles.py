@@ -4,18 +4,23 @@ import http.client
 import json
 import os
 import signal
-import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import psycopg
 import pytest
+import sites
 import trustme
-from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, wait_until
+from conftest import TOKEN, Cluster, Role, free_port, listens, redis_server, silent, wait_until
+from patient import LONG
+
+from ratemyunit import schema
+from ratemyunit.scraper import loop
 
 Start = Callable[..., Role]
 
@@ -27,7 +32,7 @@ def test_an_api_with_all_it_needs_is_ready(start: Start, cluster: Cluster, datab
 
     ok = {"database": "ok", "redis": "ok", "schema": "ok"}
     assert status == 200
-    assert json.loads(body) == {"ready": True, "schema_head": "0003", "database_head": "0003", "checks": ok}
+    assert json.loads(body) == {"ready": True, "schema_head": schema.HEAD, "database_head": schema.HEAD, "checks": ok}
 
 
 def test_an_unmigrated_database_is_not_ready_but_alive(
@@ -53,18 +58,19 @@ def test_an_unreachable_redis_is_named_and_does_not_touch_livez(start: Start, cl
     assert api.get("/livez")[0] == 200
 
 
-def test_an_unreachable_database_is_named_within_seconds(start: Start, cluster: Cluster, redis_url: str) -> None:
-    url = f"postgresql://rmu_app:rmu_app@127.0.0.1:{free_port()}/none"
-    api = start("api", DATABASE_URL=url, REDIS_URL=redis_url)
-    began = time.monotonic()
+@pytest.mark.parametrize("how", ["refuses", "hangs"])
+def test_an_unreachable_database_is_named_and_does_not_touch_livez(start: Start, redis_url: str, how: str) -> None:
+    with silent() as (hanging, _):
+        port = free_port() if how == "refuses" else urlsplit(hanging).port
+        url = f"postgresql://rmu_app:rmu_app@127.0.0.1:{port}/none"
+        api = start("api", ("database.CONNECT_S=3", "database.FREE_S=3"), DATABASE_URL=url, REDIS_URL=redis_url)
 
-    status, _, body = api.get("/readyz")
+        status, _, body = api.get("/readyz")
 
-    assert status == 503
-    assert "cannot be asked" in json.loads(body)["checks"]["database"]
-    assert time.monotonic() - began < 8
-    assert api.get("/api/units?search=x")[0] == 503
-    assert api.get("/livez")[0] == 200
+        assert status == 503
+        assert "cannot be asked" in json.loads(body)["checks"]["database"]
+        assert api.get("/api/units?search=x")[0] == 503
+        assert api.get("/livez")[0] == 200
 
 
 def test_the_databases_certificate_and_name_are_checked(
@@ -92,7 +98,9 @@ def test_readiness_comes_and_goes_with_redis(start: Start, cluster: Cluster, dat
 
 
 @pytest.mark.parametrize(
-    ("newer", "oldest_code", "ready"), [("0004", "0003", 200), ("0005", "0004", 503)], ids=["expanded", "contracted"]
+    ("newer", "oldest_code", "ready"),
+    [("9000", schema.HEAD, 200), ("9001", "9000", 503)],
+    ids=["expanded", "contracted"],
 )
 def test_f32_old_code_runs_on_a_newer_schema_exactly_while_that_schema_says_so(
     start: Start, cluster: Cluster, database: str, redis_url: str, newer: str, oldest_code: str, ready: int
@@ -111,7 +119,7 @@ def test_version_repeats_what_it_was_started_with(start: Start, cluster: Cluster
     status, headers, body = api.get("/version")
 
     assert status == 200
-    said = {"version": "v7", "digest": "sha256:abc", "host": "i-1", "database": "db-1", "schema_head": "0003"}
+    said = {"version": "v7", "digest": "sha256:abc", "host": "i-1", "database": "db-1", "schema_head": schema.HEAD}
     assert json.loads(body) == said
     assert headers["cache-control"] == "no-store"
 
@@ -131,9 +139,9 @@ def test_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_0(
         wait_until(lambda: _refuses(api))
         assert api.process.poll() is None
 
-    slow.join(10)
+    slow.join(LONG)
     assert answers == [200]
-    assert api.process.wait(30) == 0
+    assert api.process.wait(LONG) == 0
     assert [line["message"] for line in api.lines()][-2:] == ["pools closed", "stopped"]
 
 
@@ -183,7 +191,7 @@ def test_a_scrape_asked_for_over_http_is_read_in_a_real_browser_and_found_by_sea
     status, _, body = api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")
     assert status == 202
     job = json.loads(body)["job"]
-    wait_until(lambda: _job(api, job)["state"] == "done", within=40)
+    wait_until(lambda: _job(api, job)["state"] == "done")
 
     found = json.loads(api.get("/api/units?search=congestion")[2])["units"]
     assert [unit["code"] for unit in found] == ["COMP3300"]
@@ -199,12 +207,12 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
     worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: _job(api, job)["state"] == "running")
 
-        code = worker.stop(within=30)
+        code = worker.stop()
 
     assert code == 0
     after = _job(api, job)
@@ -212,26 +220,30 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
     assert after["lease_until"] is None
 
 
-def test_a_worker_whose_browser_hangs_still_stops_in_time_and_gives_its_job_back(
+def test_a_worker_whose_browser_hangs_still_stops_and_gives_its_job_back(
     start: Start, cluster: Cluster, database: str, redis_url: str
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    worker = start("worker", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    with _silent_site() as url:
-        wish = {"url": url, "university": "Slow University"}
+    limits = ("scraper.browsers.CLOSE_SECONDS=3", "scraper.browsers.LAUNCH_SECONDS=30")
+    worker = start("worker", limits, DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
         job = json.loads(api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")[2])["job"]
         wait_until(lambda: len(_browsers(worker)) > 3)
         frozen = _browsers(worker)
         for pid in frozen:
             os.kill(pid, signal.SIGSTOP)
         try:
-            code = worker.stop(within=30)
+            code = worker.stop()
         finally:
             for pid in frozen:
                 _kill(pid)
 
     assert code == 0
     assert (_job(api, job)["state"], _job(api, job)["attempts"]) == ("queued", 0)
+    # 30 s are promised. What was waited for in vain says so, but for the question whether the browser still answers.
+    hung = [line for line in worker.lines() if line["message"] == "could not be closed"]
+    assert 0 < loop.LAST_JOB_GRACE + (len(hung) + 1) * 3 < 30
 
 
 def _browsers(worker: Role) -> list[int]:
@@ -262,10 +274,3 @@ def _waiting(cluster: Cluster, database: str) -> int:
 
 def _refuses(api: Role) -> bool:
     return not listens(api.port)
-
-
-@contextmanager
-def _silent_site() -> Iterator[str]:
-    """Listen, accept, and never answer."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"

@@ -27,6 +27,7 @@ from ratemyunit_ops.cli import (
     shell,
     slo,
     twin,
+    web,
 )
 from ratemyunit_ops.errors import Bug, Interrupted, Mistyped, RmuError
 
@@ -48,6 +49,7 @@ app.add_typer(dr.app, name="dr")
 app.add_typer(incident.app, name="incident")
 app.add_typer(slo.app, name="slo")
 app.add_typer(runbook.app, name="runbook")
+app.add_typer(web.app, name="web")
 app.add_typer(twin.app, name="twin")
 
 

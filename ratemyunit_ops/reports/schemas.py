@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from ratemyunit_ops.documents import Finding as FileFinding
 from ratemyunit_ops.model import ConflictCount, Probe, RestorePoint, RunHeader, Severity, TableSalvage
 from ratemyunit_ops.reports.lint.judging import Finding
+from ratemyunit_ops.reports.page_load import Limits, PageFigures
 from ratemyunit_ops.reports.slo import Budget
 from ratemyunit_ops.reports.status import Status
 from ratemyunit_ops.runbooks.evidence import Evidence
@@ -172,6 +173,15 @@ class CompiledAlarmsDocument(Loose):
     windows: list[str]
 
 
+class PagesDocument(Loose):
+    """`web budget`."""
+
+    pages: list[PageFigures] = Field(description="`above` names the limits that a page does not stay below")
+    above: list[str] = Field(description="pages above their budget; the exit code is 3 where there is one")
+    limits: Limits
+    phone: dict[str, float] = Field(description="the network and the processor the pages were loaded with")
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
@@ -187,6 +197,7 @@ DOCUMENTS: dict[str, type[BaseModel]] = {
     "slo-show": BudgetsDocument,
     "slo-check": CheckedBudgetsDocument,
     "slo-compile": CompiledAlarmsDocument,
+    "web-budget": PagesDocument,
 }
 
 

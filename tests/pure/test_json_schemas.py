@@ -19,6 +19,7 @@ STAY = {
     "slo-show": "environment at objectives",
     "slo-check": "environment at objectives gone",
     "slo-compile": "environment file changed alarms windows",
+    "web-budget": "pages above limits phone",
     "db-restore": "run outcome restore_point left_behind instance superseded seconds",
     "db-salvage": "tables files",
     "incident": "incident outcome severity title opened acked acked_by closed paged refused",

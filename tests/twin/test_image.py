@@ -86,7 +86,7 @@ def test_a_version_pushed_is_the_built_digest_and_two_versions_of_a_tree_share_i
 
 def test_a_change_of_the_code_moves_less_than_a_megabyte(pushed: Pushed, tmp_path: Path) -> None:
     other = shutil.copytree(APP, tmp_path / "app", ignore=shutil.ignore_patterns(".venv", "__pycache__", "tests"))
-    code = other / "ratemyunit/api.py"
+    code = other / "ratemyunit/units.py"
     code.write_text(code.read_text() + "# one more line\n")
 
     image = builder_for(pushed.endpoint).build(other, on_line=print)
@@ -149,12 +149,22 @@ def test_the_api_starts_at_once_answers_honestly_and_stops_clean(pushed: Pushed)
 def test_the_browser_in_the_image_reads_a_catalogue_that_a_script_draws(pushed: Pushed) -> None:
     read = """
 import asyncio, sys
-from ratemyunit.catalogue import Catalogues
+from urllib.parse import urlsplit
+from uuid import uuid4
+from ratemyunit.scraper import adapters
+from ratemyunit.scraper.addresses import Guard
+from ratemyunit.scraper.browsers import Pool
+from ratemyunit.scraper.fetch import Fetcher
+from ratemyunit.scraper.port import Job
 async def main():
-    async with Catalogues("/usr/bin/chromium-headless-shell") as catalogues:
-        for unit in await catalogues.read(sys.argv[1]):
+    url = sys.argv[1]
+    guard = Guard({urlsplit(url).hostname}, url)
+    async with Pool("/usr/bin/chromium-headless-shell") as browsers:
+        means = adapters.Means(Fetcher(guard), browsers, guard, 30.0)
+        found = await adapters.named("html").read(Job(uuid4(), url, "U", 1), means)
+        for unit in found.units:
             print(unit.code)
-        print(catalogues.open_pages)
+        print(browsers.open_pages)
 asyncio.run(main())
 """
     with container(pushed, "api", FIXTURE_CATALOGUE="1") as api:

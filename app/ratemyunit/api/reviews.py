@@ -1,0 +1,71 @@
+"""Reviews, as moderators see them: an admin's account, since who decided is kept."""
+
+import logging
+from datetime import datetime
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel
+from starlette.exceptions import HTTPException
+
+from ratemyunit import moderation
+from ratemyunit.api.access import BY_TOKEN, Admin
+from ratemyunit.api.parts import Pool, Reading
+from ratemyunit.moderation import Review, Verdict
+from ratemyunit.problems import documented
+
+router = APIRouter(prefix="/api/admin/reviews", dependencies=[BY_TOKEN])
+
+log = logging.getLogger("ratemyunit.api")
+
+
+class Reviewed(BaseModel):
+    """A review, and what was decided of it by whom."""
+
+    id: UUID
+    unit_id: UUID
+    code: str
+    title: str
+    stars: int
+    comment: str
+    review: Review
+    created_at: datetime
+    moderated_by: UUID | None
+    moderated_at: datetime | None
+
+
+class Reviews(BaseModel):
+    """Reviews in one state, the oldest first."""
+
+    reviews: list[Reviewed]
+
+
+class Judged(BaseModel):
+    """What is to become of a review's words."""
+
+    review: Verdict
+
+
+@router.get("", responses=documented(401, 403))
+def reviews(
+    who: Admin,
+    reading: Reading,
+    state: Review = "pending",
+    limit: Annotated[int, Query(ge=1, le=100)] = 50,
+) -> Reviews:
+    """List reviews that wait, or were shown or hidden."""
+    with reading.connect() as connection:
+        found = moderation.listed(connection, state, most=limit)
+    return Reviews(reviews=[Reviewed(**review) for review in found])
+
+
+@router.post("/{rating_id}", status_code=204, responses=documented(401, 404))
+def judge(rating_id: UUID, wish: Judged, who: Admin, pool: Pool) -> None:
+    """Show or hide a review's words."""
+    with pool.begin() as connection:
+        found = moderation.judge(connection, rating_id, wish.review, who.id)
+    if not found:
+        raise HTTPException(404, "there is no such review")
+    fields = {"event": "review", "review": wish.review, "rating": str(rating_id), "by": str(who.id)}
+    log.info("review judged", extra={"fields": fields})

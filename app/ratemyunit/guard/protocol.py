@@ -1,0 +1,69 @@
+"""HTTP as the server speaks it, with a bound on a request's head: how long it may take to come, and how large it is.
+
+The proxy has the same bounds. Here they hold for whoever reaches the port without it.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+SECONDS = 15.0
+MOST = 32 * 1024
+
+
+class Http(HttpToolsProtocol):
+    """One connection; a head that is too slow or too large ends it."""
+
+    _deadline: asyncio.TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give the first request's head its time."""
+        super().connection_made(transport)
+        self._begin()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the deadline."""
+        self._whole()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Parse what came; count it as long as the head is not whole."""
+        self._head += len(data)
+        super().data_received(data)
+        if self._deadline and self._head > MOST and not self.transport.is_closing():
+            self._end(431, f"the head of the request is longer than {MOST} bytes")
+
+    def on_message_begin(self) -> None:
+        """Give a later request's head its time too."""
+        super().on_message_begin()
+        if self._deadline is None:
+            self._head = 0
+            self._begin()
+
+    def on_headers_complete(self) -> None:
+        """Go on without a deadline: the body has one of its own."""
+        self._whole()
+        super().on_headers_complete()
+
+    def _begin(self) -> None:
+        self._deadline = self.loop.call_later(SECONDS, self._too_slow)
+
+    def _whole(self) -> None:
+        if self._deadline:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _too_slow(self) -> None:
+        if not self.transport.is_closing():
+            self._end(408, f"the head of the request was not whole after {SECONDS:g} s")
+
+    def _end(self, status: int, why: str) -> None:
+        self._whole()
+        title = HTTPStatus(status).phrase
+        body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": why}).encode()
+        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n"
+        self.transport.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        self.transport.close()

@@ -1,0 +1,40 @@
+"""What becomes of a review's words: they wait, until an admin shows or hides them; who decided, and when, is kept.
+
+Stars count from the first moment. Every review waits, whoever wrote it: an account costs a spammer nothing either.
+"""
+
+from typing import Literal
+from uuid import UUID
+
+from sqlalchemy import Connection, RowMapping, func, select, update
+
+from ratemyunit.schema import ratings, units
+
+Review = Literal["pending", "shown", "hidden"]
+Verdict = Literal["shown", "hidden"]
+
+_columns = (
+    ratings.c.id,
+    ratings.c.unit_id,
+    units.c.code,
+    units.c.title,
+    ratings.c.stars,
+    ratings.c.comment,
+    ratings.c.review,
+    ratings.c.created_at,
+    ratings.c.moderated_by,
+    ratings.c.moderated_at,
+)
+
+
+def listed(connection: Connection, state: Review = "pending", *, most: int = 50) -> list[RowMapping]:
+    """List reviews in a state, those that wait longest first. A rating without words is no review."""
+    query = select(*_columns).join_from(ratings, units).where(ratings.c.review == state, ratings.c.comment != "")
+    return list(connection.execute(query.order_by(ratings.c.created_at, ratings.c.id).limit(most)).mappings())
+
+
+def judge(connection: Connection, rating: UUID, verdict: Verdict, by: UUID) -> bool:
+    """Show or hide a review's words; answer whether there is such a review. The last word is the one that holds."""
+    values = {"review": verdict, "moderated_by": by, "moderated_at": func.now()}
+    judged = update(ratings).where(ratings.c.id == rating, ratings.c.comment != "").values(values)
+    return bool(connection.execute(judged).rowcount)

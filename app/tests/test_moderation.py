@@ -1,0 +1,153 @@
+"""Reviews: words wait for an admin, stars do not; who decided, and when, is kept; old words and old code go on."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from conftest import Cluster
+from fastapi import FastAPI
+from people import Person, admin, browser, first_unit, running, student
+from sqlalchemy import text
+from test_phases import Tree
+
+from ratemyunit import migrate, schema
+
+
+@pytest.fixture(scope="module")
+def running_app(cluster: Cluster, redis_url: str) -> Iterator[FastAPI]:
+    """Run an application with two units."""
+    with running(cluster, redis_url) as app:
+        yield app
+
+
+@pytest.fixture
+def app(running_app: FastAPI) -> FastAPI:
+    """Give the application, with nobody in it."""
+    running_app.state.forget()
+    return running_app
+
+
+def read(app: FastAPI, unit: str) -> list[tuple[int, str]]:
+    """Read a unit's ratings as everybody may."""
+    found = browser(app).get(f"/api/units/{unit}").json()["ratings"]
+    return [(rating["stars"], rating["comment"]) for rating in found]
+
+
+def judge(boss: Person, rating: str, verdict: str) -> int:
+    """Let an admin decide of a review."""
+    return boss.ask("POST", f"/api/admin/reviews/{rating}", json={"review": verdict}).status_code
+
+
+@pytest.mark.parametrize("who", ["a student", "a stranger"])
+def test_stars_count_at_once_and_words_are_read_when_they_are_shown(app: FastAPI, who: str) -> None:
+    boss = admin(app)
+    giver = student(app) if who == "a student" else Person(browser(app), "")
+    unit = first_unit(giver.browser)
+
+    given = giver.rate(unit).json()
+
+    assert given["comment"] == "hard, but fair"
+    assert read(app, unit) == [(4, "")]
+    assert judge(boss, given["id"], "shown") == 204
+    assert read(app, unit) == [(4, "hard, but fair")]
+    assert judge(boss, given["id"], "hidden") == 204
+    assert read(app, unit) == [(4, "")]
+
+
+def test_who_decided_and_when_is_kept(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    rating = ana.rate(first_unit(ana.browser)).json()["id"]
+
+    judge(boss, rating, "shown")
+
+    shown = boss.browser.get("/api/admin/reviews?state=shown").json()["reviews"]
+    assert [(r["id"], r["moderated_by"], r["comment"]) for r in shown] == [(rating, boss.id(), "hard, but fair")]
+    assert shown[0]["moderated_at"]
+    assert boss.browser.get("/api/admin/reviews").json() == {"reviews": []}
+
+
+def test_what_waits_longest_is_read_first_and_stars_alone_are_no_review(app: FastAPI) -> None:
+    boss, stranger = admin(app), Person(browser(app), "")
+    unit = first_unit(stranger.browser)
+    for words in ("first", "", "second"):
+        stranger.rate(unit, comment=words)
+
+    waiting = boss.browser.get("/api/admin/reviews").json()["reviews"]
+
+    assert [review["comment"] for review in waiting] == ["first", "second"]
+    assert len(boss.browser.get("/api/admin/reviews?limit=1").json()["reviews"]) == 1
+
+
+def test_there_is_nothing_to_decide_of_stars_alone_or_of_what_is_not_there(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    alone = ana.rate(first_unit(ana.browser), comment="").json()["id"]
+
+    assert judge(boss, alone, "hidden") == 404
+    assert judge(boss, "00000000-0000-4000-8000-000000000000", "shown") == 404
+
+
+def test_who_gave_it_sees_their_words_and_how_they_stand(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    rating = ana.rate(first_unit(ana.browser)).json()["id"]
+    judge(boss, rating, "hidden")
+
+    own = ana.browser.get("/api/account/ratings").json()["ratings"]
+
+    assert [(r["comment"], r["review"], r["code"]) for r in own] == [("hard, but fair", "hidden", "COMP2100")]
+
+
+def test_a_known_rating_sent_again_is_still_known_after_it_was_hidden(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    unit = first_unit(ana.browser)
+    given = ana.rate(unit).json()
+    judge(boss, given["id"], "hidden")
+
+    again = ana.rate(unit, id=given["id"])
+
+    assert (again.status_code, again.json()) == (200, given)
+    with app.state.engine.connect() as connection:
+        assert connection.scalar(text("select review from ratings")) == "hidden"
+
+
+OLD_INSERT = "insert into ratings (id, unit_id, stars, comment) select gen_random_uuid(), id, 5, %s from units"
+
+
+def test_words_from_before_stay_shown_and_those_of_older_code_wait(
+    cluster: Cluster, empty_database: str, tmp_path: Path
+) -> None:
+    before = Tree(tmp_path, head="0004")
+    for later in (tmp_path / "ratemyunit/migrations/versions").glob("000[5-9]_*.py"):
+        later.unlink()
+    before.run("migrate", url=cluster.url(empty_database, "rmu_migrate"))
+    with psycopg.connect(cluster.url(empty_database), autocommit=True) as older_code:
+        older_code.execute("insert into universities (name) values ('North')")
+        older_code.execute("insert into units (university_id, code, title) select id, 'A1', 'A' from universities")
+        older_code.execute(OLD_INSERT, ["from before"])
+
+        migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+
+        older_code.execute(OLD_INSERT, ["from older code"])
+        found = older_code.execute("select comment, review from ratings order by created_at").fetchall()
+    assert found == [("from before", "shown"), ("from older code", "pending")]
+
+
+AUTHORS = "on ratings (author_id, unit_id) where author_id is not null"
+
+
+def test_a_migration_that_broke_off_between_its_indexes_is_finished_by_the_next(
+    cluster: Cluster, empty_database: str, tmp_path: Path
+) -> None:
+    before = Tree(tmp_path, head="0004")
+    for later in (tmp_path / "ratemyunit/migrations/versions").glob("000[5-9]_*.py"):
+        later.unlink()
+    before.run("migrate", url=cluster.url(empty_database, "rmu_migrate"))
+    columns = "add column author_id uuid, add column review varchar(16) not null default 'shown'"
+    with psycopg.connect(cluster.url(empty_database, "rmu_migrate"), autocommit=True) as owner:
+        owner.execute(f"alter table ratings {columns}")
+        owner.execute(f"create unique index ratings_by_author {AUTHORS}")
+
+    said = migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+
+    assert said["ran"][0] == "0005"
+    assert said["head"] == schema.HEAD
