@@ -171,3 +171,16 @@ def test_every_surprise_of_aws_names_the_test_that_remembers_it() -> None:
     assert [
         line for line in surprises if not re.match(r"- \d{4}-\d\d-\d\d ", line) or not NAMED_TEST.search(line)
     ] == []
+
+
+ANSWERED = re.compile(r"::test_\w+`|`tests/|\]\([^)]+\)|`make [a-z-]+`|\blater\b|\bsee \w+")
+"""What the last cell of a line may hold: a test, a link, a target, where else it is answered, or that it is not yet."""
+
+
+def test_every_finding_of_the_review_names_what_shows_its_answer_or_says_later() -> None:
+    lines = (CHECKOUT / "docs" / "review-answers.md").read_text().splitlines()
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in lines if line.startswith("| ")]
+    findings = [row for row in rows if len(row) == 3 and row[0] != "finding"]
+
+    assert len(findings) > 80
+    assert [row[0] for row in findings if not (ANSWERED.search(row[2]) or ANSWERED.match(row[1]))] == []
