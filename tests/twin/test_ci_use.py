@@ -60,4 +60,7 @@ def test_nobody_is_asked_where_nobody_can_answer(stack: Stack) -> None:
 
     assert no_reason["next"] == "add --because 'WHY'"
     assert no_consent["next"] == "add --yes, or answer y on a terminal"
+    for refused in (no_reason, no_consent):
+        assert [json.loads(line).get("what") for line in refused.stderr.splitlines()][-1] == refused["what"]
+        assert {"run", "release", "seconds", "phases", "probe", "ssm_commands"} <= set(refused.document)
     stack.serves_alone(live)
