@@ -626,6 +626,10 @@ class Identity(Protocol):
         """Name the account we reach."""
         ...
 
+    def plan(self) -> Literal["free", "paid"]:
+        """Tell whether the account is one of AWS's free plan, which caps what it may hold."""
+        ...
+
     def expires(self) -> datetime | None:
         """Tell when our credentials end; None where they do not, or where nobody can tell."""
         ...

@@ -47,6 +47,7 @@ def examine(
         _provider_lock(machine),
         _asked("credentials", o.identity.who, "aws sso login"),
         _account(o, account),
+        _plan(o),
         _asked("ledger", lambda: "answers" if o.ledger.query("run") is not None else "", "rmu infra bootstrap"),
         _asked("places", lambda: f"{len(_some(o.places.all()))} names", "rmu infra apply"),
         _asked(
@@ -185,6 +186,18 @@ def _account(o: Outside, account: str | None) -> Finding:
     return Finding(
         name="account", verdict="missing", seen=f"{seen} instead of {account}", mend="aws sso login --profile"
     )
+
+
+def _plan(o: Outside) -> Finding:
+    """Say before an apply that a free plan caps sizes and retention; not to be told stops nobody."""
+    try:
+        plan = o.identity.plan()
+    except RmuError as why:
+        return Finding(name="plan", verdict="note", seen=f"not known whether it is a free one: {why.what}")
+    if plan == "paid":
+        return Finding(name="plan", verdict="ok", seen="paid")
+    seen = "free: micro sizes alone, retention of backups is capped, and it closes after six months"
+    return Finding(name="plan", verdict="note", seen=seen, mend="upgrade it in the console, under Billing")
 
 
 def well(findings: Sequence[Finding]) -> bool:

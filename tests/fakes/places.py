@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from ratemyunit_ops.errors import Failed, RmuError
 from ratemyunit_ops.model import CertificateView, Facts, FrontDoor, ImageView, PlanSummary
@@ -131,6 +131,9 @@ class FakeIdentity:
 
     def who(self) -> str:
         return self._who
+
+    def plan(self) -> Literal["free", "paid"]:
+        return "paid"
 
     def account(self) -> str:
         if self._silent:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -188,6 +188,28 @@ def test_another_account_is_missing_and_an_unnamed_one_unknown() -> None:
     assert found(o, "account", account=None).verdict == "unknown"
 
 
+class OnPlan(FakeIdentity):
+    """Somebody whose account is on this plan; None where nobody tells."""
+
+    def __init__(self, plan: Literal["free", "paid"] | None) -> None:
+        super().__init__("me")
+        self._plan = plan
+
+    def plan(self) -> Literal["free", "paid"]:
+        if self._plan is None:
+            raise Unreachable("freetier does not answer", next="rmu doctor")
+        return self._plan
+
+
+def test_a_free_plan_is_a_note_before_an_apply_and_so_is_one_that_nobody_tells() -> None:
+    o = FakeWorld().outside("me")
+
+    free, paid, untold = (found(replace(o, identity=OnPlan(p)), "plan") for p in ("free", "paid", None))
+
+    assert (free.verdict, paid.verdict, untold.verdict) == ("note", "ok", "note")
+    assert "retention of backups is capped" in free.seen and "freetier does not answer" in untold.seen
+
+
 @pytest.mark.parametrize(("days", "verdict"), [(7, "ok"), (0, "missing")])
 def test_a_database_that_keeps_no_backups_is_missing_them(days: int, verdict: str) -> None:
     world = FakeWorld()
@@ -239,7 +261,7 @@ def test_f28_a_host_left_out_of_service_a_lowered_minimum_and_suspended_processe
     assert seen[2].mend == f"aws autoscaling resume-processes {group} --scaling-processes Launch Terminate"
 
 
-def test_f28_while_a_run_is_open_its_resume_is_what_mends_it() -> None:
+def test_while_a_run_is_open_its_resume_is_what_mends_it() -> None:
     world = FakeWorld()
     world.push("v41")
     world.live("v41")

@@ -129,7 +129,7 @@ def test_f28_a_host_that_was_left_out_of_service_is_named(world: FakeWorld) -> N
     assert "  left       Launch is suspended   (rmu doctor)" in said
 
 
-def test_f28_while_the_run_that_took_it_out_is_open_it_is_no_leftover(world: FakeWorld) -> None:
+def test_while_the_run_that_took_it_out_is_open_it_is_no_leftover(world: FakeWorld) -> None:
     world.kill_after_event(2)
     assert Operator(world).reboot("i-1").code == KILLED
     assert world.host("i-1").state == "Standby"
