@@ -10,7 +10,7 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
+.PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app live e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
         bench-app bench-web bench-scrape
 
@@ -82,6 +82,9 @@ test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, and 
 	 } >build/beside.log 2>&1 & beside=$$!; \
 	$(WAITING) tests/twin -m "not long and not live"; machines=$$?; \
 	wait $$beside; others=$$?; cat build/beside.log; exit $$((machines | others))
+
+live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
+	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
 
 # Each of these raises a twin of its own.
 APART := $(addprefix tests/twin/test_,alarms.py alarms_daily.py runbooks.py runbooks_mend.py)

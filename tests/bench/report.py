@@ -75,7 +75,8 @@ def section(title: str, figures: Figures, rows: list[Row]) -> str:
     made = figures["made"]
     machine = f"{made['cores']} cores, {made['memory_gib']} GiB, Python {made['python']}"
     lines = [f"## {title}", ""]
-    lines += [f"`{made['command']}` · {made['at']} · {machine} · load {made['load'][0]} → {made['load'][1]}", ""]
+    of = f" of {made['commit']}" if "commit" in made else ""  # figures kept before 2026-11-27 do not name it
+    lines += [f"`{made['command']}`{of} · {made['at']} · {machine} · load {made['load'][0]} → {made['load'][1]}", ""]
     lines += ["| what | figure | control | target | |", "|---|---|---|---|---|"]
     marks = {None: "", True: "met", False: "**missed**"}
     lines += [f"| {r.what} | {r.figure} | {r.control} | {r.target} | {marks[r.met]} |" for r in rows]

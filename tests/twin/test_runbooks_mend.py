@@ -151,6 +151,8 @@ def test_an_application_that_a_restore_left_shut_out_may_log_in_again(product: S
 def test_a_lost_region_is_told_from_a_front_door_that_is_away_alone(product: Stack) -> None:
     with product.fault("region-lost"):
         answer = product.rmu("runbook", "run", "region-lost")
+        seen = product.rmu("status")
 
     assert answer["cause"] == "region-gone"
+    assert {"account", "front_door", "pointer"} <= {u["what"] for u in seen["unknown"]}
     assert product.who()
