@@ -250,9 +250,9 @@ class Stack:
         assert answer.code == KILLED, f"it was never killed: {answer.says()}"
         return answer
 
-    def deploy(self, version: str, *more: str, expect: int = 0, config: Path | None = None) -> Answer:
+    def deploy(self, version: str, *more: str, expect: int = 0, **how: Any) -> Answer:
         """Deploy without the drop probe, whose eight seconds most tests need not wait."""
-        return self.rmu("deploy", version, "--yes", "--no-probe", *more, expect=expect, config=config)
+        return self.rmu("deploy", version, "--yes", "--no-probe", *more, expect=expect, **how)
 
     def raise_up(self, prepare: Callable[[Stack], None] = lambda _: None) -> None:
         """Bring the twin up with the stack applied; what has to be in the account before that is prepared."""

@@ -32,7 +32,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
 
 def push(stack: Stack) -> str:
     version = next(stack.names)
-    stack.rmu("image", "push", version, environ={**os.environ, **stack.environ()})
+    stack.rmu("image", "push", version, environ={**os.environ, **stack.environ()}, patience=900)
     return version
 
 
@@ -58,12 +58,13 @@ def test_a_lost_redis_answers_again(product: Stack, fault: str, cause: str) -> N
 
 
 @pytest.mark.parametrize(
-    ("fault", "cause", "remedy"), [("journal-full", "journal", "vacuum"), ("images-piled", "images", "prune")]
+    ("fault", "target", "cause", "remedy"),
+    [("journal-full", None, "journal", "vacuum"), ("images-piled", "400", "images", "prune")],
 )
 def test_a_full_disk_has_room_again_and_what_serves_goes_on(
-    product: Stack, fault: str, cause: str, remedy: str
+    product: Stack, fault: str, target: str | None, cause: str, remedy: str
 ) -> None:
-    with product.no_drop(), product.fault(fault):
+    with product.no_drop(), product.fault(fault, target):
         assert int(product.on_host(USED)) >= 95
         assert diagnosed(product, "disk-full") == cause
 
