@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.twin.machine import Machine
-from tests.twin.driver import CHECKOUT, PRODUCT, Answer, Stack, raised_stack, started, wait_until
+from tests.twin.driver import CHECKOUT, PRODUCT, SEARCH, Answer, Stack, raised_stack, started, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 DATABASE = "rmu-twin-db-1"
@@ -76,7 +76,7 @@ def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_req
         held = sessions(product)
         wait_until(lambda: diagnosed(product, "database-connections")["cause"], 60, "a cause", every=3)
         seen = diagnosed(product, "database-connections")
-        with product.no_drop():
+        with product.no_drop(path=SEARCH):
             mended = product.rmu("runbook", "run", "database-connections", "--remedy", "end-idle-sessions", "--yes")
         left = sessions(product)
 
@@ -85,7 +85,7 @@ def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_req
     assert seen["cause"] == "idle-leak"
     assert (mended["outcome"], mended["cause"]) == ("done", "idle-leak")
     assert diagnosed(product, "database-connections")["cause"] is None
-    assert ask(product, "/api/units?search=a")["units"] is not None
+    assert ask(product, SEARCH)["units"] is not None
 
 
 def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by_the_same_words(

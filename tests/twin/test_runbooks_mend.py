@@ -12,7 +12,7 @@ import pytest
 
 from ratemyunit_ops.twin.fault_account import self_signed
 from tests.runbooks import record
-from tests.twin.driver import CHECKOUT, Answer, Stack, raised_stack, started
+from tests.twin.driver import CHECKOUT, SEARCH, Answer, Stack, raised_stack, started
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 PING = "timeout 2 redis-cli ping"
@@ -36,9 +36,10 @@ def push(stack: Stack) -> str:
     return version
 
 
-def diagnosed(stack: Stack, runbook: str) -> str:
+def diagnosed(stack: Stack, runbook: str) -> str | None:
     """Run a diagnosis, and tell the cause that it names."""
-    return str(stack.rmu("runbook", "run", runbook)["cause"])
+    cause: str | None = stack.rmu("runbook", "run", runbook)["cause"]
+    return cause
 
 
 def mend(stack: Stack, runbook: str, remedy: str, *more: str) -> Answer:
@@ -48,7 +49,7 @@ def mend(stack: Stack, runbook: str, remedy: str, *more: str) -> Answer:
 
 @pytest.mark.parametrize(("fault", "cause"), [("redis-lost", "stopped"), ("redis-frozen", "hung")])
 def test_a_lost_redis_answers_again(product: Stack, fault: str, cause: str) -> None:
-    with product.no_drop(), product.fault(fault):
+    with product.no_drop(path=SEARCH), product.fault(fault):
         assert "PONG" not in product.on_host(PING)
         assert diagnosed(product, "redis-lost") == cause
 
@@ -64,7 +65,7 @@ def test_a_lost_redis_answers_again(product: Stack, fault: str, cause: str) -> N
 def test_a_full_disk_has_room_again_and_what_serves_goes_on(
     product: Stack, fault: str, target: str | None, cause: str, remedy: str
 ) -> None:
-    with product.no_drop(), product.fault(fault, target):
+    with product.no_drop(path=SEARCH), product.fault(fault, target):
         assert int(product.on_host(USED)) >= 95
         assert diagnosed(product, "disk-full") == cause
 
@@ -76,7 +77,7 @@ def test_a_full_disk_has_room_again_and_what_serves_goes_on(
 def test_what_holds_an_older_secret_is_started_anew_and_no_request_is_lost(product: Stack) -> None:
     live = product.who()["version"]
 
-    with product.no_drop(), product.fault("secret-rotated", "app/admin_token"):
+    with product.no_drop(path=SEARCH), product.fault("secret-rotated", "app/admin_token"):
         assert diagnosed(product, "secret-rotation") == "older-value"
         mend(product, "secret-rotation", "renew")
 
@@ -98,7 +99,8 @@ def test_a_certificate_that_ends_soon_is_another_once_it_is_imported(product: St
 
         answer = mend(product, "certificate-expiring", "import")
 
-    assert answer["outcome"] == "done"
+        assert answer["outcome"] == "done"
+        assert diagnosed(product, "certificate-expiring") is None
 
 
 def test_a_deploy_whose_carrier_died_is_finished(product: Stack) -> None:
@@ -114,7 +116,7 @@ def test_a_deploy_whose_carrier_died_is_finished(product: Stack) -> None:
 def test_a_release_that_never_got_ready_serves_once_its_settings_are_mended(product: Stack) -> None:
     new, nowhere = push(product), {**record.PRODUCT, "REDIS_URL": "redis://127.0.0.1:6399/0"}
     broken = product.settings("broken.toml", app=nowhere, ready_deadline="PT8S", smoke="a")
-    with product.no_drop():
+    with product.no_drop(path=SEARCH):
         product.deploy(new, expect=5, config=broken)
         assert diagnosed(product, "release-not-ready") == "the-release"
 
