@@ -316,10 +316,12 @@ def hold(f: Figures) -> list[Row]:
 def quiet(f: Figures) -> list[Row]:
     """Show who was woken in an hour in which nobody should be."""
     fired, heard = sum(f["fired"].values()), f["control"]
+    # An hour of before it said: nothing told of scrapes and ratings then.
+    load = f.get("load", "10 searches a second; no rating and no scrape, so nothing was proven of the queue's alarms")
     answers = sum(f["requests"].values())
     return [
         Row(
-            f"alarms in {f['minutes']:.0f} min of ordinary load with {f['deploys']} deploys in them",
+            f"alarms in {f['minutes']:.0f} min of ordinary load ({load}) with {f['deploys']} deploys in them",
             f"{fired}; {f['requests'].get('200', 0):,} of {answers:,} requests answered 200",
             f"{sum(heard['fired'].values())} ({', '.join(heard['fired'])}): {heard['what']}",
             f"{f['target_fired']}",
