@@ -88,6 +88,18 @@ def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_req
     assert ask(product, SEARCH)["units"] is not None
 
 
+def test_a_slow_query_beside_exhaustion_is_not_why_and_is_named_once_it_is_alone(product: Stack) -> None:
+    with product.fault("query-slow"):
+        with product.fault("connections-full"):
+            both = wait_until(lambda: diagnosed(product, "database-connections")["cause"], 60, "a cause", every=3)
+            product.rmu("runbook", "run", "database-connections", "--remedy", "end-idle-sessions", "--yes")
+        alone = wait_until(lambda: diagnosed(product, "database-connections")["cause"], 180, "it to be slow", every=5)
+        product.rmu("runbook", "run", "database-connections", "--remedy", "end-session", "--yes")
+
+        assert (both, alone) == ("idle-leak", "slow-query")
+        assert diagnosed(product, "database-connections")["cause"] is None
+
+
 def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by_the_same_words(
     product: Stack,
 ) -> None:

@@ -39,7 +39,7 @@ class Ward:
         self.took: dict[str, float | None] = {}
         self.acts: list[float] = []
         self.load = figures.load()
-        self.since = time.time()
+        self.burnt: set[str] = set()
 
     def alarms(self) -> dict[str, dict[str, Any]]:
         kinds = ["MetricAlarm", "CompositeAlarm"]
@@ -159,6 +159,7 @@ class Ward:
         """Wait for what burns an objective's budget to be told; a long window may be red from a test before."""
         for name in names:
             wait_until(lambda name=name: name in red or name in self.told("ALARM", began), 90, f"{name} to tell of it")
+            self.burnt.add(name)
 
     def diagnose(self, causes: Causes) -> None:
         """Run the runbook that each alarm's mail names, as who is paged does."""
