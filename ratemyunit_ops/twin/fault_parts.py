@@ -42,10 +42,10 @@ def database_of(site: Site, target: str | None) -> Machine:
     return Machine(site, chosen)
 
 
-def inside(machine: Machine, script: str, *, timeout: float = 30) -> None:
+def inside(machine: Machine, script: str, *, timeout: float = 30, input: bytes = b"") -> None:
     """Run a script in a machine. Raises Failed with its last words, and where it has not ended in time."""
     try:
-        done = machine.run(["sh", "-c", script], timeout=timeout)
+        done = machine.run(["sh", "-c", script], timeout=timeout, input=input)
     except subprocess.TimeoutExpired as why:
         raise _half_made(f"{machine.name}: no end within {timeout:g} s") from why
     if done.returncode != 0:
