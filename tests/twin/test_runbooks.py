@@ -69,14 +69,14 @@ def left_alone(stack: Stack) -> Iterator[None]:
         stack.aws("autoscaling").resume_processes(**group)
 
 
-def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_request(product: Stack) -> None:
+def test_sessions_that_are_exhausted_are_named_and_given_back_while_the_release_serves_on(product: Stack) -> None:
     calm = diagnosed(product, "database-connections")
 
     with product.fault("connections-full"):
         held = sessions(product)
         wait_until(lambda: diagnosed(product, "database-connections")["cause"], 60, "a cause", every=3)
         seen = diagnosed(product, "database-connections")
-        with product.no_drop(path=SEARCH):
+        with product.no_drop():  # searches may fail until it is mended: that is the symptom
             mended = product.rmu("runbook", "run", "database-connections", "--remedy", "end-idle-sessions", "--yes")
         left = sessions(product)
 
