@@ -61,7 +61,7 @@ echo "it opened no session" >&2
 exit 1
 """
 
-# A statement that sleeps does not miss its client; an idle session ends with it.
+# A statement that sleeps does not miss its client; an idle session ends with it, so that only the one needs this.
 _END_SQL = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select count(*) as twin_slow%';"
 SLOW = "select count(*) as twin_slow from generate_series(1, 10) as n, pg_sleep(3600)"
 
@@ -93,7 +93,8 @@ def _hold(unit: str, sql: str, usual: int, site: Site, target: str | None) -> tu
 def _end(site: Site, unit: str) -> Machine:
     machine = host_of(site, None)
     inside(machine, f"systemctl stop {unit} 2>/dev/null; rm -f /run/{unit} /run/{unit}.py")
-    postgres.tell(database_of(site, None), _END_SQL)
+    if unit == QUERY:
+        postgres.tell(database_of(site, None), _END_SQL)
     return machine
 
 
