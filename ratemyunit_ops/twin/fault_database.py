@@ -10,7 +10,7 @@ from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 
-SESSIONS, QUERY, LOCK = "twin-sessions", "twin-query", "twin-lock"
+SESSIONS, QUERY, LOCK, MIGRATION = "twin-sessions", "twin-query", "twin-lock", "twin-migration"
 MOST = 10_000
 
 # Held by libpq itself, in one small process on the host: the database sees the application's role, name and address.
@@ -67,12 +67,14 @@ SLOW = "select count(*) as twin_slow from generate_series(1, 10) as n, pg_sleep(
 
 # The session that holds the lock looks at one row and never ends its transaction. Who waits for it wants the whole
 # table, as most of what a migration says does, changes nothing, and is no transaction of its own: once it has the
-# lock it is over.
+# lock it is over. Both come from a host: the database lets nobody else in.
 _LOOK = "begin; select id from units limit 1"
-_WAIT = """
-systemctl stop {unit} 2>/dev/null || true
-systemd-run --quiet --collect --unit {unit} --setenv=PGPASSWORD="$(cat)" \\
-    psql -X -q -h 127.0.0.1 -U rmu_migrate -d ratemyunit -c "alter table units alter column title drop default"
+_WAIT = f"""
+set -e
+systemctl stop {MIGRATION} 2>/dev/null || true
+place=$(cat /run/rmu/blue.env /run/rmu/green.env 2>/dev/null | sed -n 's/^DATABASE_URL=.*@//p' | head -n 1)
+systemd-run --quiet --collect --unit {MIGRATION} --setenv=PGPASSWORD="$(cat)" \\
+    psql -X -q "postgresql://rmu_migrate@$place" -c "alter table units alter column title drop default"
 """
 
 
@@ -114,14 +116,14 @@ def _mended(unit: str, site: Site, _: str | None) -> str:
 
 def _lock(site: Site, _: str | None) -> str:
     machine, _held = _hold(LOCK, _LOOK, 1, site, None)
-    database, name = database_of(site, None), f"{NAMES}/db/migrate_password"
+    name = f"{NAMES}/db/migrate_password"
     password = client(site, "ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
-    inside(database, _WAIT.format(unit=LOCK), input=password.encode())
-    return f"a session from {machine.name} holds a lock that a migration in {database.name} waits for"
+    inside(machine, _WAIT, input=password.encode())
+    return f"a session from {machine.name} holds a lock that a migration waits for"
 
 
 def _unlock(site: Site, _: str | None) -> str:
-    inside(database_of(site, None), f"systemctl stop {LOCK} 2>/dev/null || true")
+    inside(host_of(site, None), f"systemctl stop {MIGRATION} 2>/dev/null || true")
     return f"{_end(site, LOCK).name} holds no lock any more"
 
 
