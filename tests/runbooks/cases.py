@@ -64,7 +64,8 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
         "deploy-stuck": ("gets-on",),
         "queue-stalled": ("worker-stopped",),
     },
-    "lock-in-the-way": {"bad-migration": ("waits-for-lock",)},
+    # The one session that all wait for, the migration among them, is found by its sessions too.
+    "lock-in-the-way": {"bad-migration": ("waits-for-lock",), "database-connections": ("blocked",)},
     "column-gone": {"bad-migration": ("took-away",)},
     "region-lost": {"region-lost": ("region-gone",)},
     "certificate-expiring": {"certificate-expiring": ("imported-ends",)},

@@ -43,9 +43,9 @@ from tests.runbooks import cases
 from tests.twin.driver import CHECKOUT, PRODUCT, Event, Stack, started, wait_until
 
 EVIDENCE = Path(__file__).parent / "evidence"
-AT_ONCE, ALL_AT_ONCE = 4, 64
+AT_ONCE, ALL_AT_ONCE = 8, 64
 """Few at once: where others keep the machine busy, a question that waits for too many would seem to have no answer."""
-HEAVY = threading.Semaphore(2)
+HEAVY = threading.Semaphore(3)
 """What runs the host program takes 80 MB of a host's one gigabyte."""
 DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
 """Where nothing runs on the host, all questions wait for their deadlines: they do so together."""
