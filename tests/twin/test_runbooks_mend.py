@@ -54,7 +54,7 @@ def mend(stack: Stack, runbook: str, remedy: str, *more: str) -> Answer:
 
 @pytest.mark.parametrize(("fault", "cause"), [("redis-lost", "stopped"), ("redis-frozen", "hung")])
 def test_a_lost_redis_answers_again(product: Stack, fault: str, cause: str) -> None:
-    with product.no_drop(path=SEARCH), product.fault(fault):
+    with product.no_drop(), product.fault(fault):
         assert "PONG" not in product.on_host(PING)
         assert diagnosed(product, "redis-lost") == cause
         assert diagnosed(product, "release-not-ready") == "redis"
