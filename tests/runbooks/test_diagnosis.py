@@ -13,6 +13,10 @@ from tests.runbooks import cases, matrix
 
 AT_LEAST = 0.95
 RECORD = "python -m tests.runbooks.record, as root, where nothing else needs the machine"
+WHOLE = False
+"""Whether every fault of the list was recorded with all runbooks; from then on nothing may be lacking again."""
+LEAST = 2
+"""How many faults each runbook is recorded with."""
 PLANTED = [(fault, book) for fault in cases.recorded() if fault in cases.TRUTH for book in cases.TRUTH[fault]]
 
 
@@ -46,12 +50,20 @@ def test_no_diagnosis_blames_what_is_well_and_at_most_one_in_20_blames_wrongly()
     assert len(wrong) <= (1 - AT_LEAST) * len(cells), wrong
 
 
-def test_every_runbook_has_a_fault_that_was_recorded_for_it() -> None:
-    about = {book for fault in cases.recorded() for book in cases.TRUTH[fault]}
-    lacking = sorted(set(cases.runbooks()) - about)
+def test_the_evidence_is_whole_and_decoys_stand_beside_every_case_that_may_have_one() -> None:
+    told, books = matrix.figures(), set(cases.runbooks())
+    in_part = [fault for fault, seen in cases.recorded().items() if set(seen) != books]
+    if not WHOLE:
+        lacking = ", ".join([*told["not_recorded"], *in_part])
+        pytest.skip(
+            f"not recorded, or not by all runbooks: {lacking}. That these are named is not proven. next: {RECORD}"
+        )
 
-    if lacking:
-        pytest.skip(f"nothing is recorded for {', '.join(lacking)}: their diagnoses are not proven. next: {RECORD}")
+    alone = [(c.fault, c.runbook) for c in cases.cases() if c.fault not in cases.DEAD and not c.decoy]
+
+    assert (told["not_recorded"], in_part) == ([], [])
+    assert alone == []
+    assert {book: n["recorded"] for book, n in told["runbooks"].items() if n["recorded"] < LEAST} == {}
 
 
 def test_the_figures_and_the_page_are_those_of_todays_runbooks() -> None:
