@@ -126,7 +126,7 @@ def diagnosis(fault: str, runbook: str) -> Diagnosis:
 def verdict(fault: str, runbook: str) -> str:
     """Say what a diagnosis makes of a recorded fault: `named`, `points`, `advises`, `silent`, `missed` or `wrong`.
 
-    `points` sends to the runbook that is about it; `advises` offers no remedy, and blames nobody.
+    `points` sends to the runbook that is about it, or to one that does; `advises` offers no remedy, and blames nobody.
     """
     found = diagnosis(fault, runbook).likeliest
     own = TRUTH[fault].get(runbook)
@@ -134,7 +134,7 @@ def verdict(fault: str, runbook: str) -> str:
         return "silent" if own is None else "missed"
     if own is not None and found.cause in own:
         return "named"
-    if own is None and found.see in TRUTH[fault]:
+    if own is None and found.see and (found.see in TRUTH[fault] or verdict(fault, found.see) == "points"):
         return "points"
     harmless = own is None and found.see is None and not found.remedies
     return "advises" if harmless else "wrong"
