@@ -29,6 +29,7 @@ from typing import Any
 
 from ratemyunit_ops.errors import Mistyped, RmuError
 from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.render import host_program_text
 from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
 from ratemyunit_ops.runbooks.evidence import Evidence, read_all
 from ratemyunit_ops.runbooks.reading import Page, pages
@@ -456,6 +457,8 @@ def ports(stack: Stack) -> Outside:
     os.environ.update({k: v for k, v in stack.environ().items() if k.startswith(("RMU_", "XDG_"))})
     from ratemyunit_ops.cli.wire import wire
 
+    # Made before there are threads: two that parse at once may fail in Python 3.11 (gh-106905).
+    host_program_text("survey")
     return wire("twin", as_json=True, may_ask=False, reach=False).outside
 
 
