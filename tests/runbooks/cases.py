@@ -118,6 +118,13 @@ def recorded() -> dict[str, dict[str, tuple[Evidence, ...]]]:
     return found
 
 
+def whole(fault: str) -> bool:
+    """Tell whether a fault was looked at by every check that the runbooks have today."""
+    seen = recorded().get(fault, {})
+    checks = {book: {check.name for check in runbook.diagnosis} for book, runbook in runbooks().items()}
+    return all(checks[book] <= {e.check for e in seen.get(book, ())} for book in checks)
+
+
 def diagnosis(fault: str, runbook: str) -> Diagnosis:
     """Judge recorded evidence as it is."""
     return judge(runbooks()[runbook], recorded()[fault][runbook])

@@ -466,17 +466,11 @@ def say(words: str) -> None:
     print(f"{datetime.now(UTC):%H:%M:%S} {words}", file=sys.stderr, flush=True)
 
 
-def lacking(scene: Scene, *, own: bool) -> list[str]:
+def lacking(*, own: bool) -> list[str]:
     """Name the faults that were not looked at by every runbook yet, or by none where their own are enough."""
-    books = {page.runbook.name for page in scene.pages}
-    seen = cases.recorded()
-    asked = {page.runbook.name: {check.name for check in page.runbook.diagnosis} for page in scene.pages}
-
-    def whole(fault: str) -> bool:
-        found = seen.get(fault, {})
-        return books <= set(found) and all(asked[book] <= {e.check for e in found[book]} for book in books)
-
-    return [one for one in FAULTS if (one not in seen and cases.TRUTH[one] if own else not whole(one))]
+    return [
+        one for one in FAULTS if (one not in cases.recorded() and cases.TRUTH[one] if own else not cases.whole(one))
+    ]
 
 
 def main() -> None:
@@ -496,7 +490,7 @@ def main() -> None:
     whole = False
     try:
         scene = furnished(site, where, there=said.there)
-        for name in said.faults or lacking(scene, own=said.own):
+        for name in said.faults or lacking(own=said.own):
             if time.monotonic() > until:
                 say(f"no time is left for {name} and what follows")
                 break

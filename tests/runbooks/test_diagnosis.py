@@ -51,12 +51,13 @@ def test_no_diagnosis_blames_what_is_well_and_at_most_one_in_20_blames_wrongly()
 
 
 def test_the_evidence_is_whole_and_decoys_stand_beside_every_case_that_may_have_one() -> None:
-    told, books = matrix.figures(), set(cases.runbooks())
-    in_part = [fault for fault, seen in cases.recorded().items() if set(seen) != books]
+    told = matrix.figures()
+    in_part = [fault for fault in cases.recorded() if not cases.whole(fault)]
     if not WHOLE:
         lacking = ", ".join([*told["not_recorded"], *in_part])
         pytest.skip(
-            f"not recorded, or not by all runbooks: {lacking}. That these are named is not proven. next: {RECORD}"
+            f"not recorded, or not by today's checks of all runbooks: {lacking}. "
+            f"That these are named is not proven. next: {RECORD}"
         )
 
     alone = [(c.fault, c.runbook) for c in cases.cases() if c.fault not in cases.DEAD and not c.decoy]
@@ -133,6 +134,11 @@ def test_what_was_killed_for_want_of_memory_a_while_ago_hides_nothing(also: dict
 
 def test_memory_that_was_short_when_it_was_last_measured_is_old_news_after_five_minutes() -> None:
     assert named("host-unresponsive", memory_last=97.0, memory_age_s=301) is None
+
+
+def test_slow_answers_of_a_slow_database_lead_to_the_database() -> None:
+    assert named("host-unresponsive", latency_s=3.0, slow_statements=2) == "database-slow"
+    assert named("host-unresponsive", latency_s=3.0, slow_statements=0) == "slow"
 
 
 def test_a_live_release_that_died_long_after_its_deploy_leads_to_its_host() -> None:
