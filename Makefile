@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app live e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
-        bench-app bench-web bench-scrape
+        bench-alarms bench-app bench-web bench-scrape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -115,6 +115,9 @@ bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore: tools $(S
 
 bench-quiet: tools $(STAMP) ## an hour of ordinary load and twenty deploys: no alarm may fire
 	$(SUDO) $(BIN)/python tests/bench/bench_quiet.py
+
+bench-alarms: tools $(STAMP) ## provoke every alarm, and tell how long each took to page; half an hour
+	$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider tests/twin/test_alarms.py tests/twin/test_alarms_daily.py
 
 bench-slo: $(STAMP) ## a year of traffic before the compiled alarms, beside the SRE workbook's; a minute or two
 	$(BIN)/python tests/bench/bench_slo.py

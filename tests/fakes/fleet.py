@@ -423,6 +423,9 @@ class FakeOneOff:
         return slot
 
 
+SSM_KEEPS = 24_000
+
+
 class FakeShell:
     """Commands on hosts, answered from a table of what argv prints."""
 
@@ -447,4 +450,4 @@ class FakeShell:
         said = self._world.prints.get(tuple(argv))
         if said is None:
             return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
-        return CommandResult(host=host, exit_code=0, stdout=said, stderr="")
+        return CommandResult(host=host, exit_code=0, stdout=said[:SSM_KEEPS], stderr="", cut=len(said) > SSM_KEEPS)

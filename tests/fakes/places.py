@@ -151,6 +151,7 @@ class FakePeople:
 
     def ask(self, question: str) -> Said:
         def answer() -> Said:
+            self._world.people_do()
             said = self._world.people_say
             return Said(yes=bool(said), who=self._who, how="not asked" if said is None else "typed")
 

@@ -120,6 +120,8 @@ class FakeWorld:
     fails_on: set[tuple[str, str]] = field(default_factory=set)
     """(version, schema head) on which that release cannot read or write, whatever its labels say."""
     people_say: bool | None = True
+    people_do: Callable[[], None] = lambda: None
+    """What they do, once asked whether it is done, before they answer."""
     probing: bool = False
     minimum_before: int | None = None
     """What the group's minimum was before a host was taken out of service."""

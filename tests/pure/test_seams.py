@@ -28,7 +28,7 @@ from ratemyunit_ops.survey import holder
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
-from tests.fakes.sick import hung_worker
+from tests.fakes.sick import hung_worker, leaking_app, old_certificate, shut_out
 
 RUN = "r-001"
 When = Literal["before", "after", "cut off after"]
@@ -310,6 +310,27 @@ SCENARIOS = (
         cools=frozenset({"v41"}),
         quick=RESUME,
     ),
+    Scenario(
+        "remedy of a statement that tells when it is done",
+        lambda: shut_out(v41_live()),
+        lambda who: who.runbook("restore-wrong", "lift-fence"),
+        0,
+        quick=RESUME,
+    ),
+    Scenario(
+        "remedy of a statement that is safe to say twice",
+        lambda: leaking_app(v41_live()),
+        lambda who: who.runbook("database-connections", "end-idle-sessions"),
+        0,
+        quick=RESUME,
+    ),
+    Scenario(
+        "remedy that asks",
+        lambda: old_certificate(v41_live()),
+        lambda who: who.runbook("certificate-expiring", "import"),
+        0,
+        quick=RESUME,
+    ),
     Scenario("salvage", restored_once, lambda who: who.salvage("r-900"), 0, quick=RESUME),
 )
 
@@ -373,7 +394,7 @@ def is_quick(test: str, scenario: Scenario, seam: Seam) -> bool:
         return scenario.name in CORE or (test == "resume" and seam.when == "cut off after")
     if test == "born":
         return scenario.name == "restore" and seam.when == "after" and seam.what.split()[-1] in UNSERVED
-    rare = scenario.name != "restore"
+    rare = scenario.name not in {"restore", "remedy that asks"}
     worth = seam.when == "cut off after" if rare else (seam.when, seam.what.split()[0]) != ("before", "started")
     return test in scenario.quick and worth
 
