@@ -56,8 +56,8 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "database-storage-low": {"disk-full": ("database-full",)},
     "secret-rotated": {"secret-rotation": ("older-value",)},
     "password-rotated": {"secret-rotation": ("password-changed",)},
+    "deploy-killed": {"deploy-stuck": ("carrier-died",)},
     # A deploy parks the worker: that it stands still is true too.
-    "deploy-killed": {"deploy-stuck": ("carrier-died",), "queue-stalled": ("worker-stopped",)},
     "deploy-under-way": {"deploy-stuck": ("gets-on",), "queue-stalled": ("worker-stopped",)},
     "eaten-beside-deploy": {
         "host-unresponsive": ("out-of-memory",),
