@@ -210,13 +210,14 @@ def test_a_lost_region_is_told_from_a_front_door_that_is_away_alone(product: Sta
     """The local AWS is one region, so nothing can move to another: `dr restore` is carried by test_drill.py."""
     with product.fault("region-lost"):
         lost = diagnosed(product, "region-lost")
-    product.on_host("systemctl stop haproxy")
-    try:
-        away = product.rmu("runbook", "run", "region-lost")
-        mend(product, "host-unresponsive", "restart-proxy")
-        assert diagnosed(product, "host-unresponsive") != "proxy-dead"
-    finally:
-        product.on_host("systemctl start haproxy")
+    with product.left_alone():
+        product.on_host("systemctl stop haproxy")
+        try:
+            away = product.rmu("runbook", "run", "region-lost")
+            mend(product, "host-unresponsive", "restart-proxy")
+            assert diagnosed(product, "host-unresponsive") != "proxy-dead"
+        finally:
+            product.on_host("systemctl start haproxy")
 
     assert (lost, away["cause"]) == ("region-gone", "hosts")
     assert away["verdicts"][0]["see"] == "host-unresponsive"
