@@ -337,6 +337,16 @@ class Stack:
             self.rmu("twin", "fault", name, *target_words, "--clear")
 
     @contextmanager
+    def left_alone(self) -> Iterator[None]:
+        """Let the group not replace a host that is not well, so that a person has to."""
+        group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": ["ReplaceUnhealthy"]}
+        self.aws("autoscaling").suspend_processes(**group)
+        try:
+            yield
+        finally:
+            self.aws("autoscaling").resume_processes(**group)
+
+    @contextmanager
     def client(self, connections: int = 30, patience: float = 10, path: str = "/version") -> Iterator[Seen]:
         """Let the client that never retries ask while the block runs; `patience` is in seconds.
 

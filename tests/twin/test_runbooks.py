@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -56,17 +55,6 @@ def scrape(stack: Stack, university: str) -> str:
 def diagnosed(stack: Stack, runbook: str, *inputs: str) -> Answer:
     words = [word for text in inputs for word in ("--input", text)]
     return stack.rmu("runbook", "run", runbook, *words)
-
-
-@contextmanager
-def left_alone(stack: Stack) -> Iterator[None]:
-    """Let the group not replace a host that is not well, so that a person has to."""
-    group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": ["ReplaceUnhealthy"]}
-    stack.aws("autoscaling").suspend_processes(**group)
-    try:
-        yield
-    finally:
-        stack.aws("autoscaling").resume_processes(**group)
 
 
 def test_sessions_that_are_exhausted_are_named_and_given_back_while_the_release_serves_on(product: Stack) -> None:
@@ -121,7 +109,7 @@ def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by
 
 def test_a_frozen_host_is_told_from_one_without_memory_and_each_is_mended(product: Stack) -> None:
     host = f"host={product.host}"
-    with left_alone(product):
+    with product.left_alone():
         with product.fault("memory-eaten"):
             hungry = wait_until(
                 lambda: (a := diagnosed(product, "host-unresponsive", host))["cause"] and a, 90, "a cause"

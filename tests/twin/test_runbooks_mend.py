@@ -211,13 +211,14 @@ def test_a_lost_region_is_told_from_a_front_door_that_is_away_alone(product: Sta
     with product.fault("region-lost"):
         lost = diagnosed(product, "region-lost")
         seen = product.rmu("status")
-    product.on_host("systemctl stop haproxy")
-    try:
-        away = product.rmu("runbook", "run", "region-lost")
-        mend(product, "host-unresponsive", "restart-proxy")
-        assert diagnosed(product, "host-unresponsive") != "proxy-dead"
-    finally:
-        product.on_host("systemctl start haproxy")
+    with product.left_alone():
+        product.on_host("systemctl stop haproxy")
+        try:
+            away = product.rmu("runbook", "run", "region-lost")
+            mend(product, "host-unresponsive", "restart-proxy")
+            assert diagnosed(product, "host-unresponsive") != "proxy-dead"
+        finally:
+            product.on_host("systemctl start haproxy")
 
     assert {"account", "front_door", "pointer"} <= {u["what"] for u in seen["unknown"]}
     assert (lost, away["cause"]) == ("region-gone", "hosts")
