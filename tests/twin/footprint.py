@@ -1,7 +1,7 @@
 """What this machine holds, before and after: a difference needs no list of names to look for.
 
-Other twins may come and go meanwhile. What bears one's name is theirs, and a process is ours when it inherited our
-mark, whoever adopted it since, or when it sits in a cgroup that was not there before.
+Other twins may come and go meanwhile, and images be built. What bears a twin's name is that twin's, and a process is
+ours when it inherited our mark, whoever adopted it since, or when it sits in a cgroup that was not there before.
 """
 
 from __future__ import annotations
@@ -11,9 +11,12 @@ import re
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from multiprocessing import get_context
 from pathlib import Path
+from typing import TypeVar
 
 from ratemyunit_ops.twin import daemons
 from ratemyunit_ops.twin.cgroups import hierarchies
@@ -21,6 +24,18 @@ from ratemyunit_ops.twin.site import Site
 
 Footprint = dict[str, set[str]]
 MARK = "RMU_TEST_FOOTPRINT"
+T = TypeVar("T")
+
+
+def marked(mark: str, do: Callable[..., T], *words: object) -> T:
+    """Do something in a process of its own that bears the mark: what this one starts meanwhile must not inherit it."""
+    own = get_context("spawn")
+    with ProcessPoolExecutor(1, own, initializer=bear, initargs=(mark,)) as bearer:
+        return bearer.submit(do, *words).result()
+
+
+def bear(mark: str) -> None:
+    os.environ[MARK] = mark
 
 
 def footprint() -> Footprint:
@@ -83,8 +98,8 @@ def of(thing: str, twins: set[str]) -> bool:
     return bool(parts & {word for name in twins for word in (name, f"rmu-{name}")}) or "rmu-fresh" in parts
 
 
-def left_after(before: Footprint, mark: str, site: Site, patience: float = 10) -> Footprint:
-    """Tell what stays. The dead are there until init has buried them; what comes only now is somebody else's."""
+def left_after(before: Footprint, mark: str, site: Site, patience: float = 120) -> Footprint:
+    """Tell what stays. The dead are there until init has buried them, and others' builds until they end."""
     left, until = since(before, mark, site), time.monotonic() + patience
     while any(left.values()) and time.monotonic() < until:
         time.sleep(0.5)

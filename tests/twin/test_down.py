@@ -15,8 +15,9 @@ from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing
 from ratemyunit_ops.twin.machine import machines
 from ratemyunit_ops.twin.site import Site
+from ratemyunit_ops.twin.up import bring_up
 from tests.twin.conftest import Twin, Web, wait_for
-from tests.twin.footprint import MARK, footprint, kill_every_daemon, left_after, since
+from tests.twin.footprint import footprint, kill_every_daemon, left_after, marked, since
 
 pytestmark = pytest.mark.twin
 SITE = Site(name="t-down", port_base=5680)
@@ -31,13 +32,10 @@ def doomed() -> Iterator[Twin]:
     lower_ground(SITE)
 
 
-def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(
-    doomed: Twin, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(doomed: Twin) -> None:
     mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
     before = footprint()
-    doomed.up()
+    marked(mark, bring_up, SITE, print)
     web = Web(doomed)
     doomed.client("rds").create_db_instance(
         DBInstanceIdentifier="rmu-down-db-1",

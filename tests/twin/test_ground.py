@@ -25,7 +25,7 @@ from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing, raise_ground
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
-from tests.twin.footprint import MARK, footprint, kill_every_daemon, left_after
+from tests.twin.footprint import footprint, kill_every_daemon, left_after, marked
 
 pytestmark = [
     pytest.mark.twin,
@@ -453,14 +453,13 @@ def test_the_cloudwatch_agent_puts_memory_and_disk_as_its_configuration_says() -
         lower_ground(watched)
 
 
-def test_down_leaves_nothing_even_after_everything_was_killed(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_down_leaves_nothing_even_after_everything_was_killed() -> None:
     doomed = Site(name="t-doomed", port_base=15080)
     lower_ground(doomed)
     mark = uuid.uuid4().hex
-    monkeypatch.setenv(MARK, mark)
     before = footprint()
-    raise_ground(doomed)
-    machine = boot(doomed, "i-0000000000doomed1", "10.77.9.9")
+    marked(mark, raise_ground, doomed)
+    machine = marked(mark, boot, doomed, "i-0000000000doomed1", "10.77.9.9")
     sh(machine, "systemd-run sleep 1000")
     caches = set(doomed.cache_dir.iterdir())
 
