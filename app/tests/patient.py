@@ -7,6 +7,10 @@ whose subject is a limit names it after the role, or sets it for itself.
 import sys
 from datetime import timedelta
 from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ratemyunit.scraper.browsers import Bounds
 
 LONG = 300
 """In seconds; whatever takes so long is taken to hang."""
@@ -45,6 +49,16 @@ def limit(name: str, seconds: float) -> None:
     where = import_module(f"ratemyunit.{module}")
     usual = getattr(where, constant)
     setattr(where, constant, timedelta(seconds=seconds) if isinstance(usual, timedelta) else type(usual)(seconds))
+
+
+def bounds(**named: float) -> "Bounds":
+    """Bound a pool of browsers, but by hardly any memory.
+
+    Of a page that others share a process counts its part, and that grows whenever another browser of the machine ends.
+    """
+    from ratemyunit.scraper.browsers import Bounds
+
+    return Bounds(**{"burst_mib": 2000, "grown_mib": 500, **named})
 
 
 def main(role: str, *more: str) -> int:

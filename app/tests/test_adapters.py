@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pytest
 import sites
-from patient import LONG
+from patient import LONG, bounds
 from playwright.async_api import Error as BrowserError
 
 from ratemyunit import fixture, settings
@@ -80,7 +80,7 @@ def pool() -> Iterator[tuple[Pool, asyncio.AbstractEventLoop]]:
 
 
 async def _entered() -> Pool:
-    return await Pool(settings.browser()).__aenter__()
+    return await Pool(settings.browser(), bounds()).__aenter__()
 
 
 @pytest.fixture

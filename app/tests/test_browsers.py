@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 import sites
-from patient import LONG
+from patient import LONG, bounds
 from playwright.async_api import Browser, Page, Playwright, async_playwright
 from playwright.async_api import Error as BrowserError
 
@@ -43,12 +43,12 @@ class Ground:
             return next(one for one in self.pool.browsers if one.taken)
 
 
-def on(test: Test, bounds: Bounds | None = None) -> None:
+def on(test: Test, within: Bounds | None = None) -> None:
     """Run a test, and see that it leaves no process."""
 
     async def all_of_it() -> None:
         with sites.served() as site:
-            async with Pool(settings.browser(), bounds) as pool:
+            async with Pool(settings.browser(), within or bounds()) as pool:
                 await test(Ground(site, pool))
                 family = [one for running in pool.browsers for one in memory.family(running.process)]
             await gone(*family)
@@ -117,7 +117,7 @@ def test_bug_critical_001_two_jobs_have_a_browser_each_and_neither_touches_the_o
         await asyncio.gather(*(ground.read() for _ in range(4)))
         assert ground.pool.open_pages == 0
 
-    on(test, Bounds(pages=1))
+    on(test, bounds(pages=1))
 
 
 def test_bug_critical_001_jobs_that_come_at_once_start_no_more_than_two() -> None:
@@ -273,7 +273,7 @@ def test_bug_critical_005_a_new_browser_begins_to_count_at_nothing() -> None:
         assert seen[3] is not seen[2]
         await gone(seen[2].process)
 
-    on(test, Bounds(pages=3))
+    on(test, bounds(pages=3))
 
 
 # Health, memory and idleness.
@@ -318,7 +318,18 @@ def test_a_page_that_takes_too_much_memory_is_ended_while_it_runs(monkeypatch: p
             await ground.read("/hungry")
         assert ground.pool.open_pages == 0
 
-    on(test, Bounds(burst_mib=120))
+    on(test, bounds(burst_mib=120))
+
+
+def test_who_waits_for_a_browser_that_died_waits_no_more() -> None:
+    async def test(ground: Ground) -> None:
+        with pytest.raises(Trouble, match="browser died"):
+            async with ground.at():
+                memory.kill(memory.family(ground.pool.browsers[0].process))
+                await asyncio.Event().wait()  # as for a driver that never tells
+        assert ground.pool.open_pages == 0
+
+    on(test)
 
 
 def test_a_page_may_take_half_as_much_where_there_is_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -358,7 +369,7 @@ def test_the_second_browser_ends_when_it_has_been_idle_and_the_first_stays() -> 
         assert len(ground.pool.browsers) == 1
         assert sum(one.process.alive for one in both) == 1
 
-    on(test, Bounds(idle_seconds=0.2))
+    on(test, bounds(idle_seconds=0.2))
 
 
 def test_a_second_browser_starts_only_where_there_is_room_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -435,6 +446,6 @@ def run(loop: asyncio.AbstractEventLoop) -> Callable[[Awaitable[None]], None]:
 def pooled(loop: asyncio.AbstractEventLoop) -> Iterator[Ground]:
     """Keep one pool for the tests that do no harm to it."""
     with sites.served() as site:
-        pool = loop.run_until_complete(Pool(settings.browser()).__aenter__())
+        pool = loop.run_until_complete(Pool(settings.browser(), bounds()).__aenter__())
         yield Ground(site, pool)
         loop.run_until_complete(pool.__aexit__(None, None, None))

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 import sites
-from patient import LONG
+from patient import LONG, bounds
 from playwright.async_api import Error as BrowserError
 from playwright.async_api import Page, async_playwright
 
@@ -41,7 +41,7 @@ def test_no_part_of_a_page_reaches_inside_where_a_naive_browser_goes_wherever_it
         outside.answers.pop("/redirect")
         outside.redirects["/redirect"] = f"{inside.url}/redirect"
 
-        async with Pool(settings.browser()) as pool:
+        async with Pool(settings.browser(), bounds()) as pool:
             for name in REACHES:
                 async with pool.page(Guard({"127.0.0.1"}, outside.url)) as shown:
                     await look(shown.page, f"{outside.url}/{name}")
@@ -65,7 +65,7 @@ def test_a_page_reaches_its_own_site_and_posts_there() -> None:
         outside.answers["/form"] = sites.page(
             "<script>fetch('/taken', {method: 'POST', body: 'x'.repeat(9999)})</script>"
         )
-        async with Pool(settings.browser()) as pool, pool.page(Guard({"127.0.0.1"}, outside.url)) as shown:
+        async with Pool(settings.browser(), bounds()) as pool, pool.page(Guard({"127.0.0.1"}, outside.url)) as shown:
             await look(shown.page, f"{outside.url}/form")
             await until(lambda: "/taken" in outside.paths)
             assert shown.gate.refused == []
@@ -134,7 +134,7 @@ def test_garbage_ends_the_connection(garbage: str) -> None:
 def test_nothing_passes_a_gate_that_was_closed() -> None:
     async def test(_: sites.Site, outside: sites.Site) -> None:
         outside.answers["/busy"] = sites.page("<script>setInterval(() => fetch('/again').catch(() => {}), 5)</script>")
-        async with Pool(settings.browser()) as pool, pool.page(Guard({"127.0.0.1"}, outside.url)) as shown:
+        async with Pool(settings.browser(), bounds()) as pool, pool.page(Guard({"127.0.0.1"}, outside.url)) as shown:
             await look(shown.page, f"{outside.url}/busy")
             await until(lambda: outside.paths["/again"] > 2)
 

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 import sites
-from patient import LONG
+from patient import LONG, bounds
 
 import ratemyunit.scraper
 from ratemyunit import settings
@@ -107,7 +107,7 @@ def worked(repository: FakeRepository, until: Callable[[], bool]) -> None:
 
     async def all_of_it() -> None:
         stop = asyncio.Event()
-        async with Pool(settings.browser()) as browsers:
+        async with Pool(settings.browser(), bounds()) as browsers:
             scraper = Scraper(repository, browsers, stop, Limits(LONG, frozenset({"127.0.0.1"})))
             working = asyncio.create_task(scraper.until_stopped(lanes=2))
             async with asyncio.timeout(LONG):

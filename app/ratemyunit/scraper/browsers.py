@@ -175,7 +175,7 @@ class Pool:
             yield context
         finally:
             # The gate still stands: a page that waits for its network does not hold up its own end.
-            if not await within(CLOSE_SECONDS, context.close(), "the page"):
+            if not running.process.alive or not await within(CLOSE_SECONDS, context.close(), "the page"):
                 running.shown = self._bounds.pages
 
     def _close_popup(self, page: Page) -> None:
@@ -185,23 +185,30 @@ class Pool:
 
     @asynccontextmanager
     async def _watched(self, running: Running) -> AsyncIterator[None]:
-        watch = asyncio.create_task(self._end_when_burst(running))
         try:
-            yield
-        except BrowserError as why:
-            if watch.done():
-                raise Trouble("the page took more memory than a page may") from why
+            async with asyncio.timeout(None) as patience:
+                watch = asyncio.create_task(self._end_when_burst(running, patience))
+                try:
+                    yield
+                finally:
+                    watch.cancel()
+                    await asyncio.gather(watch, return_exceptions=True)
+        except (BrowserError, TimeoutError) as why:
+            if not watch.cancelled():
+                raise Trouble(watch.result()) from why
             raise
-        finally:
-            watch.cancel()
-            await asyncio.gather(watch, return_exceptions=True)
 
-    async def _end_when_burst(self, running: Running) -> None:
-        while True:
+    async def _end_when_burst(self, running: Running, patience: asyncio.Timeout) -> str:
+        """End a browser that grows too much. Whoever waits for it waits no more: the driver may never tell."""
+        ended = "the browser died"
+        while running.process.alive:
             if await running.mib() - running.born_mib > await self._allowed_mib():
+                ended = "the page took more memory than a page may"
                 memory.kill(await asyncio.to_thread(memory.family, running.process))
-                return
+                break
             await asyncio.sleep(WATCH_SECONDS)
+        patience.reschedule(asyncio.get_running_loop().time())
+        return ended
 
     async def _allowed_mib(self) -> float:
         tight = await asyncio.to_thread(memory.room_mib) < self._bounds.tight_mib
