@@ -10,9 +10,9 @@ SUDO   := $(if $(filter 0,$(shell id -u)),,sudo)
 PYTEST := $(BIN)/python -m pytest
 
 .DEFAULT_GOAL := help
-.PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app e2e sweep twin down fresh audit build lock runbooks \
+.PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app live e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
-        bench-app bench-web bench-scrape
+        bench-alarms bench-app bench-web bench-scrape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,17 +71,32 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
+# Tests of machines mostly wait, so all others run beside them; what those said follows at the end.
+NICELY  = nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin
+WAITING = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
+
 test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, and one shared twin
 	@mkdir -p build
-	@echo "tests of machines, mostly waiting, run first; all others run beside them, and what those said follows at the end"
-	@{ nice $(MAKE) --no-print-directory style policy app && \
-	   nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin -m "not long and not live"; \
+	@echo "tests of machines run first, all others beside them; what those said follows at the end"
+	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not long and not live"; \
 	 } >build/beside.log 2>&1 & beside=$$!; \
-	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests/twin -m "not long and not live"; machines=$$?; \
+	$(WAITING) tests/twin -m "not long and not live"; machines=$$?; \
 	wait $$beside; others=$$?; cat build/beside.log; exit $$((machines | others))
 
-e2e: test-tools style policy app ## everything, the tests that break the twin included
-	$(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests -m "not live"
+live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
+	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
+
+# Each of these raises a twin of its own.
+APART := $(addprefix tests/twin/test_,alarms.py alarms_daily.py runbooks.py runbooks_mend.py)
+
+e2e: test-tools $(STAMP) ## everything, the tests that break the twin included; an hour or more
+	@mkdir -p build
+	@echo "tests of the shared twin run first, all others beside them; what those said follows at the end"
+	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not live"; } >build/beside.log 2>&1 & beside=$$!; \
+	$(WAITING) $(APART) -m "not live" >build/apart.log 2>&1 & apart=$$!; \
+	$(WAITING) tests/twin $(addprefix --ignore=,$(APART)) -m "not live"; shared=$$?; \
+	wait $$apart; own=$$?; wait $$beside; others=$$?; \
+	cat build/apart.log build/beside.log; exit $$((shared | own | others))
 
 sweep: e2e ## hours: everything, and then each guard taken out once to see its test fail
 	$(BIN)/python -m tests.mutations
@@ -100,6 +115,9 @@ bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore: tools $(S
 
 bench-quiet: tools $(STAMP) ## an hour of ordinary load and twenty deploys: no alarm may fire
 	$(SUDO) $(BIN)/python tests/bench/bench_quiet.py
+
+bench-alarms: tools $(STAMP) ## provoke every alarm, and tell how long each took to page; half an hour
+	$(SUDO) $(BIN)/python -m pytest -p no:cacheprovider tests/twin/test_alarms.py tests/twin/test_alarms_daily.py
 
 bench-slo: $(STAMP) ## a year of traffic before the compiled alarms, beside the SRE workbook's; a minute or two
 	$(BIN)/python tests/bench/bench_slo.py

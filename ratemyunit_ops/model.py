@@ -236,6 +236,18 @@ class FrontDoor(Frozen):
     database: str | None = None
 
 
+MINIMUM_TAG = "rmu:minimum-before-standby"
+"""The tag of the hosts' group that keeps its minimum while a host stands by."""
+
+
+class GroupLeftovers(Frozen):
+    """What a run that takes a host out of service has in the hosts' group until it puts it back."""
+
+    standing_by: tuple[str, ...] = ()
+    minimum: int | None = Field(default=None, description="the group's minimum before it was lowered; null: it was not")
+    suspended: tuple[str, ...] = Field(default=(), description="processes of the group that somebody suspended")
+
+
 class Instance(Frozen):
     """One member of the fleet's group, as the group knows it."""
 
@@ -515,6 +527,7 @@ class World(Frozen):
     last_drill: Known[RunHeader | None] | Unknown = Unknown(why="not asked")
     fenced: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
     in_terraform: Known[str] | Unknown = Unknown(why="not asked")
+    leftovers: Known[GroupLeftovers] | Unknown = Unknown(why="not asked")
     queue: Known[QueueView] | Unknown = Unknown(why="not asked")
     budgets_gone: Known[tuple[str, ...]] | Unknown = Unknown(why="not asked")
     incident: Known[Incident | None] | Unknown = Unknown(why="not asked")

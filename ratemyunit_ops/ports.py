@@ -25,6 +25,7 @@ from ratemyunit_ops.model import (
     Fence,
     FrontDoor,
     Frozen,
+    GroupLeftovers,
     HostHealth,
     HostImage,
     HostView,
@@ -186,6 +187,10 @@ class Group(Protocol):
 
     def health(self) -> Mapping[str, HostHealth]:
         """Tell how each member is, by everybody who watches it from outside: its group, EC2, the balancer, SSM."""
+        ...
+
+    def leftovers(self) -> GroupLeftovers:
+        """Tell what of a host taken out of service was not put back."""
         ...
 
     def booted(self, host: str) -> float | None:
@@ -619,6 +624,10 @@ class Identity(Protocol):
 
     def account(self) -> str:
         """Name the account we reach."""
+        ...
+
+    def plan(self) -> Literal["free", "paid"]:
+        """Tell whether the account is one of AWS's free plan, which caps what it may hold."""
         ...
 
     def expires(self) -> datetime | None:

@@ -28,7 +28,7 @@ DEPLOY = frozenset({"pointer", "releases", "lease", "instances", "hosts", "datab
 ROLLBACK = frozenset({"pointer", "releases", "lease", "instances", "front_door", "last_run", "schema_notes"})
 STATUS = frozenset(
     {"pointer", "releases", "lease", "instances", "hosts", "addresses", "front_door", "database", "database_notes"}
-    | {"last_drill", "fenced", "in_terraform", "incident"}
+    | {"last_drill", "fenced", "in_terraform", "incident", "schema_notes", "leftovers"}
 )
 RESTORE = frozenset(
     {"pointer", "releases", "lease", "instances", "database", "windows", "settings"}
@@ -51,6 +51,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "last_run": lambda: last_run(o),
         "last_drill": lambda: last_drill(o),
         "fenced": lambda: fenced_databases(o),
+        "leftovers": lambda: o.group.leftovers(),
         "queue": lambda: o.queue.status(),
         "in_terraform": lambda: o.places.all().get("database", ""),
         "incident": lambda: read_open_incident(o.ledger),

@@ -120,7 +120,7 @@ MUTATIONS = (
              "        interrupted=listen_for_interrupts(w),\n", "        interrupted=lambda: listen_for_interrupts(w)(),\n",
              f"{FAILURES}::test_f20_the_signal_handler_is_there_before_the_lease_is"),
     Mutation("F21", "undo what was started, not what was done", f"{ENGINE}/carry.py",
-             'or not c.journal.ever(n, "started") or', 'or not c.journal.ever(n, "done") or',
+             'or not journal.ever(n, "started") or', 'or not journal.ever(n, "done") or',
              f"{FAILURES}::test_f21_what_was_started_but_never_answered_is_cleaned_up_too"),
     Mutation("F22", "a host does not stop what serves", f"{HOST}/slots.py",
              "    if slot in (live.slot, live.backup):", "    if False:",

@@ -6,21 +6,24 @@ import os
 import secrets
 import signal
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from types import FrameType
 from typing import Any
 
 import typer
+from pydantic import ValidationError
 
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
+from ratemyunit_ops.engine.ahead import Ahead, if_cancelled, if_resumed
 from ratemyunit_ops.engine.journal import Event, read_events
 from ratemyunit_ops.errors import Interrupted, Mistyped, Refused, RmuError, RolledBack
 from ratemyunit_ops.planning.common import credentials_last, still_restores
+from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_pointer
-from ratemyunit_ops.reports.runs import kind_of, report_run
+from ratemyunit_ops.reports.runs import cost_lines, kind_of, nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.kinds import parse_plan
@@ -58,8 +61,7 @@ def carry_out(
     """
     w.screen.plan(plan)
     if asked.dry_run:
-        told = plan.request.get("told", {})
-        w.screen.result({"run": plan.run, "outcome": "dry_run", "seconds": None, **told, "steps": plan.titles()})
+        say_dry_run(w, plan, plan.titles())
         return
     if typed and not asked.yes:
         _has_typed(w, typed)
@@ -71,7 +73,35 @@ def carry_out(
         runs.execute(w.outside, plan, session)
         then()
 
-    finish(w, plan.run, act)
+    finish(w, plan.run, act, verb=plan.verb)
+
+
+def show_rest(w: Wired, run: str) -> None:
+    """Show what going on with a run would still do, and do nothing."""
+    ahead = _ahead(w, run, if_resumed)
+    w.screen.steps(f"resume {run}", ahead.steps)
+    say_dry_run(w, ahead.plan, [title for _, title in ahead.steps])
+
+
+def show_way_back(w: Wired, run: str) -> None:
+    """Show what cancelling a run would do now, and do nothing."""
+    ahead = _ahead(w, run, if_cancelled)
+    w.screen.steps(f"cancel {run}", ahead.steps)
+    say_dry_run(w, ahead.plan, [title for _, title in ahead.steps])
+
+
+def _ahead(w: Wired, run: str, look: Callable[[Outside, str, Callable[[dict[str, Any]], Plan]], Ahead]) -> Ahead:
+    try:
+        return look(w.outside, run, parse_plan)
+    except ValidationError as why:
+        raise runs.unreadable(run, why) from why
+
+
+def say_dry_run(w: Wired, plan: Plan, steps: Sequence[str]) -> None:
+    """Say what would be done; nothing was."""
+    told = plan.request.get("told", {})
+    known = {**nothing_known(plan.verb), "run": plan.run, "outcome": "dry_run", "seconds": None}
+    w.screen.result({**known, **told, "steps": list(steps)})
 
 
 def _has_typed(w: Wired, word: str) -> None:
@@ -79,12 +109,14 @@ def _has_typed(w: Wired, word: str) -> None:
         raise Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
 
 
-def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bool = False) -> None:
-    """Do the work and show how the run ended, whatever way it did."""
+def finish(
+    w: Wired, run: str, act: Callable[[], None], *, verb: str = "resume", undone_is_success: bool = False
+) -> None:
+    """Do the work and show how the run ended, whatever way it did; of one that nobody can read, the keys of `verb`."""
     try:
         act()
     except RmuError as why:
-        document = _document(w, run)
+        document = _document(w, run, verb)
         if undone_is_success and isinstance(why, RolledBack):
             w.screen.result(document, [f"Run {run} is given up and undone. {why.state}"])
             return
@@ -92,7 +124,9 @@ def finish(w: Wired, run: str, act: Callable[[], None], *, undone_is_success: bo
         raise typer.Exit(why.exit_code) from why
     report = report_run(w.outside.ledger, run)
     served = f"[green]{report.release}[/] serves. " if report.verb in MOVES else "Done. "
-    w.screen.result(_document(w, run), [f"{served}{in_words(report.seconds)}, run {run}.", *_lines(report.told)])
+    ended = f"{served}{in_words(report.seconds)}, run {run}."
+    costs = cost_lines(report) if report.verb in MOVES else []
+    w.screen.result(report.document(), [ended, *costs, *_lines(report.told)])
 
 
 def resume_it(w: Wired, run: str, asked: Asked) -> None:
@@ -203,9 +237,9 @@ def listen_for_interrupts(w: Wired) -> Callable[[], bool]:
     return asked.is_set
 
 
-def _document(w: Wired, run: str) -> dict[str, object]:
+def _document(w: Wired, run: str, verb: str) -> dict[str, object]:
     try:
         report = report_run(w.outside.ledger, run)
     except (RmuError, IndexError):
-        return {"run": run}
+        return {**nothing_known(verb), "run": run}
     return report.document()

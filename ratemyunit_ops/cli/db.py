@@ -10,7 +10,8 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, RunId, Step, Yes
 
 app = typer.Typer(
-    help="Restore the database to a moment, and salvage what was written since.",
+    help="Restore the database to a moment, and salvage what was written since.\n\n"
+    'Example: rmu db restore --before r-261127-031500-ab12 --env production --because "0003 broke search"',
     no_args_is_help=True,
     rich_markup_mode=None,
 )

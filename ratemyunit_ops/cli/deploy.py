@@ -57,7 +57,7 @@ def rollback(
     no_input: NoInput = False,
     as_json: AsJson = False,
 ) -> None:
-    """Send traffic back to the previous good release, or to VERSION. During a deploy: cancel it and unwind it.
+    """Send traffic back to the previous good release, or to VERSION. During a deploy: unwind it, then go on to VERSION.
 
     Example: rmu rollback --env production --because "search is empty"
     """

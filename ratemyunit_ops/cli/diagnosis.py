@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.outside.machine import on_path, platform
+from ratemyunit_ops.outside.machine import on_path, platform, terraform_version
 from ratemyunit_ops.reports.doctor import examine, well
 
 
@@ -12,8 +12,10 @@ def tell(w: Wired) -> bool:
     known = w.settings.env
     findings = examine(
         w.outside,
+        environment=w.settings.environment,
         account=known.account,
         which=on_path,
+        terraform=terraform_version(),
         machine=platform(),
         strict=known.confirm,
         tunnel=known.tunnel[0],

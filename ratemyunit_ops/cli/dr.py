@@ -10,7 +10,8 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, RunId, Step, Yes
 
 app = typer.Typer(
-    help="Restore from backups alone, beside what serves; drills and their reports.",
+    help="Restore from backups alone, beside what serves; drills and their reports.\n\n"
+    'Example: rmu dr drill --env production --because "quarterly"',
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeGuard
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, say_dry_run, session_of, show_rest
 from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
@@ -35,7 +35,7 @@ from ratemyunit_ops.planning.drill import (
 from ratemyunit_ops.planning.restore import read_time
 from ratemyunit_ops.records import read_headers
 from ratemyunit_ops.reports.drill import DrillReport, picture, report_drill
-from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.reports.runs import nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.drill import status_of
@@ -122,7 +122,9 @@ def write_report(report: DrillReport, folder: Path) -> tuple[Path, Path]:
 def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None) -> bool:
     """Go on with the dead run that this very command began. Raises Busy for anybody else's."""
     run = own_dead_run(w, verb, words)
-    if run is not None and not asked.dry_run:
+    if run is not None and asked.dry_run:
+        show_rest(w, run)
+    elif run is not None:
         session = session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step)
         _finish(w, run, lambda: runs.resume(w.outside, run, session), folder)
     return run is not None
@@ -252,7 +254,7 @@ def _tell(w: Wired, request: DrillRequest) -> None:
 def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
     w.screen.plan(plan)
     if asked.dry_run:
-        w.screen.result({"run": plan.run, "outcome": "dry_run", "steps": plan.titles()})
+        say_dry_run(w, plan, plan.titles())
         return
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     _finish(w, plan.run, lambda: runs.execute(w.outside, plan, session), folder)
@@ -267,18 +269,19 @@ def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) ->
         failed = why
     report = _report(w, run)
     paths = write_report(report, folder) if report and folder else ()
-    document = _document(report, paths) if report else {"run": run, "outcome": _outcome(w, run)}
+    document = _document(report, paths) if report else _bare(w, run, "dr drill" if folder else "dr end")
     if failed is not None:
         w.screen.failure(failed, document)
         raise typer.Exit(failed.exit_code) from failed
     w.screen.result(document, _lines(report, paths) if report else [f"Done. Run {run}."])
 
 
-def _outcome(w: Wired, run: str) -> str:
-    try:
-        return report_run(w.outside.ledger, run).outcome
-    except (RmuError, IndexError):
-        return "half_way"
+def _bare(w: Wired, run: str, verb: str) -> dict[str, Any]:
+    """Make the document of a run that has no report."""
+    known = {**nothing_known(verb), "run": run, "outcome": "half_way"}
+    with suppress(RmuError, IndexError):
+        known["outcome"] = report_run(w.outside.ledger, run).outcome
+    return known
 
 
 def _report(w: Wired, run: str) -> DrillReport | None:

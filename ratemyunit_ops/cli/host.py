@@ -8,7 +8,11 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
-app = typer.Typer(help="Look at hosts, reboot or replace one.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at hosts, reboot or replace one.\n\nExample: rmu host list --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Host = Annotated[str, typer.Argument(help="An instance id, as shown by `rmu host list`.")]
 
 

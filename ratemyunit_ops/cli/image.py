@@ -8,7 +8,11 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Env
 
-app = typer.Typer(help="Build, push and look at the product image.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Build, push and look at the product image.\n\nExample: rmu image push v42 --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Version = Annotated[str, typer.Argument(help="The version to be, e.g. v42.")]
 
 

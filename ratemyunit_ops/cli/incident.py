@@ -10,7 +10,8 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Env
 
 app = typer.Typer(
-    help="Open, acknowledge, escalate and close an incident; its postmortem.",
+    help="Open, acknowledge, escalate and close an incident; its postmortem.\n\n"
+    'Example: rmu incident open --severity SEV-1 --title "502 for everybody" --env production',
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -7,7 +7,9 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
 app = typer.Typer(
-    help="Make and change the places: Terraform, under the lease.", no_args_is_help=True, rich_markup_mode=None
+    help="Make and change the places: Terraform, under the lease.\n\nExample: rmu infra plan --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 

@@ -18,15 +18,10 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
 
     Example: rmu status --env production
     """
+    from ratemyunit_ops.cli.looking import show_status
     from ratemyunit_ops.cli.wire import wire
-    from ratemyunit_ops.reports.status import report_status, status_lines
-    from ratemyunit_ops.show.screen import plain
-    from ratemyunit_ops.survey import STATUS, lease_age, survey
 
-    w = wire(env, as_json=as_json, in_folder=True)
-    world = survey(w.outside, w.settings.environment, STATUS)
-    report = report_status(world, w.settings.env.front_door, lease_age(w.outside, world))
-    w.screen.result(report.model_dump(mode="json"), [plain(line) for line in status_lines(report)])
+    show_status(wire(env, as_json=as_json, reach=False, in_folder=True))
 
 
 def doctor(env: Env = None, as_json: AsJson = False) -> None:

@@ -105,7 +105,9 @@ def _as_bug() -> Bug:
 
 
 def _say(why: RmuError) -> int:
+    from ratemyunit_ops.reports.runs import nothing_known
     from ratemyunit_ops.show.screen import Screen
 
-    Screen(as_json="--json" in sys.argv).failure(why)
+    command = nothing_known(" ".join(sys.argv[1:3])) or nothing_known("".join(sys.argv[1:2]))
+    Screen(as_json="--json" in sys.argv).failure(why, command)
     return why.exit_code

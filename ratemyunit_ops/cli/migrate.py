@@ -10,7 +10,10 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Step, Yes
 
 app = typer.Typer(
-    help="Migrations: look at them, judge them, run them, rehearse them.", no_args_is_help=True, rich_markup_mode=None
+    help="Migrations: look at them, judge them, run them, rehearse them.\n\n"
+    "Example: rmu migrate plan v43 --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
 )
 
 Paths = Annotated[list[Path] | None, typer.Argument(help="Revisions, .sql files or folders; else the app's own.")]

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.linting import MIGRATIONS, checkout, find, lint_files
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
-from ratemyunit_ops.cli.people import Operator
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Refused, RmuError
 from ratemyunit_ops.model import DatabaseView, Known, MigrationsView, SchemaNote, World
@@ -100,9 +97,8 @@ def run_checklist(w: Wired, version: str, asked: Asked) -> None:
         w.screen.failure(why, {"version": version, "lines": told})
         raise typer.Exit(why.exit_code)
     questions = tuple(f"{line.line} ({line.seen})?" for line in lines if line.verdict == "ask")
-    vouched = replace(w, outside=replace(w.outside, people=Operator(w.screen, w.who, vouches=asked.yes)))
     seen = {line.line: line.seen for line in lines if line.verdict == "ok"}
-    carry_out(vouched, plan_questions(world, request, seen, questions, told), asked)
+    carry_out(w.vouching(asked.yes), plan_questions(world, request, seen, questions, told), asked)
 
 
 def _look(w: Wired, version: str | None, more: frozenset[str] = frozenset()) -> tuple[World, DeployRequest]:

@@ -3,20 +3,33 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
+
+import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.budgets import budgets_gone
-from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, go_on, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import (
+    Asked,
+    agreed,
+    carry_out,
+    go_on,
+    new_run_id,
+    session_of,
+    show_rest,
+    show_way_back,
+)
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.engine.lease import busy
-from ratemyunit_ops.errors import Mistyped, RmuError
-from ratemyunit_ops.model import Unknown, World
+from ratemyunit_ops.errors import Mistyped, Refused, RmuError, RolledBack
+from ratemyunit_ops.model import LeaseView, Unknown, World
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, warm_on, way_of
+from ratemyunit_ops.records import read_release
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
 
@@ -58,9 +71,15 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
 
 
 def roll_back(w: Wired, version: str | None, *, asked: Asked) -> None:
-    """Cancel a running deploy, or plan the way back and carry it."""
-    if _cancelled_a_deploy(w, asked) or resumed_own_dead_run(w, "rollback", version, asked):
-        return
+    """Cancel a running deploy, or plan the way back and carry it; both where VERSION is another than then serves."""
+    deploy = _open_deploy(w)
+    if deploy is not None:
+        _cancel_it(w, deploy, version, asked)
+    elif not resumed_own_dead_run(w, "rollback", version, asked):
+        _go_back(w, version, asked)
+
+
+def _go_back(w: Wired, version: str | None, asked: Asked) -> None:
     warm = warm_release(w.outside)
     needs = ROLLBACK if warm and version in (None, warm) else ROLLBACK | {"hosts"}
     with w.screen.working("looking at the ledger"):
@@ -116,7 +135,9 @@ def duration(text: str) -> timedelta:
 def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:
     """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
     run = own_dead_run(w, verb, version)
-    if run is not None and not asked.dry_run:
+    if run is not None and asked.dry_run:
+        show_rest(w, run)
+    elif run is not None:
         go_on(w, run, session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step))
     return run is not None
 
@@ -129,26 +150,45 @@ def own_dead_run(w: Wired, verb: str, version: str | None) -> str | None:
     plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
     if (plan.get("verb"), plan.get("request", {}).get("version")) != (verb, version):
         raise busy(seen)
-    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
+    w.screen.note(f"run {seen.run} was begun by this same command, which goes on with it")
     return seen.run
 
 
-def _cancelled_a_deploy(w: Wired, asked: Asked) -> bool:
-    """During a deploy a rollback cancels it and waits for it to unwind, or unwinds it when its carrier is dead."""
+def _open_deploy(w: Wired) -> LeaseView | None:
+    """Show who holds the environment with a deploy; None where none is open."""
     seen = runs.unfinished(w.outside)
     if seen is None or read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "deploy":
-        return False
-    w.screen.note(f"deploy {seen.run} of {seen.owner} is running: asking it to unwind")
+        return None
+    return seen
+
+
+def _cancel_it(w: Wired, deploy: LeaseView, version: str | None, asked: Asked) -> None:
+    """Cancel a deploy and wait until it is unwound, or unwind it when its carrier is dead; then go on to VERSION."""
+    run = deploy.run
+    if version is not None and read_release(w.outside.ledger, version) is None:
+        raise Refused(f"no release {version} was ever deployed here; deploy {run} goes on", next="rmu rollback")
     if asked.dry_run:
-        return True
-    session = session_of(w, agreed(w, asked, f"cancel {seen.run}?"), step=asked.step)
-    outcome = runs.cancel(w.outside, seen.run, session)
+        w.screen.note(f"deploy {run} of {deploy.owner} is running, and would be asked to unwind")
+        show_way_back(w, run)
+        return
+    w.screen.note(f"deploy {run} of {deploy.owner} is running: asking it to unwind")
+    because = agreed(w, asked, f"cancel {run}?")
+    outcome = runs.cancel(w.outside, run, session_of(w, because, step=asked.step))
     if outcome not in {"rolled_back", "refused"}:
-        raise RmuErrorAfterCancel(seen.run, outcome)
-    report = report_run(w.outside.ledger, seen.run)
+        raise RmuErrorAfterCancel(run, outcome)
+    report = report_run(w.outside.ledger, run)
     document = {**report.document(), "outcome": "done" if outcome == "rolled_back" else outcome}
-    w.screen.result(document, [f"Deploy {seen.run} is unwound; {report.release or 'nothing'} serves."])
-    return True
+    said = f"Deploy {run} is unwound; {report.release or 'nothing'} serves."
+    if version in (None, report.release):
+        w.screen.result(document, [said])
+        return
+    w.screen.note(said)
+    try:
+        _go_back(w, version, replace(asked, because=because or None))
+    except RmuError as why:
+        stays = RolledBack(why.what, state=f"{said} It stays: {version} was not brought back.", next=why.next)
+        w.screen.failure(stays, document)
+        raise typer.Exit(stays.exit_code) from why
 
 
 class RmuErrorAfterCancel(RmuError):

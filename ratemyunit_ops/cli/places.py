@@ -7,11 +7,9 @@ from dataclasses import replace
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, finish, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, new_run_id
+from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.engine import run as runs
-from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Absent, Refused
 from ratemyunit_ops.model import DatabaseView, PlanSummary, World
 from ratemyunit_ops.planning.infra import (
@@ -54,7 +52,7 @@ def show_drift(w: Wired) -> None:
 
 def apply_it(w: Wired, asked: Asked) -> None:
     """Plan an apply and carry it; go on with a dead apply."""
-    if _goes_on(w, asked, "infra apply"):
+    if resumed_own_dead_run(w, "infra apply", None, asked):
         return
     request = _request(w)
     summary = _summary(w, request)
@@ -64,7 +62,7 @@ def apply_it(w: Wired, asked: Asked) -> None:
 
 def adopt_it(w: Wired, asked: Asked) -> None:
     """Plan to take the live database into the state, show what Terraform would do then, and carry it."""
-    if _goes_on(w, asked, "infra adopt"):
+    if resumed_own_dead_run(w, "infra adopt", None, asked):
         return
     request = _request(w)
     summary = PlanSummary()
@@ -78,7 +76,7 @@ def adopt_it(w: Wired, asked: Asked) -> None:
 
 def destroy_it(w: Wired, asked: Asked) -> None:
     """Destroy the stack, once its name is typed. Raises Refused while the live database is protected."""
-    if _goes_on(w, asked, "infra destroy"):
+    if resumed_own_dead_run(w, "infra destroy", None, asked):
         return
     request = _request(w)
     rest = sorted(
@@ -99,20 +97,6 @@ def _lets_go(w: Wired, database: DatabaseView) -> str:
     corner = w.outside.databases.settings(database.identifier).security_groups
     stands = corner == (w.places.get("drill_db_security_group"),)
     return f"rmu dr end {database.made_by}" if stands else f"rmu show {database.made_by}"
-
-
-def _goes_on(w: Wired, asked: Asked, verb: str) -> bool:
-    """Go on with a dead run of this same command, and tell whether there was one. Raises Busy for any other run."""
-    seen = runs.unfinished(w.outside)
-    if seen is None:
-        return False
-    if read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != verb:
-        raise busy(seen)
-    w.screen.note(f"run {seen.run} was begun by this same command: going on with it")
-    if not asked.dry_run:
-        session = session_of(w, agreed(w, asked, f"resume {seen.run}?"))
-        finish(w, seen.run, lambda: runs.resume(w.outside, seen.run, session))
-    return True
 
 
 def _request(w: Wired) -> InfraRequest:

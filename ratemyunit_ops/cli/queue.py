@@ -6,7 +6,11 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
-app = typer.Typer(help="Look at the queue, pause or resume it.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Look at the queue, pause or resume it.\n\nExample: rmu queue status --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 
 @app.command(short_help="Show how the queue stands, and who paused it.")

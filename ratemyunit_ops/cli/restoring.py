@@ -68,7 +68,8 @@ def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -
     """Find what a restore left behind, write it into a folder, and with `apply` give it back."""
     folder.mkdir(parents=True, exist_ok=True)
     if resumed_own_dead_run(w, "db salvage", words_of(run, apply=apply), asked):
-        _write(w, run, folder)
+        if not asked.dry_run:
+            _write(w, run, folder)
         return
     world = survey(w.outside, w.settings.environment, SALVAGE)
     request = SalvageRequest(run=new_run_id(), rmu_version=__version__, restore=_plan_of(w, run), apply=apply)

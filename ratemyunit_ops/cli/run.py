@@ -35,7 +35,7 @@ def resume(
     from ratemyunit_ops.cli.wire import wire
 
     w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True)
-    resume_it(w, run or w.open_run(), Asked(because, False, yes))
+    resume_it(w.vouching(yes), run or w.open_run(), Asked(because, False, yes))
 
 
 def abandon(

@@ -9,7 +9,12 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Step, Transport, Yes
 
-app = typer.Typer(help="What to do when it breaks: look, pick, mend.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="What to do when it breaks: look, pick, mend.\n\n"
+    "Example: rmu runbook run database-connections --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Name = Annotated[str, typer.Argument(help="A runbook, as an alarm or `rmu runbook list` names it.")]
 Paths = Annotated[list[Path] | None, typer.Argument(help="Runbooks or folders of them; else those of rmu.")]
 Remedy = Annotated[str | None, typer.Option("--remedy", help="The remedy you pick; else you are asked, or only told.")]

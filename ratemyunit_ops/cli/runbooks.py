@@ -94,7 +94,7 @@ def run_it(wanted: Wanted, asked: Asked) -> None:
         in_folder=wanted.remedy is None,
         transport=wanted.transport,
     )
-    carry_runbook(w, runbook, wanted, asked)
+    carry_runbook(w.vouching(asked.yes), runbook, wanted, asked)
 
 
 def carry_runbook(w: Wired, runbook: Runbook, wanted: Wanted, asked: Asked) -> None:

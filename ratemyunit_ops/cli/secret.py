@@ -8,7 +8,11 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
-app = typer.Typer(help="Secrets by name; no value is ever shown.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="Secrets by name; no value is ever shown.\n\nExample: rmu secret list --env production",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Secret = Annotated[
     str, typer.Argument(metavar="NAME", help="app/NAME or db/ROLE_password, as `rmu secret list` shows.")
 ]

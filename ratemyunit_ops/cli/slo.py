@@ -10,7 +10,8 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Env
 
 app = typer.Typer(
-    help="Objectives: what is left of their budgets, and the alarms they become.",
+    help="Objectives: what is left of their budgets, and the alarms they become.\n\n"
+    "Example: rmu slo show --env production",
     no_args_is_help=True,
     rich_markup_mode=None,
 )

@@ -11,7 +11,11 @@ from ratemyunit_ops.cli.options import AsJson
 if TYPE_CHECKING:
     from ratemyunit_ops.twin.site import Site
 
-app = typer.Typer(help="The local AWS that deploys are rehearsed on.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The local AWS that deploys are rehearsed on.\n\nExample: rmu twin up",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 Name = Annotated[str | None, typer.Option("--name", help="Which twin; else RMU_TWIN, else twin.")]
 PortBase = Annotated[int | None, typer.Option("--port-base", help="First loopback port; else 4580.")]
 

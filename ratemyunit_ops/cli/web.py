@@ -8,7 +8,11 @@ import typer
 
 from ratemyunit_ops.cli.options import AsJson
 
-app = typer.Typer(help="The pages, as a visitor's browser meets them.", no_args_is_help=True, rich_markup_mode=None)
+app = typer.Typer(
+    help="The pages, as a visitor's browser meets them.\n\nExample: rmu web budget https://ratemyunit.example.edu",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
 
 Urls = Annotated[list[str], typer.Argument(metavar="URL...", help="Pages, with http:// or https://.")]
 Weight = Annotated[int, typer.Option("--weight", min=1, help="Kilobytes (1,000 bytes) that a page stays below.")]

@@ -90,6 +90,10 @@ class Wired:
             "database_identifier": database_identifier(env, read_pointer(self.outside.ledger)),
         }
 
+    def vouching(self, yes: bool) -> Wired:
+        """Take --yes for the answer to what a run asks, in the name of who typed it."""
+        return replace(self, outside=replace(self.outside, people=Operator(self.screen, self.who, vouches=yes)))
+
     @property
     def _repository(self) -> str:
         account, region = self.outside.identity.account(), self.settings.env.region

@@ -61,7 +61,7 @@ def carry(c: Carrier) -> None:
         LeaseLost: someone took over; nothing more was done.
     """
     try:
-        if _is_unwinding(c.journal) and not _past_the_fence(c.journal):
+        if is_unwinding(c.journal) and not past_the_fence(c.journal):
             _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
         _carry_on(c)
         c.journal.close("done")
@@ -105,7 +105,7 @@ def unwind(c: Carrier, because: str) -> None:
     try:
         if not c.journal.has("abandoned"):
             c.journal.write("abandoned", facts={"because": because})
-        if _past_the_fence(c.journal):
+        if past_the_fence(c.journal):
             _must_go_on(c, because)
             _leave_as_it_is(c, because)
         _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
@@ -189,7 +189,7 @@ def _goes_on_at_once(plan: Plan, n: int) -> bool:
 def _end_if_cancelled(c: Carrier) -> None:
     """Journal somebody's cancel and stop; past the fence it comes too late."""
     cancel = read_cancel(c.o.ledger, c.journal.plan.run)
-    if cancel is None or _past_the_fence(c.journal):
+    if cancel is None or past_the_fence(c.journal):
         return
     c.journal.write("cancelled", facts=cancel.model_dump(mode="json"))
     raise Cancelled(f"{cancel.who} cancelled this run: {cancel.because}", state="", next="rmu status")
@@ -197,12 +197,12 @@ def _end_if_cancelled(c: Carrier) -> None:
 
 def _frontier_is_settled(c: Carrier, n: int) -> bool:
     """Look at a resume's frontier: the held facts, what should serve, and whether the step is true already."""
-    if not _past_the_fence(c.journal):  # after it there is only forward, whatever has changed
+    if not past_the_fence(c.journal):  # after it there is only forward, whatever has changed
         _same_world(c, c.journal.plan.holds, "changed while the run was dead")
     step = c.journal.plan.steps[n]
     started = c.journal.ever(n, "started")
     moving = isinstance(step, Change) and started and step.serves()
-    if not moving and not (_past_the_fence(c.journal) and _flip_to_come(c.journal)):
+    if not moving and not (past_the_fence(c.journal) and _flip_to_come(c.journal)):
         _same_world(c, _serving_by_the_journal(c.journal), "is not what this run left")
     if not isinstance(step, Change) or not _look(c, lambda: step.done(c.o)):
         return False
@@ -269,7 +269,7 @@ def _still_holds(c: Carrier, n: int, step: Change) -> None:
     """
     holds = c.journal.plan.holds
     matters = step.serves() or _has_entries(step) or (step.unbroken and not _goes_on_at_once(c.journal.plan, n))
-    if not holds or not matters or _past_the_fence(c.journal):
+    if not holds or not matters or past_the_fence(c.journal):
         return
     different = _difference(holds, c.look_at(c.o, tuple(holds)))
     if different is not None:
@@ -329,13 +329,13 @@ def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) 
         c.journal.close("refused")
         c.lease.free()
         raise Refused(why.what, next=why.next) from why
-    if _past_the_fence(c.journal):
+    if past_the_fence(c.journal):
         c.lease.let_go()
-        raise _stopped_past_the_fence(c.journal, why) from why
+        raise _stoppedpast_the_fence(c.journal, why) from why
     _unwind(c, why, outcome="rolled_back", bug=bug)
 
 
-def _stopped_past_the_fence(journal: Journal, why: RmuError) -> HalfWay:
+def _stoppedpast_the_fence(journal: Journal, why: RmuError) -> HalfWay:
     """Say that there is only forward, what helps the step that failed, and what is so meanwhile."""
     run = journal.plan.run
     refused = " Requests are refused until it goes on." if _flip_to_come(journal) else ""
@@ -352,12 +352,14 @@ def _any_change_started(journal: Journal) -> bool:
     return any(isinstance(s, Change) and journal.ever(n, "started") for n, s in enumerate(journal.plan.steps))
 
 
-def _past_the_fence(journal: Journal) -> bool:
+def past_the_fence(journal: Journal) -> bool:
+    """Tell whether there is only forward."""
     fences = ((n, s) for n, s in enumerate(journal.plan.steps) if isinstance(s, Change) and s.fence)
     return any(journal.ever(n, "done" if s.by_entries else "started") for n, s in fences)
 
 
-def _is_unwinding(journal: Journal) -> bool:
+def is_unwinding(journal: Journal) -> bool:
+    """Tell whether the run has turned back."""
     return any(journal.has(kind) for kind in ("failed", "cancelled", "abandoned", "undo-started"))
 
 
@@ -375,6 +377,14 @@ def _unwind(c: Carrier, why: RmuError, *, outcome: str, bug: Exception | None = 
     raise RolledBack(why.what, state=state, next=why.next) from why
 
 
+def undo_of(journal: Journal, n: int) -> Change | None:
+    """Name what takes a step back that was started; None where there is nothing to take back, or it is undone."""
+    step = journal.plan.steps[n]
+    if not isinstance(step, Change) or not journal.ever(n, "started") or journal.ever(n, "undone"):
+        return None
+    return step.undo()
+
+
 def _serving_before(plan: Plan) -> str:
     if "live" not in plan.expects:
         return "."
@@ -382,10 +392,7 @@ def _serving_before(plan: Plan) -> str:
 
 
 def _undo_one(c: Carrier, n: int, why: RmuError) -> bool:
-    step = c.journal.plan.steps[n]
-    if not isinstance(step, Change) or not c.journal.ever(n, "started") or c.journal.ever(n, "undone"):
-        return False
-    undo = step.undo()
+    step, undo = c.journal.plan.steps[n], undo_of(c.journal, n)
     if undo is None:
         return False
     event = c.journal.write("undo-started", n)

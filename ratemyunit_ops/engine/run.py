@@ -82,7 +82,7 @@ def resume(o: Outside, run: str, s: Session) -> None:
         journal = reopen(o, run, token=lease.view.token, parse=s.parse)
     except ValidationError as why:
         lease.let_go()
-        raise _unreadable(run, why) from why
+        raise unreadable(run, why) from why
     journal.on_event = lambda event: s.on_event(journal.plan, event)
     journal.write("resumed", facts={"who": s.who, "because": s.because, "login": s.login})
     carry(_carrier(o, s, lease, journal))
@@ -105,7 +105,7 @@ def abandon(o: Outside, run: str, s: Session, *, watched: LeaseView | None = Non
         journal.write("abandoned", facts={"because": s.because, "unreadable": str(why.errors()[0]["loc"])})
         journal.close("half_way")
         lease.free()
-        raise _unreadable(run, why) from why
+        raise unreadable(run, why) from why
     unwind(_carrier(o, s, lease, journal), s.because or "abandoned")
 
 
@@ -173,7 +173,8 @@ def _carrier(o: Outside, s: Session, lease: Lease, journal: Journal) -> Carrier:
     return Carrier(o=o, lease=lease, journal=journal, look_at=s.look_at, interrupted=s.interrupted, agree=s.agree)
 
 
-def _unreadable(run: str, why: ValidationError) -> HalfWay:
+def unreadable(run: str, why: ValidationError) -> HalfWay:
+    """Say which step of a run this version of rmu does not know."""
     first = why.errors()[0]
     where = ".".join(str(p) for p in first["loc"])
     return HalfWay(

@@ -14,14 +14,12 @@ from ratemyunit_ops.model import Frozen, HostView, Known, Release, World
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
-from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker, StopRelease
+from ratemyunit_ops.steps.fleet import NONE_STAYS, Prepare, Retire, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.infra import MakeRoles
 from ratemyunit_ops.steps.traffic import Serve
 from ratemyunit_ops.steps.upkeep import PruneImages, RenewSecret, TodaysSecrets
 
 APP = "app/"
-NONE_STAYS = 2**62
-"""A floor of memory that no host has: what is retired is stopped."""
 OF_ROLES = frozenset({"db/app_password", "db/migrate_password", "db/ops_password"})
 
 

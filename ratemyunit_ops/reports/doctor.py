@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.model import MINIMUM_TAG, GroupLeftovers
 from ratemyunit_ops.ports import Outside
+from ratemyunit_ops.records import held, read_header, read_lease, read_pointer
 from ratemyunit_ops.reports.finding import Finding
 from ratemyunit_ops.reports.heard import who_would_hear
 
+TERRAFORM = "see README: Terraform 1.11, pinned by checksum"
 TOOLS: Mapping[str, tuple[str, str]] = {
-    "terraform": ("infra", "see README: Terraform 1.11, pinned by checksum"),
+    "terraform": ("infra", TERRAFORM),
     "podman": ("image", "sudo apt-get install podman"),
     "skopeo": ("image", "sudo apt-get install skopeo"),
     "squawk": ("migrate lint", "pip install 'ratemyunit-ops[lint]'"),
@@ -22,23 +26,35 @@ PROVIDER_LOCK = (
 
 
 def examine(
-    o: Outside, *, account: str | None, which: Callable[[str], str | None], machine: str, strict: bool, tunnel: str
+    o: Outside,
+    *,
+    environment: str,
+    account: str | None,
+    which: Callable[[str], str | None],
+    terraform: str | None,
+    machine: str,
+    strict: bool,
+    tunnel: str,
 ) -> tuple[Finding, ...]:
     """Look at tools, credentials, account, ledger, places, hosts, front door and listeners; `strict` wants some.
 
-    Never raises for what it finds.
+    `terraform` is the version of the Terraform that is there. Never raises for what it finds.
     """
     return (
         *(_tool(name, verb, mend, which) for name, (verb, mend) in TOOLS.items()),
+        *_version(terraform),
         *_tunnel(tunnel, which),
         _provider_lock(machine),
         _asked("credentials", o.identity.who, "aws sso login"),
         _account(o, account),
+        _plan(o),
         _asked("ledger", lambda: "answers" if o.ledger.query("run") is not None else "", "rmu infra bootstrap"),
         _asked("places", lambda: f"{len(_some(o.places.all()))} names", "rmu infra apply"),
         _asked(
             "hosts", lambda: ", ".join(_some([f"{i.id} {i.state}" for i in o.fleet.instances()])), "rmu infra apply"
         ),
+        *_leftovers(o, environment),
+        _retention(o),
         _asked("front door", lambda: f"serves {o.traffic.look().version or 'nothing'}", "rmu status"),
         *who_would_hear(o, strict=strict),
     )
@@ -66,6 +82,79 @@ def _tool(name: str, verb: str, mend: str, which: Callable[[str], str | None]) -
     if path:
         return Finding(name=name, verdict="ok", seen=path)
     return Finding(name=name, verdict="missing", seen=f"not on PATH; only `rmu {verb}` needs it", mend=mend)
+
+
+def _version(seen: str | None) -> tuple[Finding, ...]:
+    """See that Terraform is one that the modules take; whether there is one is another finding."""
+    if seen is None:
+        return ()
+    numbers = re.findall(r"\d+", seen)[:2]
+    if len(numbers) < 2:
+        return (Finding(name="terraform version", verdict="unknown", seen=seen or "it names none", mend=TERRAFORM),)
+    major, minor = (int(n) for n in numbers)
+    fits = (1, 11) <= (major, minor) < (2, 0)
+    return (
+        Finding(name="terraform version", verdict="ok", seen=seen)
+        if fits
+        else Finding(
+            name="terraform version", verdict="missing", seen=f"{seen}; 1.11 to 1.x is needed", mend=TERRAFORM
+        ),
+    )
+
+
+def _leftovers(o: Outside, environment: str) -> tuple[Finding, ...]:
+    """Find what a run that took a host out of service never put back; while a run is open it still may."""
+    try:
+        left, run = o.group.leftovers(), _open_run(o)
+    except RmuError as why:
+        return (Finding(name="hosts' group", verdict="unknown", seen=why.what, mend=why.next),)
+    found = tuple(_left(left, f"--auto-scaling-group-name rmu-{environment}-hosts"))
+    if not found:
+        return (Finding(name="hosts' group", verdict="ok", seen="nobody stands by, nothing is suspended"),)
+    if run is None:
+        return found
+    mend = f"rmu resume {run}"
+    return tuple(
+        f.model_copy(update={"verdict": "note", "seen": f"{f.seen}; a run is open", "mend": mend}) for f in found
+    )
+
+
+def _open_run(o: Outside) -> str | None:
+    lease = read_lease(o.ledger)
+    if lease is None or not held(lease):
+        return None
+    header = read_header(o.ledger, lease.run)
+    return None if header is not None and header.outcome is not None else lease.run
+
+
+def _left(left: GroupLeftovers, group: str) -> Iterator[Finding]:
+    for host in left.standing_by:
+        mend = f"aws autoscaling exit-standby {group} --instance-ids {host}"
+        yield Finding(name="hosts' group", verdict="missing", seen=f"{host} stands by, out of service", mend=mend)
+    if left.minimum is not None:
+        size = f"aws autoscaling update-auto-scaling-group {group} --min-size {left.minimum}"
+        tag = f"ResourceId={group.split()[1]},ResourceType=auto-scaling-group,Key={MINIMUM_TAG}"
+        mend = f"{size} && aws autoscaling delete-tags --tags {tag}"
+        yield Finding(name="hosts' group", verdict="missing", seen=f"its minimum was {left.minimum}", mend=mend)
+    if left.suspended:
+        names = " ".join(left.suspended)
+        mend = f"aws autoscaling resume-processes {group} --scaling-processes {names}"
+        yield Finding(name="hosts' group", verdict="missing", seen=f"suspended: {', '.join(left.suspended)}", mend=mend)
+
+
+def _retention(o: Outside) -> Finding:
+    """See that the live database keeps backups: without them there is no restore."""
+    try:
+        database = read_pointer(o.ledger).database
+        name = database.identifier if database else o.places.all().get("database", "")
+        if not name:
+            return Finding(name="backups", verdict="unknown", seen="there is no database yet", mend="rmu infra apply")
+        days = o.databases.settings(name).retention_days
+    except RmuError as why:
+        return Finding(name="backups", verdict="unknown", seen=why.what, mend=why.next)
+    if days:
+        return Finding(name="backups", verdict="ok", seen=f"{name} keeps them for {days} days")
+    return Finding(name="backups", verdict="missing", seen=f"{name} keeps none (0 days)", mend="rmu infra apply")
 
 
 def _tunnel(program: str, which: Callable[[str], str | None]) -> tuple[Finding, ...]:
@@ -97,6 +186,18 @@ def _account(o: Outside, account: str | None) -> Finding:
     return Finding(
         name="account", verdict="missing", seen=f"{seen} instead of {account}", mend="aws sso login --profile"
     )
+
+
+def _plan(o: Outside) -> Finding:
+    """Say before an apply that a free plan caps sizes and retention; not to be told stops nobody."""
+    try:
+        plan = o.identity.plan()
+    except RmuError as why:
+        return Finding(name="plan", verdict="note", seen=f"not known whether it is a free one: {why.what}")
+    if plan == "paid":
+        return Finding(name="plan", verdict="ok", seen="paid")
+    seen = "free: micro sizes alone, retention of backups is capped, and it closes after six months"
+    return Finding(name="plan", verdict="note", seen=seen, mend="upgrade it in the console, under Billing")
 
 
 def well(findings: Sequence[Finding]) -> bool:

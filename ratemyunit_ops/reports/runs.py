@@ -3,12 +3,32 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
 from ratemyunit_ops.records import read_header
+
+RUN_KEYS = ("run", "release", "seconds", "phases", "probe", "ssm_commands")
+"""What programs read of any run, whatever became of it."""
+MORE_KEYS: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("deploy", "rollback", "resume", "abandon"), ()),
+    "db restore": ("restore_point", "left_behind", "instance", "superseded"),
+    "db salvage": ("tables", "conflicts", "files"),
+    **dict.fromkeys(("dr drill", "dr restore"), ("rto_seconds", "rpo_seconds", "verified", "report")),
+}
+"""By command, what programs read of it beyond that."""
+
+
+def nothing_known(command: str) -> dict[str, Any]:
+    """Make the keys that programs read of a command, each null: so much is there however it ends."""
+    known = MORE_KEYS.get(command)
+    if known is None:
+        return {}
+    told: dict[str, Any] = dict.fromkeys((*RUN_KEYS, *known))
+    return {**told, "verified": "unknown"} if "verified" in told else told
 
 
 class RunReport(Frozen):
@@ -26,7 +46,7 @@ class RunReport(Frozen):
 
     def document(self) -> dict[str, Any]:
         """Make the document that programs read: the common keys, and what this kind of run tells beyond them."""
-        return {**self.model_dump(exclude={"verb", "told"}), **self.told}
+        return {**nothing_known(self.verb), **self.model_dump(exclude={"verb", "told"}), **self.told}
 
 
 class Line(Frozen):
@@ -58,6 +78,16 @@ def report_run(ledger: Ledger, run: str) -> RunReport:
         told=_told(plan, done),
         ssm_commands=int(plan.get("surveyed", 0)) + sum(int(e["facts"].get("commands", 0)) for e in events),
     )
+
+
+def cost_lines(report: RunReport) -> list[str]:
+    """Say how many commands went to hosts, and what the drop probe saw where there was one."""
+    commands = f"  {report.ssm_commands} SSM command{'' if report.ssm_commands == 1 else 's'}"
+    if report.probe is None:
+        return [commands]
+    p = report.probe
+    seen = f"{p['sent']} sent, {p['failed']} failed, {p['added_p99_ms']:+.0f} ms p99, {p['verdict']}"
+    return [f"{commands} · probe: {seen}"]
 
 
 def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:

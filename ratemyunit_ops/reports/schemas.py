@@ -25,11 +25,30 @@ class Loose(BaseModel):
     model_config = ConfigDict(extra="allow")
 
 
+OUTCOMES = "^(done|dry_run|refused|busy|rolled_back|half_way|interrupted|bug)$"
+
+
+class FailureDocument(Loose):
+    """What a command answers that only looks (`status`, `history`, `migrate lint`, `twin status`) and could not.
+
+    Commands that do something say these keys beside their own.
+    """
+
+    outcome: str = Field(pattern=OUTCOMES)
+    what: str
+    state: str
+    next: str
+
+
 class RunDocument(Loose):
     """`deploy`, `rollback`, `resume`, `abandon`."""
 
-    run: str | None
-    outcome: str = Field(pattern="^(done|dry_run|refused|busy|rolled_back|half_way|interrupted|bug)$")
+    run: str | None = Field(description="null: it ended before there was one")
+    outcome: str = Field(pattern=OUTCOMES)
+    what: str | None = Field(default=None, description="what went wrong; with `state` and `next` where it ended badly")
+    state: str | None = None
+    next: str | None = Field(default=None, description="what to type next")
+    steps: list[str] | None = Field(default=None, description="of a dry run: what would be done")
     release: str | None = None
     seconds: float | None = None
     phases: dict[str, float] | None = None
@@ -46,27 +65,27 @@ class HistoryDocument(Loose):
 class RestoreDocument(RunDocument):
     """`db restore`."""
 
-    restore_point: RestorePoint
+    restore_point: RestorePoint | None
     left_behind: dict[str, int] | None = Field(
         description="rows written since, by table, deletes not counted; null: the database dates no rows"
     )
-    instance: str
+    instance: str | None = Field(description="null here and above: it ended before there was one")
     superseded: str | None = Field(description="null: the pointer was not moved")
 
 
 class SalvageDocument(RunDocument):
     """`db salvage`."""
 
-    tables: dict[str, TableSalvage]
-    conflicts: list[ConflictCount] = Field(description="their keys are in conflicts.json, beside the files")
-    files: list[str]
+    tables: dict[str, TableSalvage] | None = Field(description="null here and below: it ended before they were known")
+    conflicts: list[ConflictCount] | None = Field(description="their keys are in conflicts.json, beside the files")
+    files: list[str] | None
 
 
 class DrillDocument(Loose):
     """`dr drill`, `dr restore`, `dr report`."""
 
-    run: str
-    outcome: str = Field(pattern="^(done|refused|busy|rolled_back|half_way|interrupted|bug)$")
+    run: str | None = Field(description="null: it ended before there was one")
+    outcome: str = Field(pattern=OUTCOMES)
     rto_seconds: float | None = Field(
         default=None, description="from the begin until the app served; null: it never did"
     )
@@ -182,10 +201,43 @@ class PagesDocument(Loose):
     phone: dict[str, float] = Field(description="the network and the processor the pages were loaded with")
 
 
+class TwinHostDocument(Loose):
+    """One host of a twin."""
+
+    id: str
+    address: str
+    type: str
+    machine: str
+    lifecycle: str | None = Field(description="its state in its group; null: it is in none")
+
+
+class TwinDatabaseDocument(Loose):
+    """One database of a twin."""
+
+    identifier: str
+    status: str
+    port: int | None
+    url: str | None = Field(description="works from this machine, with the application's role; null: there is none yet")
+
+
+class TwinStatusDocument(Loose):
+    """`twin status`, `twin up`."""
+
+    name: str
+    endpoint: str
+    region: str
+    front_door: str
+    registry: str
+    hosts: list[TwinHostDocument]
+    databases: list[TwinDatabaseDocument] = Field(description="the live one first")
+
+
 DOCUMENTS: dict[str, type[BaseModel]] = {
     "status": Status,
     "run": RunDocument,
     "history": HistoryDocument,
+    "failure": FailureDocument,
+    "twin-status": TwinStatusDocument,
     "db-restore": RestoreDocument,
     "db-salvage": SalvageDocument,
     "dr-drill": DrillDocument,

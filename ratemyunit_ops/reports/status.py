@@ -3,13 +3,94 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
 
 from pydantic import Field
 
-from ratemyunit_ops.model import Frozen, HostView, Incident, Known, Release, World
+from ratemyunit_ops.model import Frozen, GroupLeftovers, HostView, Incident, Known, Release, Unknown, World
 
 QUARTER_DAYS = 91
+
+
+class ShownSlot(Frozen):
+    """What lies in one slot of a host."""
+
+    release: str | None
+    state: str
+
+
+class ShownHost(Frozen):
+    """One host in service. Bytes for memory and disk."""
+
+    id: str
+    address: str
+    live_slot: str | None
+    slots: dict[str, ShownSlot]
+    memory_available: int
+    disk_free: int
+    backup_on: bool
+
+
+class ShownRelease(Frozen):
+    """A release and how it is there; null: there is none, or nobody knows."""
+
+    release: str | None = None
+    state: str | None = None
+
+
+class ShownUnknown(Frozen):
+    """What could not be read, and why."""
+
+    what: str
+    why: str
+
+
+class ShownLease(Frozen):
+    """The run that holds the environment."""
+
+    run: str
+    owner: str
+    step: str
+    age_seconds: float | None
+
+
+class ShownSuperseded(Frozen):
+    """A database that a restore left behind and nobody has forgotten yet."""
+
+    identifier: str
+    since: str | None
+    run: str | None
+
+
+class ShownDatabase(Frozen):
+    """The live database; null where it could not be read."""
+
+    identifier: str | None
+    latest_restorable_time: str | None
+    superseded: tuple[ShownSuperseded, ...]
+    in_terraform: str | None
+
+
+class ShownDrill(Frozen):
+    """The newest drill that ended well."""
+
+    run: str
+    finished: str
+    age_days: float
+
+
+class ShownIncident(Frozen):
+    """The incident that is open."""
+
+    id: str
+    severity: str
+    title: str
+    alarm: str
+    runbook: str
+    opened_by: str
+    acked_by: str
+    opened: str
+    acked: str | None
+    line: str
 
 
 class Status(Frozen):
@@ -19,23 +100,26 @@ class Status(Frozen):
     front_door: str
     release: str | None
     digest: str | None
-    schema_head: str | None
-    hosts: tuple[dict[str, Any], ...]
-    worker: dict[str, str | None]
-    previous: dict[str, str | None]
-    unknown: tuple[dict[str, str], ...]
-    lease: dict[str, Any] | None
-    database: dict[str, Any]
-    last_drill: dict[str, Any] | None = None
-    incident: dict[str, Any] | None = Field(default=None, description="the incident that is open")
+    schema_head: str | None = Field(description="of the live database by its newest note, else of what serves")
+    release_schema_head: str | None = Field(default=None, description="of what serves: what its code was made for")
+    hosts: tuple[ShownHost, ...]
+    worker: ShownRelease
+    previous: ShownRelease
+    unknown: tuple[ShownUnknown, ...]
+    lease: ShownLease | None
+    database: ShownDatabase
+    last_drill: ShownDrill | None = None
+    incident: ShownIncident | None = None
+    leftovers: tuple[str, ...] = Field(default=(), description="what a run left in the hosts' group; rmu doctor mends")
     holding: tuple[str, ...] = Field(default=(), description="hosts at whose proxy requests wait")
     fenced: tuple[str, ...] | None = Field(
         default=(), description="databases that traffic is sent to and that take no writes; null: unknown"
     )
 
 
-def report_status(world: World, front_door: str, lease_age: float | None) -> Status:
-    """Put a surveyed world into the shape that people and programs read."""
+def report_status(world: World, front_door: str, lease_age: float | None, *, account_unknown: str = "") -> Status:
+    """Put a surveyed world into the shape that people and programs read; `account_unknown` says why nobody named it."""
+    unknown = {**({"account": account_unknown} if account_unknown else {}), **world.unknown()}
     door = world.front_door.value if isinstance(world.front_door, Known) else None
     live = _live(world)
     hosts = world.hosts.value if isinstance(world.hosts, Known) else ()
@@ -47,24 +131,37 @@ def report_status(world: World, front_door: str, lease_age: float | None) -> Sta
         front_door=front_door,
         release=door.version if door else (live.version if live else None),
         digest=door.digest if door else (live.digest if live else None),
-        schema_head=live.schema_head if live else None,
+        schema_head=_noted_schema(world) or (live.schema_head if live else None),
+        release_schema_head=_made_for(world, door.version if door else (live.version if live else None)),
         hosts=tuple(_host(h, addresses.get(h.id, "")) for h in hosts),
         worker=_worker(hosts),
         previous=_previous(world, live, hosts),
-        unknown=tuple({"what": k, "why": v} for k, v in world.unknown().items()),
-        lease=(
-            {"run": lease.run, "owner": lease.owner, "step": lease.step, "age_seconds": lease_age} if lease else None
+        unknown=tuple(ShownUnknown(what=what, why=why) for what, why in unknown.items()),
+        lease=(ShownLease(run=lease.run, owner=lease.owner, step=lease.step, age_seconds=lease_age) if lease else None),
+        database=ShownDatabase(
+            identifier=database.identifier if database else None,
+            latest_restorable_time=_iso(database.latest_restorable) if database else None,
+            superseded=_superseded(world),
+            in_terraform=world.in_terraform.value if isinstance(world.in_terraform, Known) else None,
         ),
-        database={
-            "identifier": database.identifier if database else None,
-            "latest_restorable_time": _iso(database.latest_restorable) if database else None,
-            "superseded": _superseded(world),
-            "in_terraform": world.in_terraform.value if isinstance(world.in_terraform, Known) else None,
-        },
         last_drill=_last_drill(world),
         incident=_incident(world),
+        leftovers=() if lease else told_leftovers(world.leftovers),
         holding=tuple(h.id for h in hosts if h.holding_requests),
         fenced=world.fenced.value if isinstance(world.fenced, Known) else None,
+    )
+
+
+def told_leftovers(seen: Known[GroupLeftovers] | Unknown) -> tuple[str, ...]:
+    """Say what was left in the hosts' group. While a run is open it is no leftover: that run puts it back."""
+    if not isinstance(seen, Known):
+        return ()
+    left = seen.value
+    minimum = [] if left.minimum is None else [f"the group's minimum is lowered from {left.minimum}"]
+    return (
+        *(f"{host} stands by, out of service" for host in left.standing_by),
+        *minimum,
+        *(f"{name} is suspended" for name in left.suspended),
     )
 
 
@@ -75,60 +172,83 @@ def _live(world: World) -> Release | None:
     return next((r for r in world.releases.value if r.version == version), None)
 
 
-def _host(h: HostView, address: str) -> dict[str, Any]:
-    return {
-        "id": h.id,
-        "address": address,
-        "live_slot": h.live_slot,
-        "slots": {name: {"release": s.release, "state": s.state} for name, s in h.slots.items()},
-        "memory_available": h.memory_available,
-        "disk_free": h.disk_free,
-        "backup_on": h.backup_on,
-    }
+def _noted_schema(world: World) -> str | None:
+    """Name the schema that the live database has by its newest note; a migration writes one, without a release."""
+    pointer = world.pointer.value if isinstance(world.pointer, Known) else None
+    if pointer is None or pointer.database is None or not isinstance(world.schema_notes, Known):
+        return None
+    notes = [n for n in world.schema_notes.value if n.database == pointer.database.identifier]
+    return max(notes, key=lambda n: n.at).head if notes else None
 
 
-def _worker(hosts: tuple[HostView, ...]) -> dict[str, str | None]:
+def _made_for(world: World, version: str | None) -> str | None:
+    """Name the schema that a release was made for; None for one that is not recorded yet."""
+    releases = world.releases.value if isinstance(world.releases, Known) else ()
+    return next((r.schema_head for r in releases if r.version == version), None)
+
+
+def _host(h: HostView, address: str) -> ShownHost:
+    return ShownHost(
+        id=h.id,
+        address=address,
+        live_slot=h.live_slot,
+        slots={name: ShownSlot(release=s.release, state=s.state) for name, s in h.slots.items()},
+        memory_available=h.memory_available,
+        disk_free=h.disk_free,
+        backup_on=h.backup_on,
+    )
+
+
+def _worker(hosts: tuple[HostView, ...]) -> ShownRelease:
     first = hosts[0].worker if hosts else None
-    return {"release": first.release if first else None, "state": first.state if first else None}
+    return ShownRelease(release=first.release, state=first.state) if first else ShownRelease()
 
 
-def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -> dict[str, str | None]:
+def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -> ShownRelease:
     """Name the release a rollback would go to, and how near it is: warm, retained (image kept), gone."""
     releases = world.releases.value if isinstance(world.releases, Known) else ()
     older = [r for r in releases if live and r.verdict == "good" and r.created < live.created]
     if not older:
-        return {"release": None, "state": None}
+        return ShownRelease()
     states = {s.state for h in hosts for s in h.slots.values() if s.release == older[-1].version}
     near = "warm" if states == {"warm"} else "retained" if states else "gone"
-    return {"release": older[-1].version, "state": near if hosts else None}
+    return ShownRelease(release=older[-1].version, state=near if hosts else None)
 
 
-def _last_drill(world: World) -> dict[str, Any] | None:
+def _last_drill(world: World) -> ShownDrill | None:
     """Tell how old the newest drill is that ended well; None where there never was one, or nobody knows."""
     drill = world.last_drill.value if isinstance(world.last_drill, Known) else None
     if drill is None or drill.finished is None:
         return None
     days = (world.at - drill.finished).total_seconds() / 86400
-    return {"run": drill.run, "finished": _iso(drill.finished), "age_days": round(days, 1)}
+    return ShownDrill(run=drill.run, finished=drill.finished.isoformat(), age_days=round(days, 1))
 
 
-def _superseded(world: World) -> list[dict[str, Any]]:
-    """List the databases that a restore left behind and nobody has forgotten yet."""
+def _superseded(world: World) -> tuple[ShownSuperseded, ...]:
     notes = world.database_notes.value if isinstance(world.database_notes, Known) else ()
-    return [
-        {"identifier": n.identifier, "since": _iso(n.superseded_at), "run": n.superseded_by}
+    return tuple(
+        ShownSuperseded(identifier=n.identifier, since=_iso(n.superseded_at), run=n.superseded_by)
         for n in notes
         if n.state == "superseded"
-    ]
+    )
 
 
-def _incident(world: World) -> dict[str, Any] | None:
+def _incident(world: World) -> ShownIncident | None:
     incident = world.incident.value if isinstance(world.incident, Known) else None
     if incident is None:
         return None
-    keys = ("id", "severity", "title", "alarm", "runbook", "opened_by", "acked_by")
-    told = {key: getattr(incident, key) for key in keys}
-    return {**told, "opened": _iso(incident.opened), "acked": _iso(incident.acked), "line": incident_line(incident)}
+    return ShownIncident(
+        id=incident.id,
+        severity=incident.severity,
+        title=incident.title,
+        alarm=incident.alarm,
+        runbook=incident.runbook,
+        opened_by=incident.opened_by,
+        acked_by=incident.acked_by,
+        opened=incident.opened.isoformat(),
+        acked=_iso(incident.acked),
+        line=incident_line(incident),
+    )
 
 
 def incident_line(i: Incident) -> str:
@@ -143,46 +263,54 @@ def _iso(moment: datetime | None) -> str | None:
 
 def status_lines(s: Status) -> list[str]:
     """Write the status as lines that fit 80 columns."""
-    worker = f"{s.worker['release']} {s.worker['state']}" if s.worker["release"] else s.worker["state"] or "unknown"
-    previous = f"{s.previous['release']} ({s.previous['state']})" if s.previous["release"] else "none"
+    worker = f"{s.worker.release} {s.worker.state}" if s.worker.release else s.worker.state or "unknown"
+    previous = f"{s.previous.release} ({s.previous.state})" if s.previous.release else "none"
     lines = [
         f"{s.release or 'nothing'} serves {s.environment}   {s.front_door}",
-        *([f"  incident   {s.incident['line']}"] if s.incident else []),
+        *([f"  incident   {s.incident.line}"] if s.incident else []),
         f"  digest     {(s.digest or '-')[:26]}",
-        f"  schema     {s.schema_head or '-'}",
-        f"  database   {s.database['identifier'] or '-'}",
+        f"  schema     {_schema(s)}",
+        f"  database   {s.database.identifier or '-'}",
         f"  worker     {worker}",
         f"  previous   {previous}",
     ]
     for host in s.hosts:
-        slots = "  ".join(f"{n}: {v['release'] or '-'} {v['state']}" for n, v in sorted(host["slots"].items()))
-        lines.append(f"  host       {host['id']} {host['address']}  {slots}")
-    if not any(u["what"] == "last_drill" for u in s.unknown):
+        slots = "  ".join(f"{n}: {v.release or '-'} {v.state}" for n, v in sorted(host.slots.items()))
+        lines.append(f"  host       {host.id} {host.address}  {slots}")
+    if not any(u.what == "last_drill" for u in s.unknown):
         lines.append(f"  drill      {_drilled(s.last_drill)}")
-    lines += [f"  left       {d['identifier']}: rmu db salvage {d['run']}" for d in s.database.get("superseded", ())]
+    lines += [f"  left       {d.identifier}: rmu db salvage {d.run}" for d in s.database.superseded]
+    lines += [f"  left       {left}   (rmu doctor)" for left in s.leftovers]
     lines += _adoption(s)
     if s.holding:
         lines.append(f"  held       requests wait at the proxy of {', '.join(s.holding)}")
     if s.fenced:
-        mend = f": rmu resume {s.lease['run']}" if s.lease else ""
+        mend = f": rmu resume {s.lease.run}" if s.lease else ""
         lines.append(f"  fenced     {', '.join(s.fenced)} takes no writes, requests are refused{mend}")
     if s.lease:
-        lines.append(f"  run        {s.lease['run']} of {s.lease['owner']}: {s.lease['step']}")
-    lines += [f"  unknown    {u['what']}: {u['why']}" for u in s.unknown]
+        lines.append(f"  run        {s.lease.run} of {s.lease.owner}: {s.lease.step}")
+    lines += [f"  unknown    {u.what}: {u.why}" for u in s.unknown]
     return lines
+
+
+def _schema(s: Status) -> str:
+    """Say the database's schema, and the one that the release was made for where that is another."""
+    if s.schema_head == s.release_schema_head or s.release_schema_head is None:
+        return s.schema_head or "-"
+    return f"{s.schema_head} ({s.release} was made for {s.release_schema_head})"
 
 
 def _adoption(s: Status) -> list[str]:
     """Say so when Terraform holds another database than the one that serves."""
-    held, serves = s.database.get("in_terraform"), s.database["identifier"]
+    held, serves = s.database.in_terraform, s.database.identifier
     due = held and serves and held != serves
     return [f"  terraform  holds {held}, not what serves: rmu infra adopt"] if due else []
 
 
-def _drilled(drill: dict[str, Any] | None) -> str:
+def _drilled(drill: ShownDrill | None) -> str:
     """Say how old the last drill is, and what to type where it is too old."""
     if drill is None:
         return "never: whether the backups can be restored is not known   (rmu dr drill)"
-    days = round(drill["age_days"])
+    days = round(drill.age_days)
     age = "today" if days == 0 else "1 day ago" if days == 1 else f"{days} days ago"
-    return f"{age}, run {drill['run']}{'   (more than a quarter: rmu dr drill)' if days > QUARTER_DAYS else ''}"
+    return f"{age}, run {drill.run}{'   (more than a quarter: rmu dr drill)' if days > QUARTER_DAYS else ''}"

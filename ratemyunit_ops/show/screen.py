@@ -56,10 +56,14 @@ class Screen:
 
     def plan(self, plan: Plan) -> None:
         """Show what would be done, numbered."""
+        self.steps(f"{plan.verb} · run {plan.run}", tuple(enumerate(plan.titles(), start=1)))
+
+    def steps(self, heading: str, steps: Sequence[tuple[int, str]]) -> None:
+        """Show steps, each with its number in its plan."""
         if self.as_json:
             return
-        self._err.print(f"[bold]{plan.verb}[/] · run {plan.run}")
-        for n, title in enumerate(plan.titles(), start=1):
+        self._err.print(f"[bold]{escape(heading)}[/]")
+        for n, title in steps:
             self._err.print(f"  {n:>2}  {escape(title)}")
 
     def event(self, plan: Plan, kind: str, step: int | None, facts: Facts, seconds: float | None) -> None:
@@ -154,8 +158,10 @@ class Screen:
         """Print a failure in its three parts: what happened, what state we are in, what to type next."""
         self._spin(None)
         if self.as_json:
-            said = {"outcome": why.outcome, "what": why.what, "state": why.state, "next": why.next}
-            self._document({**(document or {}), **said})
+            parts = {"what": why.what, "state": why.state, "next": why.next}
+            self._json_line(parts)
+            self._document({**(document or {}), "outcome": why.outcome, **parts})
+            return
         self._err.print(f"[red]{escape(why.what)}[/]")
         if why.state:
             self._err.print(escape(why.state))

@@ -5,10 +5,13 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Literal
 
-from ratemyunit_ops.model import Database, Facts, Release, ReleaseRef
+from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.named import placed
+
+NONE_STAYS = 2**62
+"""A floor of memory that no host has: what is retired is stopped."""
 
 
 class Prepare(Change):
@@ -111,7 +114,12 @@ class Retire(Change):
         return f"retire {self.release.version}"
 
     def done(self, o: Outside) -> bool:
-        return all(not h.backup_on for h in o.fleet.survey())
+        return all(not h.backup_on and not self._stays_unasked(h) for h in o.fleet.survey())
+
+    def _stays_unasked(self, host: HostView) -> bool:
+        """Tell whether it is still warm where it was to be stopped."""
+        slot = host.holding(self.release)
+        return self.warm_floor >= NONE_STAYS and slot is not None and slot.state == "warm"
 
     def do(self, o: Outside) -> Facts:
         return {**o.fleet.retire(self.release, warm_floor=self.warm_floor), "retired": self.release.version}

@@ -42,12 +42,14 @@ def _alarms(o: Outside, look: Look) -> Document:
 def _database(o: Outside, look: Look) -> Document:
     name = look.database.identifier if look.database else database_name(o)
     seen, now = o.databases.view(name), o.clock.now()
+    backups = o.databases.backups(seen.resource_id)
     return {
         "identifier": seen.identifier,
         "status": seen.status,
         "pending": list(seen.pending),
         "protected": seen.protected,
         "restorable_age_s": _age(now, seen.latest_restorable) if seen.latest_restorable else None,
+        "backup_age_s": _age(now, backups[-1]) if backups else None,
         "made_by": seen.made_by,
     }
 
@@ -161,6 +163,7 @@ METRICS = (
     ("elb_5xx", "AWS/ApplicationELB", "HTTPCode_ELB_5XX_Count", "Sum", "balancer"),
     ("target_5xx", "AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "Sum", "targets"),
     ("latency", "AWS/ApplicationELB", "TargetResponseTime", "Average", "targets"),
+    ("latency_p95", "AWS/ApplicationELB", "TargetResponseTime", "p95", "targets"),
     ("healthy", "AWS/ApplicationELB", "HealthyHostCount", "Minimum", "targets"),
     ("probe_failed", "", "ProbeFailed", "Sum", "environment"),
     ("probe_ms", "", "ProbeMs", "Maximum", "environment"),

@@ -11,13 +11,13 @@ from ratemyunit_ops.runbooks.binding import Look
 
 Document = dict[str, Any]
 MIB = 2**20
-BEATS_S = 11
-"""A carrier beats every 5 s: one that misses two is dead, frozen or cut off."""
+BEATS_S = 20
+"""A carrier beats every 5 s, and its lease is for 30: one that misses four is dead, frozen or cut off."""
 PASSWORD = "db/app_password"  # noqa: S105  (a name)
 
 
 def _carrier(o: Outside, look: Look) -> Document:
-    """Watch the heartbeat of the lease, until it moves or two beats are missed."""
+    """Watch the heartbeat of the lease, until it moves or four beats are missed."""
     first = read_lease(o.ledger)
     if first is None or not held(first):
         return {"held": False}

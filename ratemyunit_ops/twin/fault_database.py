@@ -1,14 +1,16 @@
-"""What the application itself may do to its database: sessions it never gives back, a statement that never ends."""
+"""What may stand in a database's way: sessions never given back, a statement that never ends, a lock, a fence."""
 
 from functools import partial
 
 from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.twin.fault_account import NAMES
 from ratemyunit_ops.twin.fault_parts import Fault, database_of, host_of, inside, number
+from ratemyunit_ops.twin.inner import client
 from ratemyunit_ops.twin.keepers import postgres
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
 
-SESSIONS, QUERY = "twin-sessions", "twin-query"
+SESSIONS, QUERY, LOCK, MIGRATION = "twin-sessions", "twin-query", "twin-lock", "twin-migration"
 MOST = 10_000
 
 # Held by libpq itself, in one small process on the host: the database sees the application's role, name and address.
@@ -59,9 +61,21 @@ echo "it opened no session" >&2
 exit 1
 """
 
-# A statement that sleeps does not miss its client; an idle session ends with it.
+# A statement that sleeps does not miss its client; an idle session ends with it, so that only the one needs this.
 _END_SQL = "select pg_terminate_backend(pid) from pg_stat_activity where query like 'select count(*) as twin_slow%';"
 SLOW = "select count(*) as twin_slow from generate_series(1, 10) as n, pg_sleep(3600)"
+
+# The session that holds the lock looks at one row and never ends its transaction. Who waits for it wants the whole
+# table, as most of what a migration says does, changes nothing, and is no transaction of its own: once it has the
+# lock it is over. Both come from a host: the database lets nobody else in.
+_LOOK = "begin; select id from units limit 1"
+_WAIT = f"""
+set -e
+systemctl stop {MIGRATION} 2>/dev/null || true
+place=$(cat /run/rmu/blue.env /run/rmu/green.env 2>/dev/null | sed -n 's/^DATABASE_URL=.*@//p' | head -n 1)
+systemd-run --quiet --collect --unit {MIGRATION} --setenv=PGPASSWORD="$(cat)" \\
+    psql -X -q "postgresql://rmu_migrate@$place" -c "alter table units alter column title drop default"
+"""
 
 
 def _hold(unit: str, sql: str, usual: int, site: Site, target: str | None) -> tuple[Machine, int]:
@@ -81,7 +95,8 @@ def _hold(unit: str, sql: str, usual: int, site: Site, target: str | None) -> tu
 def _end(site: Site, unit: str) -> Machine:
     machine = host_of(site, None)
     inside(machine, f"systemctl stop {unit} 2>/dev/null; rm -f /run/{unit} /run/{unit}.py")
-    postgres.tell(database_of(site, None), _END_SQL)
+    if unit == QUERY:
+        postgres.tell(database_of(site, None), _END_SQL)
     return machine
 
 
@@ -99,11 +114,38 @@ def _mended(unit: str, site: Site, _: str | None) -> str:
     return f"{_end(site, unit).name} holds none of them any more"
 
 
+def _lock(site: Site, _: str | None) -> str:
+    machine, _held = _hold(LOCK, _LOOK, 1, site, None)
+    name = f"{NAMES}/db/migrate_password"
+    password = client(site, "ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+    inside(machine, _WAIT, input=password.encode())
+    return f"a session from {machine.name} holds a lock that a migration waits for"
+
+
+def _unlock(site: Site, _: str | None) -> str:
+    inside(host_of(site, None), f"systemctl stop {MIGRATION} 2>/dev/null || true")
+    return f"{_end(site, LOCK).name} holds no lock any more"
+
+
+def _fence(site: Site, target: str | None) -> str:
+    machine = database_of(site, target)
+    postgres.tell(machine, "alter role rmu_app nologin;\n")
+    return f"the application may not log in to {machine.name}"
+
+
+def _lift(site: Site, target: str | None) -> str:
+    machine = database_of(site, target)
+    postgres.tell(machine, "alter role rmu_app login;\n")
+    return f"the application may log in to {machine.name} again"
+
+
 FAULTS = {
     "connections-full": Fault(
         "hold idle sessions of the application open, TARGET of them, else until PostgreSQL refuses one",
         _fill,
         partial(_mended, SESSIONS),
     ),
+    "lock-held": Fault("let a session hold a lock that a migration's statement waits for", _lock, _unlock),
+    "app-fenced": Fault("shut the application out of a database, as a restore given up by hand does", _fence, _lift),
     "query-slow": Fault("let a statement of the application never end", _slow, partial(_mended, QUERY)),
 }

@@ -80,7 +80,7 @@ def _acts(script: str, says: str, mend: str, mended: str, *, timeout: float = 30
 def _pile(site: Site, target: str | None) -> str:
     machine, mib = host_of(site, None), int(number(target or str(PILE_MIB)))
     script = _PILE.format(containers=CONTAINERS, mib=mib, left=LEFT_MIB, fill=PILE_FILL)
-    inside(machine, script, timeout=120)
+    inside(machine, script, timeout=300)
     return f"{mib} MiB of images that nothing needs lie on {machine.name}, whose disk is full"
 
 

@@ -1,5 +1,6 @@
 """What every fault of the twin is made of: what it says, whom it means, and a script run inside a machine."""
 
+import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -41,15 +42,18 @@ def database_of(site: Site, target: str | None) -> Machine:
     return Machine(site, chosen)
 
 
-def inside(machine: Machine, script: str, *, timeout: float = 30) -> None:
-    """Run a script in a machine. Raises Failed with its last words."""
-    done = machine.run(["sh", "-c", script], timeout=timeout)
+def inside(machine: Machine, script: str, *, timeout: float = 30, input: bytes = b"") -> None:
+    """Run a script in a machine. Raises Failed with its last words, and where it has not ended in time."""
+    try:
+        done = machine.run(["sh", "-c", script], timeout=timeout, input=input)
+    except subprocess.TimeoutExpired as why:
+        raise _half_made(f"{machine.name}: no end within {timeout:g} s") from why
     if done.returncode != 0:
-        raise Failed(
-            f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}",
-            state="The fault may be half made.",
-            next="rmu twin status",
-        )
+        raise _half_made(f"{machine.name}: {done.stderr.decode(errors='replace').strip()[-300:]}")
+
+
+def _half_made(what: str) -> Failed:
+    return Failed(what, state="The fault may be half made.", next="rmu twin status")
 
 
 def number(text: str) -> float:

@@ -20,3 +20,12 @@ alarms = {
 edge = {
   allowed_ranges = ["10.0.0.0/8", "127.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"]
 }
+
+# A repository that nobody has: CI's role stands as it would, for a job to become.
+github = {
+  environment   = "twin"
+  owner         = "example"
+  owner_id      = "1001"
+  repository    = "ratemyunit"
+  repository_id = "2002"
+}

@@ -19,5 +19,5 @@ def furnish(stack: Stack, count: int, **settings: Any) -> list[str]:
     names = [f"v{n + 1}" for n in range(count)]
     for name in names:
         say(f"pushing {name}")
-        stack.rmu("image", "push", name, environ=environ)
+        stack.rmu("image", "push", name, environ=environ, patience=900)
     return names

@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.errors import Failed, Refused, RmuError, Unreachable
-from ratemyunit_ops.model import Database, Fence, Release, ReleaseRef
+from ratemyunit_ops.model import Database, Fence, GroupLeftovers, Release, ReleaseRef
+from ratemyunit_ops.outside.aws.group import AutoScalingGroup
 from ratemyunit_ops.outside.aws.hosts import Hosts, Question, SsmFleet, SsmOneOff
 from ratemyunit_ops.outside.aws.queue import SsmQueue
 from ratemyunit_ops.outside.aws.session import Account
@@ -652,3 +653,19 @@ def test_a_release_without_a_queue_is_a_refusal(hosts: Hosts, played: Played) ->
 
     with pytest.raises(Refused, match="v1 has no queue to ask about"):
         SsmQueue(hosts).status()
+
+
+def test_what_a_host_taken_out_of_service_leaves_in_its_group_is_told_until_it_is_put_back(
+    account: Account, asg: str, clock: FakeClock
+) -> None:
+    group = AutoScalingGroup(account, asg, SsmShell(Commands(account, clock), "rmu-test-exec"))
+    host = sorted(group.states())[0]
+    assert group.leftovers() == GroupLeftovers()
+
+    group.stand_by(host)
+    account.act("autoscaling", "SuspendProcesses", AutoScalingGroupName=asg, ScalingProcesses=["AZRebalance"])
+
+    assert group.leftovers() == GroupLeftovers(standing_by=(host,), minimum=0, suspended=("AZRebalance",))
+    group.rejoin(host)
+    account.act("autoscaling", "ResumeProcesses", AutoScalingGroupName=asg, ScalingProcesses=["AZRebalance"])
+    assert group.leftovers() == GroupLeftovers()

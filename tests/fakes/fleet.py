@@ -11,6 +11,7 @@ from ratemyunit_ops.model import (
     Database,
     Facts,
     Fence,
+    GroupLeftovers,
     HostHealth,
     HostView,
     Instance,
@@ -266,6 +267,14 @@ class FakeGroup:
             agent="Online" if well else "ConnectionLost",
         )
 
+    def leftovers(self) -> GroupLeftovers:
+        def look() -> GroupLeftovers:
+            standing = tuple(i.id for i in self._world.instances() if i.state == "Standby")
+            suspended = tuple(sorted(self._world.suspended))
+            return GroupLeftovers(standing_by=standing, minimum=self._world.minimum_before, suspended=suspended)
+
+        return self._line.call("group.leftovers", look)
+
     def booted(self, host: str) -> float | None:
         return self._line.call("group.booted", lambda: self._world.host(host).booted)
 
@@ -283,6 +292,7 @@ class FakeGroup:
 
     def _set(self, host: str, state: Literal["InService", "Standby"]) -> None:
         self._world.host(host).state = state
+        self._world.minimum_before = len(self._world.hosts) if state == "Standby" else None
         self._world.send_requests()
 
 
@@ -413,6 +423,9 @@ class FakeOneOff:
         return slot
 
 
+SSM_KEEPS = 24_000
+
+
 class FakeShell:
     """Commands on hosts, answered from a table of what argv prints."""
 
@@ -437,4 +450,4 @@ class FakeShell:
         said = self._world.prints.get(tuple(argv))
         if said is None:
             return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
-        return CommandResult(host=host, exit_code=0, stdout=said, stderr="")
+        return CommandResult(host=host, exit_code=0, stdout=said[:SSM_KEEPS], stderr="", cut=len(said) > SSM_KEEPS)

@@ -13,7 +13,7 @@ from typing import Any, Literal, cast
 
 import typer
 
-from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, runbooks, secrets
+from ratemyunit_ops.cli import carrying, drills, looking, machines, migrating, moves, restoring, runbooks, secrets
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
@@ -50,6 +50,9 @@ class QuietScreen:
 
     def plan(self, plan: Plan) -> None:
         self.planned = plan
+
+    def steps(self, heading: str, steps: Sequence[tuple[int, str]]) -> None:
+        self.said += [heading, *(f"{n} {title}" for n, title in steps)]
 
     def event(self, plan: Plan, kind: str, step: int | None, facts: Facts, seconds: float | None) -> None: ...
 
@@ -109,14 +112,21 @@ class Operator:
         answer: Callable[[str], bool] = lambda question: True,
         types: str = "",
         credentials_end: datetime | None = None,
+        settings: Settings | None = None,
+        silent: RmuError | None = None,
     ) -> None:
         self.world = world
         self._types = types
         self._credentials_end = credentials_end
+        self._settings = settings or SETTINGS
+        self._silent = silent
         self.who = who
         self.identity = who
         self._interrupted = interrupted
         self._answer = answer
+
+    def status(self) -> Ended:
+        return self._type(looking.show_status)
 
     def deploy(
         self, version: str, *, bake: str = "12s", base: str | None = None, dry_run: bool = False, step: bool = False
@@ -124,8 +134,9 @@ class Operator:
         asked = Asked(because="a test", dry_run=dry_run, yes=True, step=step)
         return self._type(lambda w: moves.deploy_it(w, version, bake=bake, base=base, probe=True, asked=asked))
 
-    def rollback(self, version: str | None = None) -> Ended:
-        return self._type(lambda w: moves.roll_back(w, version, asked=Asked(because="a test", dry_run=False, yes=True)))
+    def rollback(self, version: str | None = None, *, dry_run: bool = False) -> Ended:
+        asked = Asked(because="a test", dry_run=dry_run, yes=True)
+        return self._type(lambda w: moves.roll_back(w, version, asked=asked))
 
     def reboot(self, host: str) -> Ended:
         return self._type(lambda w: machines.reboot_it(w, host, Asked(because="a test", dry_run=False, yes=True)))
@@ -169,8 +180,8 @@ class Operator:
         moment = restoring.Moment(to=to, before=before, latest=latest)
         return self._type(lambda w: restoring.restore_it(w, moment, asked))
 
-    def salvage(self, run: str, folder: Path | None = None, *, apply: bool = True) -> Ended:
-        asked = Asked(because="a test", dry_run=False, yes=True)
+    def salvage(self, run: str, folder: Path | None = None, *, apply: bool = True, dry_run: bool = False) -> Ended:
+        asked = Asked(because="a test", dry_run=dry_run, yes=True)
         with TemporaryDirectory() as somewhere:
             into = folder or Path(somewhere)
             return self._type(lambda w: restoring.salvage_it(w, run, folder=into, apply=apply, asked=asked))
@@ -178,9 +189,16 @@ class Operator:
     def forget(self, name: str, *, yes: bool = True) -> Ended:
         return self._type(lambda w: restoring.forget_it(w, name, Asked(because="a test", dry_run=False, yes=yes)))
 
-    def drill(self, folder: Path, *, verb: Literal["dr drill", "dr restore"] = "dr drill", **typed: Any) -> Ended:
+    def drill(
+        self,
+        folder: Path,
+        *,
+        verb: Literal["dr drill", "dr restore"] = "dr drill",
+        dry_run: bool = False,
+        **typed: Any,
+    ) -> Ended:
         words = drills.Typed(verb, folder=folder, **typed)
-        return self._type(lambda w: drills.restore_it(w, words, Asked(because="a test", dry_run=False, yes=True)))
+        return self._type(lambda w: drills.restore_it(w, words, Asked(because="a test", dry_run=dry_run, yes=True)))
 
     def end_drill(self, run: str) -> Ended:
         return self._type(lambda w: drills.end_it(w, run, Asked(because="a test", dry_run=False, yes=True)))
@@ -217,9 +235,10 @@ class Operator:
 
     def _type(self, command: Callable[[Wired], None]) -> Ended:
         screen = QuietScreen(interrupted=self._interrupted, answer=self._answer, types=self._types)
+        identity = FakeIdentity(self.identity, self._credentials_end, self._silent)
         w = Wired(
-            outside=replace(self.world.outside(self.who), identity=FakeIdentity(self.identity, self._credentials_end)),
-            settings=SETTINGS,
+            outside=replace(self.world.outside(self.who), identity=identity),
+            settings=self._settings,
             screen=cast(Screen, screen),
             who=self.who,
         )

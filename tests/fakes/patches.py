@@ -6,7 +6,7 @@ from itertools import count
 
 import pytest
 
-from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, restoring, runbooks
+from ratemyunit_ops.cli import carrying, drills, machines, migrating, moves, queues, restoring, runbooks, secrets
 from ratemyunit_ops.engine import lease
 from tests.fakes.world import ProcessClock
 
@@ -30,6 +30,6 @@ def own_the_time(patch: pytest.MonkeyPatch) -> None:
 def type_commands(patch: pytest.MonkeyPatch) -> None:
     """Let commands run in one process: run ids sort by the wall clock's second, and signals are pytest's own."""
     numbers = count(1)
-    for module in (moves, machines, migrating, restoring, drills, runbooks):
+    for module in (moves, machines, migrating, restoring, drills, runbooks, queues, secrets):
         patch.setattr(module, "new_run_id", lambda: f"r-{next(numbers):03d}")
     patch.setattr(carrying, "listen_for_interrupts", lambda w: w.screen.interrupted)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from ratemyunit_ops.errors import Failed
+from ratemyunit_ops.errors import Failed, RmuError
 from ratemyunit_ops.model import CertificateView, Facts, FrontDoor, ImageView, PlanSummary
 from ratemyunit_ops.ports import LockHolder, Said
 from tests.fakes.line import Line
@@ -121,9 +121,10 @@ class FakePlaces:
 class FakeIdentity:
     """Who this process is."""
 
-    def __init__(self, who: str, ends: datetime | None = None) -> None:
+    def __init__(self, who: str, ends: datetime | None = None, silent: RmuError | None = None) -> None:
         self._who = who
         self._ends = ends
+        self._silent = silent
 
     def expires(self) -> datetime | None:
         return self._ends
@@ -131,7 +132,12 @@ class FakeIdentity:
     def who(self) -> str:
         return self._who
 
+    def plan(self) -> Literal["free", "paid"]:
+        return "paid"
+
     def account(self) -> str:
+        if self._silent:
+            raise self._silent
         return "123456789012"
 
 
@@ -145,6 +151,7 @@ class FakePeople:
 
     def ask(self, question: str) -> Said:
         def answer() -> Said:
+            self._world.people_do()
             said = self._world.people_say
             return Said(yes=bool(said), who=self._who, how="not asked" if said is None else "typed")
 

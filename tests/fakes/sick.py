@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import cache
 
-from ratemyunit_ops.model import QueueView
+from ratemyunit_ops.model import CertificateView, QueueView
 from ratemyunit_ops.runbooks.reading import read
 from ratemyunit_ops.runbooks.schema import Deed, Runbook
 from ratemyunit_ops.shipped import shipped
@@ -46,6 +46,52 @@ def hung_worker(world: FakeWorld, *, a_restart_helps: bool = True) -> FakeWorld:
     assert processes is not None
     world.does[processes] = lambda: f"STATE PID COMMAND\n{'T' if hangs[0] else 'S'} 1 python\nS 7 chromium"
     world.does[command_of(book, "restart-worker")] = restart
+    return world
+
+
+def shut_out(world: FakeWorld) -> FakeWorld:
+    """Let the application not be allowed to log in to its database, as a restore that was given up by hand does."""
+    may = {"rmu_app": "f", "rmu_migrate": "t"}
+
+    def answer(sql: str, variables: Mapping[str, str]) -> list[dict[str, str | None]]:
+        if sql.startswith("alter role rmu_app login"):
+            may["rmu_app"] = "t"
+            return []
+        if "as may from" in sql:
+            return [{"role": role, "may": it} for role, it in may.items()]
+        return [{"rolcanlogin": may["rmu_app"]}]
+
+    world.sql = answer
+    return world
+
+
+def leaking_app(world: FakeWorld) -> FakeWorld:
+    """Let the application hold 70 sessions open that do nothing."""
+    answer(world, runbook("database-connections"), {})
+    idle = [70]
+
+    def sessions(sql: str, variables: Mapping[str, str]) -> list[dict[str, str | None]]:
+        n = str(idle[0])
+        if "pg_terminate_backend" in sql:
+            idle[0] = 0
+            return [{"ended": n}]
+        if "app_used" in sql:
+            return [{"allowed": "97", "used": n, "app_limit": "90", "app_used": n}]
+        return [{"role": "rmu_app", "state": "idle", "n": n}] if "longest_s" in sql else []
+
+    world.sql = sessions
+    return world
+
+
+def old_certificate(world: FakeWorld) -> FakeWorld:
+    """Let an imported certificate end in nine days; who is asked to import another one does so."""
+    ends = CertificateView(arn="arn:aws:acm:::certificate/1", domain="rmu.example.org", imported=True, days_left=9)
+    world.certificates = [ends]
+
+    def import_another() -> None:
+        world.certificates = [ends.model_copy(update={"days_left": 365.0})]
+
+    world.people_do = import_another
     return world
 
 

@@ -120,7 +120,13 @@ class FakeWorld:
     fails_on: set[tuple[str, str]] = field(default_factory=set)
     """(version, schema head) on which that release cannot read or write, whatever its labels say."""
     people_say: bool | None = True
+    people_do: Callable[[], None] = lambda: None
+    """What they do, once asked whether it is done, before they answer."""
     probing: bool = False
+    minimum_before: int | None = None
+    """What the group's minimum was before a host was taken out of service."""
+    suspended: set[str] = field(default_factory=set)
+    """Processes of the group that somebody suspended."""
     probe_sees_nothing: bool = False
     front_door_takes: float = 0.0
     front_door_down: bool = False

@@ -34,5 +34,5 @@ def test_neither_a_deploy_nor_a_rollback_asks_ec2(world: FakeWorld) -> None:
 def test_status_names_the_addresses_it_could_not_read_and_shows_the_rest(world: FakeWorld) -> None:
     seen = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
 
-    assert {u["what"]: u["why"] for u in seen.unknown} == {"addresses": "ec2 does not answer"}
-    assert (seen.release, [h["address"] for h in seen.hosts]) == ("v41", [""] * len(world.hosts))
+    assert {u.what: u.why for u in seen.unknown} == {"addresses": "ec2 does not answer"}
+    assert (seen.release, [h.address for h in seen.hosts]) == ("v41", [""] * len(world.hosts))

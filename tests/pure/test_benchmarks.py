@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 
 from tests.bench import report
+from tests.bench.figures import commit
 
 TARGETS = [
     word for line in (report.HERE / "Makefile").read_text().splitlines() for word in line.partition(":")[0].split()
@@ -26,6 +28,13 @@ def test_every_bench_has_kept_figures_beside_a_control_and_the_command_that_made
 
     assert figures["made"]["command"].removeprefix("make ") in TARGETS
     assert figures["control"]["what"]
+
+
+def test_figures_name_the_commit_that_was_measured() -> None:
+    made = {**json.loads((report.KEPT / "flip.json").read_text())["made"], "commit": "5688d20-dirty"}
+
+    assert re.fullmatch(r"[0-9a-f]{7,40}(-dirty)?|no commit", commit())
+    assert "` of 5688d20-dirty · " in report.section("Flips", {"made": made}, [])
 
 
 def test_a_control_that_loses_nothing_proves_nothing() -> None:

@@ -6,6 +6,7 @@ import shlex
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer.main
@@ -16,22 +17,40 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(#[^)\s]*)?\)")
 HINT = re.compile(r"next=f?\"(rmu [^\"{]+?)(?: {2,}[^\"]*)?\"")
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED_TEST = re.compile(r"\b((?:app/)?tests/[\w/]+\.py)::(test_\w+)")
 
 
 def commands_in(text: str) -> Iterator[str]:
     """Find the `rmu` commands in fenced blocks: what a reader copies."""
-    for block in re.findall(r"^```\w*\n(.*?)^```", text, re.MULTILINE | re.DOTALL):
+    for block in FENCED.findall(text):
         for line in block.splitlines():
             found = re.match(r"(?:\$ )?(?:\.venv/bin/)?(rmu .*)", line.strip())
             if found:
                 yield found[1]
 
 
+def commands_named_in(text: str) -> Iterator[str]:
+    """Find the `rmu` commands inside sentences and tables, each way of writing `this | that` on its own."""
+    for command in re.findall(r"`(rmu [^`]+)`", FENCED.sub("", text)):
+        words = " ".join(command.split())
+        if words.endswith(")"):
+            before, _, among = words[:-1].partition("(")
+        else:
+            at = words.split(" | ")[0].rfind(" ") + 1
+            before, among = words[:at], words[at:]
+        yield from (before + choice for choice in among.split(" | "))
+
+
+@cache
+def cli() -> Any:
+    return typer.main.get_command(app)
+
+
 def complaint(command: str) -> str | None:
     """Say why the CLI would not take these words; None when it would."""
     words = shlex.split(command, comments=True)[1:]
-    node = typer.main.get_command(app)
+    node = cli()
     while getattr(node, "commands", None) and words and not words[0].startswith("-"):
         if words[0] not in node.commands:
             return f"there is no command {words[0]}"
@@ -78,6 +97,13 @@ def test_every_command_to_copy_is_taken_by_the_cli(document: Path) -> None:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
+def test_every_command_named_in_a_sentence_is_taken_by_the_cli(document: Path) -> None:
+    wrong = {c: why for c in commands_named_in(document.read_text()) if (why := complaint(c))}
+
+    assert wrong == {}
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
 def test_every_make_target_named_exists(document: Path) -> None:
     named = set(re.findall(r"`make ([a-z][a-z0-9-]*)`", document.read_text()))
 
@@ -100,6 +126,8 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert complaint("rmu deplooy v1") == "there is no command deplooy"
     assert complaint("rmu deploy v1 --force") == "there is no option --force"
     assert complaint("rmu deploy v1 v2") == "v2 is one argument too many"
+    named = "`rmu twin up | down` and `rmu db restore (--latest | --tomorrow)`, not\n```\nrmu x `rmu y`\n```\n"
+    assert [complaint(c) for c in commands_named_in(named)] == [None, None, None, "there is no option --tomorrow"]
 
 
 def test_every_hint_of_an_error_is_taken_by_the_cli() -> None:
@@ -143,3 +171,16 @@ def test_every_surprise_of_aws_names_the_test_that_remembers_it() -> None:
     assert [
         line for line in surprises if not re.match(r"- \d{4}-\d\d-\d\d ", line) or not NAMED_TEST.search(line)
     ] == []
+
+
+ANSWERED = re.compile(r"::test_\w+`|`tests/|\]\([^)]+\)|`make [a-z-]+`|\blater\b|\bsee \w+")
+"""What the last cell of a line may hold: a test, a link, a target, where else it is answered, or that it is not yet."""
+
+
+def test_every_finding_of_the_review_names_what_shows_its_answer_or_says_later() -> None:
+    lines = (CHECKOUT / "docs" / "review-answers.md").read_text().splitlines()
+    rows = [re.split(r" *\| *", line.strip("| ")) for line in lines if line.startswith("| ")]
+    findings = [row for row in rows if len(row) == 3 and row[0] != "finding"]
+
+    assert len(findings) > 80
+    assert [row[0] for row in findings if not (ANSWERED.search(row[2]) or ANSWERED.match(row[1]))] == []

@@ -4,27 +4,50 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
+from typing import Any, Literal
 
+import pytest
+
+from ratemyunit_ops.errors import Unreachable
+from ratemyunit_ops.outside.machine import terraform_version
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.reports.doctor import examine, well
 from ratemyunit_ops.reports.finding import Finding
-from tests.fakes import FakeWorld
+from tests.fakes import DATABASE, FakeWorld
+from tests.fakes.operator import KILLED, Operator
 from tests.fakes.places import FakeIdentity
 
 ARN = "arn:aws:sns:us-east-1:123456789012:rmu-test-critical"
 
 
-def found(o: Outside, name: str, *, strict: bool = True, tools: bool = True) -> Finding:
-    """Look at everything and return one finding."""
+def found(o: Outside, name: str, **known: Any) -> Finding:
+    """Look at everything and return the first finding of that name."""
+    return all_found(o, name, **known)[0]
+
+
+def all_found(
+    o: Outside,
+    name: str,
+    *,
+    strict: bool = True,
+    tools: bool = True,
+    terraform: str | None = "Terraform v1.11.4",
+    machine: str = "Linux x86_64",
+    account: str | None = "123456789012",
+) -> list[Finding]:
+    """Look at everything and return the findings of that name."""
     findings = examine(
         o,
-        account="123456789012",
+        environment="test",
+        account=account,
         which=lambda tool: f"/bin/{tool}" if tools else None,
-        machine="Linux x86_64",
+        terraform=terraform,
+        machine=machine,
         strict=strict,
         tunnel="aws",
     )
-    return next(f for f in findings if f.name == name)
+    return [f for f in findings if f.name == name]
 
 
 def test_the_program_of_the_break_glass_way_is_looked_for_before_it_is_needed() -> None:
@@ -94,3 +117,164 @@ def test_what_slack_refused_is_a_note_and_no_webhook_is_well() -> None:
 
 def _known(o: Outside, identity: FakeIdentity) -> Outside:
     return replace(o, identity=identity)
+
+
+# -- this machine, this account --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("tool", ["terraform", "podman", "skopeo", "squawk"])
+def test_a_missing_tool_is_named_with_what_alone_needs_it_and_how_to_get_it(tool: str) -> None:
+    o = FakeWorld().outside("me")
+
+    assert (found(o, tool).verdict, found(o, tool).seen) == ("ok", f"/bin/{tool}")
+    seen = found(o, tool, tools=False)
+    assert seen.verdict == "missing"
+    assert seen.seen.startswith("not on PATH; only `rmu ") and seen.mend
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict"),
+    [
+        ("Terraform v1.11.4", "ok"),
+        ("Terraform v1.12.0-beta1", "ok"),
+        ("Terraform v1.10.5", "missing"),
+        ("Terraform v0.15.0", "missing"),
+        ("Terraform v2.0.0", "missing"),
+        ("", "unknown"),
+    ],
+)
+def test_a_terraform_that_the_modules_do_not_take_is_named_before_an_apply(said: str, verdict: str) -> None:
+    assert found(FakeWorld().outside("me"), "terraform version", terraform=said).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("#!/bin/sh\necho Terraform v1.11.4, silent: $CHECKPOINT_DISABLE\necho more", "Terraform v1.11.4, silent: 1"),
+        ("this is no program", ""),
+        (None, None),
+    ],
+)
+def test_terraform_is_asked_which_it_is_and_asks_nobody_itself(
+    text: str | None, said: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "terraform"
+    if text is not None:
+        program.write_text(text)
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    assert terraform_version() == said
+
+
+def test_where_there_is_no_terraform_its_version_is_not_asked() -> None:
+    assert all_found(FakeWorld().outside("me"), "terraform version", terraform=None, tools=False) == []
+
+
+def test_a_machine_whose_providers_are_not_locked_is_told_what_locks_them() -> None:
+    o = FakeWorld().outside("me")
+
+    assert found(o, "provider lock").verdict == "ok"
+    seen = found(o, "provider lock", machine="Darwin arm64")
+    assert (seen.verdict, seen.seen) == ("missing", "no hashes for Darwin arm64")
+    assert "providers lock" in seen.mend
+
+
+def test_another_account_is_missing_and_an_unnamed_one_unknown() -> None:
+    o = FakeWorld().outside("me")
+
+    assert found(o, "account").verdict == "ok"
+    assert found(o, "account", account="999999999999").seen == "123456789012 instead of 999999999999"
+    assert found(o, "account", account=None).verdict == "unknown"
+
+
+class OnPlan(FakeIdentity):
+    """Somebody whose account is on this plan; None where nobody tells."""
+
+    def __init__(self, plan: Literal["free", "paid"] | None) -> None:
+        super().__init__("me")
+        self._plan = plan
+
+    def plan(self) -> Literal["free", "paid"]:
+        if self._plan is None:
+            raise Unreachable("freetier does not answer", next="rmu doctor")
+        return self._plan
+
+
+def test_a_free_plan_is_a_note_before_an_apply_and_so_is_one_that_nobody_tells() -> None:
+    o = FakeWorld().outside("me")
+
+    free, paid, untold = (found(replace(o, identity=OnPlan(p)), "plan") for p in ("free", "paid", None))
+
+    assert (free.verdict, paid.verdict, untold.verdict) == ("note", "ok", "note")
+    assert "retention of backups is capped" in free.seen and "freetier does not answer" in untold.seen
+
+
+@pytest.mark.parametrize(("days", "verdict"), [(7, "ok"), (0, "missing")])
+def test_a_database_that_keeps_no_backups_is_missing_them(days: int, verdict: str) -> None:
+    world = FakeWorld()
+    world.push("v41")
+    world.live("v41")
+    known = world.outside().databases.settings(DATABASE.identifier)
+    o = world.outside("me")
+    o = replace(o, databases=Keeps(o.databases, known.model_copy(update={"retention_days": days})))
+
+    seen = found(o, "backups")
+
+    assert seen.verdict == verdict
+    assert DATABASE.identifier in seen.seen and (seen.mend == "") == (days > 0)
+
+
+class Keeps:
+    """Databases whose settings are these."""
+
+    def __init__(self, databases: Any, settings: Any) -> None:
+        self._databases = databases
+        self._settings = settings
+
+    def settings(self, identifier: str) -> Any:
+        return self._settings
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._databases, name)
+
+
+# -- what was left behind --------------------------------------------------------------------------------------------
+
+
+def test_a_group_that_nobody_left_anything_in_is_well() -> None:
+    assert found(FakeWorld().outside("me"), "hosts' group").verdict == "ok"
+
+
+def test_f28_a_host_left_out_of_service_a_lowered_minimum_and_suspended_processes_have_their_commands() -> None:
+    world = FakeWorld()
+    world.outside().group.stand_by("i-1")
+    world.suspended |= {"Launch", "Terminate"}
+
+    seen = all_found(world.outside("me"), "hosts' group")
+
+    group = "--auto-scaling-group-name rmu-test-hosts"
+    assert [f.verdict for f in seen] == ["missing"] * 3
+    assert seen[0].mend == f"aws autoscaling exit-standby {group} --instance-ids i-1"
+    assert seen[1].mend.startswith(f"aws autoscaling update-auto-scaling-group {group} --min-size 2 && ")
+    assert "Key=rmu:minimum-before-standby" in seen[1].mend
+    assert seen[2].mend == f"aws autoscaling resume-processes {group} --scaling-processes Launch Terminate"
+
+
+def test_while_a_run_is_open_its_resume_is_what_mends_it() -> None:
+    world = FakeWorld()
+    world.push("v41")
+    world.live("v41")
+    world.kill_after_event(2)
+    assert Operator(world).reboot("i-1").code == KILLED
+
+    seen = all_found(world.outside("me"), "hosts' group")
+
+    assert {(f.verdict, f.mend) for f in seen} == {("note", "rmu resume r-001")}
+
+
+def test_a_group_that_does_not_answer_is_unknown() -> None:
+    world = FakeWorld()
+    world.fail("group.leftovers", Unreachable("autoscaling does not answer", next="rmu doctor"))
+
+    assert found(world.outside("me"), "hosts' group").verdict == "unknown"

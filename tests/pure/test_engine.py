@@ -22,6 +22,7 @@ from ratemyunit_ops.errors import (
     Unreachable,
 )
 from ratemyunit_ops.ports import Entry
+from ratemyunit_ops.reports.runs import RunReport, cost_lines
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import facts
 from tests.fakes import FakeWorld
@@ -151,6 +152,31 @@ def test_a_dry_run_of_a_dead_runs_own_command_does_not_resume_it(world: FakeWorl
 
     assert ended.code == 0
     assert world.everything() == before
+
+
+def test_it_shows_what_is_still_to_do(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done prepare")
+
+    ended = bob.deploy("v42", dry_run=True)
+
+    document = ended.screen.document
+    assert document is not None
+    assert (document["run"], document["outcome"], len(document["steps"])) == (run, "dry_run", 11)
+    assert document["steps"][0] == "note restore point"
+    assert [line for line in ended.screen.said if line.startswith("3 ")] == [f"3 {document['steps'][0]}"]
+
+
+def test_it_shows_what_is_still_to_undo_of_a_run_that_has_turned_back(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done serve")
+    ask_cancel(world.outside(), run, who="ann", because="empty")
+    world.kill_after_event(number_of("done serve") + 3)
+    assert bob.resume().code == KILLED
+    assert story(world, run)[-2:] == ["cancelled", "undo-started serve"]
+
+    ended = bob.deploy("v42", dry_run=True)
+
+    assert ended.screen.document is not None
+    assert ended.screen.document["steps"] == ["serve v41", "stop v42"]
 
 
 def test_deploying_what_serves_ends_with_0_and_says_so(world: FakeWorld, ann: Operator) -> None:
@@ -495,6 +521,88 @@ def test_a_rollback_behind_a_dead_deploy_takes_over_and_unwinds_it(world: FakeWo
     assert world.serving() == {"v41"} == world.workers()
 
 
+@pytest.fixture
+def with_v40(world: FakeWorld) -> FakeWorld:
+    """Make a world where v40 was deployed before what serves."""
+    world.push("v40")
+    world.record_of("v40", verdict="good", age=9)
+    return world
+
+
+def test_a_rollback_to_an_older_release_during_a_deploy_cancels_it_and_goes_there(
+    with_v40: FakeWorld, ann: Operator, bob: Operator
+) -> None:
+    def after_ten_seconds() -> Any:
+        with_v40.clock.sleep(10)
+        return bob.rollback("v40")
+
+    deployed, rolled_back = with_v40.clock.together(lambda: ann.deploy("v42", bake="300s"), after_ten_seconds)
+
+    assert (deployed.code, rolled_back.code) == (RolledBack.exit_code, 0)  # type: ignore[attr-defined]
+    assert with_v40.serving() == {"v40"} == with_v40.workers()
+    assert rolled_back.screen.document["release"] == "v40"  # type: ignore[attr-defined]
+    assert with_v40.lost == []
+
+
+def test_a_rollback_to_what_serves_once_the_deploy_is_unwound_is_done_then(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done serve")
+
+    ended = bob.rollback("v41")
+
+    assert (ended.code, outcome(world, run)) == (0, "rolled_back")
+    assert ended.screen.said[-1] == f"Deploy {run} is unwound; v41 serves."
+
+
+def test_a_rollback_to_a_release_nobody_knows_cancels_nothing(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done serve")
+    before = world.everything()
+
+    ended = bob.rollback("v4l")
+
+    assert ended.code == Refused.exit_code
+    assert ended.why == f"no release v4l was ever deployed here; deploy {run} goes on"
+    assert world.everything() == before
+
+
+def test_a_rollback_that_cancels_but_cannot_go_where_it_was_told_says_both(world: FakeWorld, bob: Operator) -> None:
+    world.push("v40", head="0000")
+    world.record_of("v40", verdict="good", age=9)
+    run = kill_deploy(world, "done serve")
+    world.shut_out_older_code_than("0001", run="r-x")
+
+    ended = bob.rollback("v40")
+
+    assert ended.code == RolledBack.exit_code
+    assert "v40 cannot run on the schema" in ended.why
+    assert ended.failure.state == f"Deploy {run} is unwound; v41 serves. It stays: v40 was not brought back."
+    assert world.serving() == {"v41"}
+
+
+def test_a_dry_rollback_during_a_deploy_shows_what_would_be_undone_and_asks_nobody(
+    world: FakeWorld, bob: Operator
+) -> None:
+    run = kill_deploy(world, "done serve")
+    before = world.everything()
+
+    ended = bob.rollback(dry_run=True)
+
+    document = ended.screen.document
+    assert document is not None
+    assert (ended.code, document["run"], document["outcome"]) == (0, run, "dry_run")
+    assert document["steps"] == ["serve v41", "stop v42"]
+    assert ended.screen.said[-2:] == ["8 serve v41", "6 stop v42"]
+    assert world.everything() == before
+
+
+def test_a_dry_rollback_past_the_fence_shows_that_the_deploy_would_go_on(world: FakeWorld, bob: Operator) -> None:
+    kill_deploy(world, "started retire")
+
+    ended = bob.rollback(dry_run=True)
+
+    assert ended.screen.document is not None
+    assert [title.split()[0] for title in ended.screen.document["steps"]] == ["retire"]
+
+
 # -- interrupt -------------------------------------------------------------------------------------------------------
 
 
@@ -509,6 +617,34 @@ def test_an_interrupt_finishes_the_step_journals_and_is_resumable(world: FakeWor
     assert bob.resume().code == 0
     assert world.clock.seconds - begin < 65  # the bake, and no watching: the run had let go
     assert world.serving() == {"v42"}
+
+
+# -- what people are told ----------------------------------------------------------------------------------------------
+
+
+def ended_report(**more: Any) -> RunReport:
+    seen = {"sent": 214, "failed": 0, "p99_ms": 9.0, "added_p99_ms": 2.8, "verdict": "pass", "fell_back": False}
+    known = {"run": RUN, "verb": "deploy", "outcome": "done", "release": "v42", "seconds": 34.0, "phases": {}}
+    return RunReport.model_validate({**known, "probe": seen, "ssm_commands": 8, **more})
+
+
+def test_what_a_run_cost_and_what_the_probe_saw_is_one_line() -> None:
+    inconclusive = {"sent": 3, "failed": 0, "p99_ms": 9.0, "added_p99_ms": -1.2, "verdict": "inconclusive"}
+
+    assert cost_lines(ended_report()) == ["  8 SSM commands · probe: 214 sent, 0 failed, +3 ms p99, pass"]
+    assert cost_lines(ended_report(probe=inconclusive)) == [
+        "  8 SSM commands · probe: 3 sent, 0 failed, -1 ms p99, inconclusive"
+    ]
+    assert cost_lines(ended_report(probe=None, ssm_commands=2)) == ["  2 SSM commands"]
+    assert cost_lines(ended_report(probe=None, ssm_commands=1)) == ["  1 SSM command"]
+
+
+def test_a_deploy_and_a_rollback_end_with_it(world: FakeWorld, ann: Operator) -> None:
+    for ended in (ann.deploy("v42"), ann.rollback()):
+        document = ended.screen.document
+        assert document is not None
+        assert ended.screen.said[-1].startswith(f"  {document['ssm_commands']} SSM command")
+        assert ("probe" in ended.screen.said[-1]) == (document["probe"] is not None)
 
 
 # -- the ledger, the journal -----------------------------------------------------------------------------------------

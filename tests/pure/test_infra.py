@@ -71,6 +71,18 @@ def test_what_adopting_would_do_is_shown_before_anyone_agrees(restored: FakeWorl
     assert restored.everything() == before
 
 
+def test_a_dry_run_of_a_dead_adoption_shows_what_is_still_to_do(restored: FakeWorld) -> None:
+    restored.kill_after_event(2)
+    assert types(restored, places.adopt_it).code == KILLED
+    before = restored.everything()
+
+    ended = types(restored, places.adopt_it, Asked(because="a test", dry_run=True, yes=False))
+
+    assert ended.screen.document is not None
+    assert (ended.screen.document["outcome"], len(ended.screen.document["steps"])) == ("dry_run", 1)
+    assert restored.everything() == before
+
+
 def test_f34_an_adoption_that_would_replace_something_is_refused_before_the_state_is_touched(
     restored: FakeWorld,
 ) -> None:

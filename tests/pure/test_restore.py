@@ -194,9 +194,9 @@ def test_status_names_the_new_database_and_what_a_restore_left(world: FakeWorld,
 
     seen = report_status(survey(world.outside(), "test", STATUS), "http://front.example", None)
 
-    assert seen.database["identifier"] == NEW
-    assert seen.database["latest_restorable_time"] == world.outside().databases.view(NEW).latest_restorable.isoformat()
-    assert [d["identifier"] for d in seen.database["superseded"]] == [OLD]
+    assert seen.database.identifier == NEW
+    assert seen.database.latest_restorable_time == world.outside().databases.view(NEW).latest_restorable.isoformat()
+    assert [d.identifier for d in seen.database.superseded] == [OLD]
     assert f"  left       {OLD}: rmu db salvage {RESTORE}" in status_lines(seen)
 
 

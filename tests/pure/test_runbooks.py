@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import textwrap
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +24,20 @@ from ratemyunit_ops.runbooks.reading import Page, read_or_complain
 from ratemyunit_ops.runbooks.schema import Input, Read, Source
 from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.show.runbook import WIDTH, page, terminal
-from ratemyunit_ops.steps.looks import gather
+from ratemyunit_ops.steps.looks import CUT, gather
 from ratemyunit_ops.steps.sources import SOURCES
 from tests.fakes import FakeWorld
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
-from tests.fakes.sick import command_of, hung_worker, runbook, silent_host
+from tests.fakes.sick import (
+    answer,
+    command_of,
+    hung_worker,
+    leaking_app,
+    old_certificate,
+    runbook,
+    shut_out,
+    silent_host,
+)
 
 FILES = sorted(shipped("runbooks").glob("*.yaml"))
 PAGES = Path(__file__).parents[2] / "docs" / "runbooks"
@@ -72,6 +82,10 @@ def world() -> FakeWorld:
     made.push("v41")
     made.live("v41")
     return made
+
+
+def silent(world: FakeWorld) -> FakeWorld:
+    return silent_host(world, memory=41.0)
 
 
 def found(folder: Path, text: str) -> list[str]:
@@ -408,6 +422,19 @@ def test_evidence_beyond_its_room_is_cut_and_says_so(world: FakeWorld) -> None:
     assert told.cut == "kept the last 6000 of 9008 characters"
 
 
+def test_output_beyond_what_ssm_keeps_is_evidence_that_says_what_is_lacking(world: FakeWorld) -> None:
+    book = runbook("queue-stalled")
+    words = next(c.command for c in book.diagnosis if c.name == "words")
+    hung_worker(world).prints[words or ()] = '{"outcome": "done"}\n' + "x" * 30_000 + '\n{"outcome": "failed"}'
+
+    seen = gather(world.outside(), book, {}, environment="test")
+
+    told = next(e for e in seen.evidence if e.check == "words")
+    assert told.answered
+    assert told.cut == f"kept the last 6000 of 24000 characters; {CUT}"
+    assert judge(book, seen.evidence).cause == "worker-hung"
+
+
 # -- runs --------------------------------------------------------------------------------------------------------------
 
 
@@ -421,6 +448,23 @@ def test_a_diagnosis_takes_no_lease_writes_nothing_and_stops_nothing(world: Fake
     assert world.everything() == before
     assert answered.screen.document is not None
     assert answered.screen.document["cause"] == "worker-hung"
+
+
+@pytest.mark.parametrize("sick", [lambda world: None, silent, hung_worker, shut_out, leaking_app, old_certificate])
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_no_runbook_changes_anything_before_a_person_has_picked(
+    world: FakeWorld, path: Path, sick: Callable[[FakeWorld], Any]
+) -> None:
+    answer(world, runbook(path.stem), {})
+    sick(world)
+    before = world.everything()
+
+    answered = Operator(world).runbook(path.stem, yes=True)
+
+    assert answered.code == 0
+    assert world.everything() == before
+    assert world.lease_is_free()
+    assert (world.lost, world.broken) == ([], [])
 
 
 def test_a_diagnosis_works_beside_a_run_of_somebody_else_and_a_remedy_does_not(world: FakeWorld) -> None:
@@ -522,6 +566,22 @@ def test_a_command_that_fails_is_said_with_its_words(world: FakeWorld) -> None:
 
     assert answered.code == 5
     assert answered.why == ("restart the worker: systemctl restart rmu-worker.service: exit 127: systemctl: not found")
+
+
+def test_a_step_that_never_ends_is_cut_off_and_its_remedy_taken_back(world: FakeWorld) -> None:
+    def cut_off() -> str:
+        raise Failed("“exec” was cut off on i-1: TimedOut", state="", next="")
+
+    hung_worker(world).does[command_of(runbook("queue-stalled"), "restart-worker")] = cut_off
+
+    answered = Operator(world).runbook("queue-stalled", "pause-restart-resume")
+
+    assert answered.code == 5
+    assert answered.why == "“exec” was cut off on i-1: TimedOut"
+    assert world.queue is not None
+    assert not world.queue.paused
+    assert outcome(world) == "rolled_back"
+    assert world.lease_is_free()
 
 
 def test_a_region_that_does_not_answer_can_still_be_looked_at(world: FakeWorld) -> None:

@@ -17,8 +17,10 @@ from typing import Any, Literal
 import pytest
 
 from ratemyunit_ops.cli import restoring
+from ratemyunit_ops.cli.moves import Asked
+from ratemyunit_ops.cli.queues import set_queue
 from ratemyunit_ops.engine.journal import KINDS, ask_cancel
-from ratemyunit_ops.model import LiveNote, PendingMigration
+from ratemyunit_ops.model import LiveNote, PendingMigration, QueueView
 from ratemyunit_ops.records import live_entry, read_databases
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.kinds import parse_plan
@@ -26,7 +28,7 @@ from ratemyunit_ops.survey import holder
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
-from tests.fakes.sick import hung_worker
+from tests.fakes.sick import hung_worker, leaking_app, old_certificate, shut_out
 
 RUN = "r-001"
 When = Literal["before", "after", "cut off after"]
@@ -42,6 +44,8 @@ class Scenario:
     code: int
     begun: Callable[[FakeWorld], None] = lambda world: None
     again: Callable[[Operator], Ended] | None = None
+    cools: frozenset[str] = frozenset()
+    """Releases that stop being warm on the way, which no undo makes good."""
     quick: frozenset[str] | None = None
     """Which of the tests below run on every commit; the rest of them are long. None: resume, and all for CORE."""
 
@@ -202,6 +206,25 @@ def restored_once() -> FakeWorld:
     return world
 
 
+def paused_by_somebody() -> FakeWorld:
+    world = v41_live()
+    world.queue = QueueView(waiting=2, running=0, paused=True, paused_by="bob@ci", paused_at=BEGIN, because="it burns")
+    return world
+
+
+def images_that_nobody_needs() -> FakeWorld:
+    world = v41_live()
+    for host in world.hosts:
+        host.images.add("sha256:nobody")
+    return world
+
+
+def password_changed_by_hand() -> FakeWorld:
+    world = v42_live(v41="warm")
+    world.outdate("db/app_password")
+    return world
+
+
 def killed_after(number: int) -> Callable[[FakeWorld], None]:
     def begin(world: FakeWorld) -> None:
         world.kill_after_event(number)
@@ -230,6 +253,14 @@ def restore_older(who: Operator) -> Ended:
 
 def pause_restart_resume(who: Operator) -> Ended:
     return who.runbook("queue-stalled", "pause-restart-resume")
+
+
+def pause(who: Operator) -> Ended:
+    return who._type(lambda w: set_queue(w, "pause", Asked(because="a test", dry_run=False, yes=True)))
+
+
+def let_go_on(who: Operator) -> Ended:
+    return who._type(lambda w: set_queue(w, "resume", Asked(because="a test", dry_run=False, yes=True)))
 
 
 RESUME = frozenset({"resume"})
@@ -266,6 +297,38 @@ SCENARIOS = (
         lambda: hung_worker(v41_live(), a_restart_helps=False),
         pause_restart_resume,
         5,
+        quick=RESUME,
+    ),
+    Scenario("queue pause", v41_live, pause, 0, quick=RESUME),
+    Scenario("queue resume", paused_by_somebody, let_go_on, 0, quick=RESUME),
+    Scenario("host prune", images_that_nobody_needs, lambda who: who.prune(), 0, quick=RESUME),
+    Scenario(
+        "secret renew",
+        password_changed_by_hand,
+        lambda who: who.renew(),
+        0,
+        cools=frozenset({"v41"}),
+        quick=RESUME,
+    ),
+    Scenario(
+        "remedy of a statement that tells when it is done",
+        lambda: shut_out(v41_live()),
+        lambda who: who.runbook("restore-wrong", "lift-fence"),
+        0,
+        quick=RESUME,
+    ),
+    Scenario(
+        "remedy of a statement that is safe to say twice",
+        lambda: leaking_app(v41_live()),
+        lambda who: who.runbook("database-connections", "end-idle-sessions"),
+        0,
+        quick=RESUME,
+    ),
+    Scenario(
+        "remedy that asks",
+        lambda: old_certificate(v41_live()),
+        lambda who: who.runbook("certificate-expiring", "import"),
+        0,
         quick=RESUME,
     ),
     Scenario("salvage", restored_once, lambda who: who.salvage("r-900"), 0, quick=RESUME),
@@ -331,7 +394,7 @@ def is_quick(test: str, scenario: Scenario, seam: Seam) -> bool:
         return scenario.name in CORE or (test == "resume" and seam.when == "cut off after")
     if test == "born":
         return scenario.name == "restore" and seam.when == "after" and seam.what.split()[-1] in UNSERVED
-    rare = scenario.name != "restore"
+    rare = scenario.name not in {"restore", "remedy that asks"}
     worth = seam.when == "cut off after" if rare else (seam.when, seam.what.split()[0]) != ("before", "started")
     return test in scenario.quick and worth
 
@@ -517,7 +580,7 @@ def test_abandon_unwinds_a_killed_run_or_says_that_it_is_too_late(scenario: Scen
         assert (ended.code, outcome(world)) == (0, "rolled_back")
         converged(world)
         assert world.serving() == before.serving()
-        assert world.running() == before.running()
+        assert before.running() - scenario.cools <= world.running() <= before.running()
         assert world.footprint()["databases"] == before.footprint()["databases"]
     world.clock.sleep(120)  # a host that was ended has its successor by now
     after_all = Operator(world, "eve@laptop").deploy("v43")

@@ -1,8 +1,10 @@
 """How the twin's CloudWatch decides (points missing and read again, percentiles, metric math, composite rules), when
-its schedules fire, and what it counts of a balancer's requests."""
+its schedules fire, what it counts of a balancer's requests; and that no test does its work for it."""
 
 import itertools
+import re
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +15,7 @@ from ratemyunit_ops.twin.gate.metrics import Row, Span, Store, key_of
 from ratemyunit_ops.twin.keepers.balancer_config import backend_of
 from ratemyunit_ops.twin.keepers.requests import Counts, points_of, told
 
+TESTS = Path(__file__).parents[1]
 KEPT = None
 LACKING = "INSUFFICIENT_DATA"
 KEY = key_of("Test", "Wait", {"Host": "a"})
@@ -257,3 +260,12 @@ def test_requests_become_points_of_the_balancer_and_of_its_target_group() -> Non
     assert (whole["times"], whole["at"]) == (3, 100)
     assert whole["dimensions"] == {"LoadBalancer": "app/rmu-twin/50dc6c495c0c9188"}
     assert part["dimensions"]["TargetGroup"] == "targetgroup/rmu-twin/6d0ecf831eec9f09"
+
+
+def test_no_proof_of_an_alarm_puts_a_point_or_a_state() -> None:
+    of_cloudwatch_itself = {"test_gate.py", "test_gate_alarms.py", "test_gate_slo.py"}
+    calls = re.compile("(put|set)_(metric_data|alarm_state)|(Put|Set)(MetricData|AlarmState)")
+
+    doing = {file.name for file in TESTS.rglob("*.py") if calls.search(file.read_text())}
+
+    assert doing == of_cloudwatch_itself

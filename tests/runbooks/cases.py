@@ -1,8 +1,9 @@
 """Which cause each recorded fault is, and seeded variations of what was recorded: other numbers, and decoys beside it.
 
 Nothing here makes evidence up. A variation begins with what the twin showed under a planted fault; numbers are moved by
-a few percent, and where the planted fault leaves a check as it is on a healthy host, the check may show what it showed
-under another recorded fault, the decoy. A decoy never is one that the same runbook is about.
+a few percent, but for those that a condition wants to be equal to something, as a status is. Where the planted fault
+leaves all conditions on a check's facts as they are on a healthy host, the check shows what it showed under another
+recorded fault, the decoy. A decoy never is one that the same runbook is about, and always changes what is shown.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 import json
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ratemyunit_ops.runbooks.evidence import Evidence, read_all
+from ratemyunit_ops.runbooks.conditions import Facts
+from ratemyunit_ops.runbooks.evidence import Evidence, facts_of
 from ratemyunit_ops.runbooks.judging import Diagnosis, judge
 from ratemyunit_ops.runbooks.reading import pages
 from ratemyunit_ops.runbooks.schema import Runbook
@@ -29,14 +31,19 @@ DEAD = frozenset({"agent-kill", "freeze-host", "region-lost"})
 MOVES = 0.04
 """By how much a number may be another in a variation. Small ones count things, and stay."""
 SMALL = 20
+EQUAL = frozenset({"==", "!=", "in"})
 
 TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "healthy": {},
     # the review's three
     "freeze-host": {"host-unresponsive": ("frozen",)},
     "agent-kill": {"host-unresponsive": ("agent-dead",)},
+    "cpu-load": {"host-unresponsive": ("busy",)},
+    "app-slow": {"host-unresponsive": ("slow",)},
     "memory-eaten": {"host-unresponsive": ("out-of-memory", "memory-killed-the-agent")},
     "connections-full": {"database-connections": ("idle-leak", "exhausted")},
+    "query-slow": {"database-connections": ("slow-query",)},
+    "postgres-load": {"database-connections": ("slow-query", "database-busy")},
     "exhausted-with-slow-query": {"database-connections": ("idle-leak", "exhausted")},
     "worker-stuck": {"queue-stalled": ("worker-hung",)},
     "queue-with-full-disk": {"queue-stalled": ("worker-hung",), "disk-full": ("something-else",)},
@@ -45,28 +52,30 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "redis-frozen": {"redis-lost": ("hung",)},
     "not-ready-for-redis": {"redis-lost": ("stopped",)},
     "journal-full": {"disk-full": ("journal",)},
-    "disk-with-stuck-worker": {"disk-full": ("journal",), "queue-stalled": ("worker-hung",)},
     "images-piled": {"disk-full": ("images",)},
-    "disk-full": {"disk-full": ("something-else",)},
     "database-storage-low": {"disk-full": ("database-full",)},
     "secret-rotated": {"secret-rotation": ("older-value",)},
     "password-rotated": {"secret-rotation": ("password-changed",)},
+    "deploy-killed": {"deploy-stuck": ("carrier-died",)},
     # A deploy parks the worker: that it stands still is true too.
-    "deploy-killed": {"deploy-stuck": ("carrier-died",), "queue-stalled": ("worker-stopped",)},
-    "deploy-under-way": {"deploy-stuck": ("gets-on",)},
-    "lock-in-the-way": {"bad-migration": ("waits-for-lock",)},
+    "deploy-under-way": {"deploy-stuck": ("gets-on",), "queue-stalled": ("worker-stopped",)},
+    "eaten-beside-deploy": {
+        "host-unresponsive": ("out-of-memory",),
+        "deploy-stuck": ("gets-on",),
+        "queue-stalled": ("worker-stopped",),
+    },
+    # The one session that all wait for, the migration among them, is found by its sessions too.
+    "lock-in-the-way": {"bad-migration": ("waits-for-lock",), "database-connections": ("blocked",)},
     "column-gone": {"bad-migration": ("took-away",)},
     "region-lost": {"region-lost": ("region-gone",)},
     "certificate-expiring": {"certificate-expiring": ("imported-ends",)},
     "certificate-ends-tomorrow": {"certificate-expiring": ("imported-ends",)},
+    "ledger-gone": {"region-lost": ("ledger-gone",)},
     "release-never-ready": {"release-not-ready": ("the-release",)},
+    "release-crashes": {"release-not-ready": ("the-release",)},
     "still-fenced": {"restore-wrong": ("still-fenced",)},
     "restore-failed": {"restore-wrong": ("backup-damaged",)},
     "restore-killed": {"restore-wrong": ("carrier-died",), "deploy-stuck": ("carrier-died",)},
-    # decoys alone: nobody's fault
-    "query-slow": {},
-    "cpu-load": {},
-    "postgres-load": {},
 }
 """Fault -> the runbooks that are about it, and the causes that are it. Whoever else names a cause blames wrongly."""
 
@@ -79,6 +88,8 @@ class Case:
     runbook: str
     truth: tuple[str, ...]
     decoy: str
+    turned: bool
+    """Whether the decoy makes a condition of another cause true, or no longer true."""
     seed: int
     evidence: tuple[Evidence, ...]
 
@@ -107,6 +118,13 @@ def recorded() -> dict[str, dict[str, tuple[Evidence, ...]]]:
     return found
 
 
+def whole(fault: str) -> bool:
+    """Tell whether a fault was looked at by every check that the runbooks have today."""
+    seen = recorded().get(fault, {})
+    checks = {book: {check.name for check in runbook.diagnosis} for book, runbook in runbooks().items()}
+    return all(checks[book] <= {e.check for e in seen.get(book, ())} for book in checks)
+
+
 def diagnosis(fault: str, runbook: str) -> Diagnosis:
     """Judge recorded evidence as it is."""
     return judge(runbooks()[runbook], recorded()[fault][runbook])
@@ -115,7 +133,7 @@ def diagnosis(fault: str, runbook: str) -> Diagnosis:
 def verdict(fault: str, runbook: str) -> str:
     """Say what a diagnosis makes of a recorded fault: `named`, `points`, `advises`, `silent`, `missed` or `wrong`.
 
-    `points` sends to the runbook that is about it; `advises` offers no remedy, and blames nobody.
+    `points` sends to the runbook that is about it, or to one that does; `advises` offers no remedy, and blames nobody.
     """
     found = diagnosis(fault, runbook).likeliest
     own = TRUTH[fault].get(runbook)
@@ -123,7 +141,7 @@ def verdict(fault: str, runbook: str) -> str:
         return "silent" if own is None else "missed"
     if own is not None and found.cause in own:
         return "named"
-    if own is None and found.see in TRUTH[fault]:
+    if own is None and found.see and (found.see in TRUTH[fault] or verdict(fault, found.see) == "points"):
         return "points"
     harmless = own is None and found.see is None and not found.remedies
     return "advises" if harmless else "wrong"
@@ -138,13 +156,30 @@ def cases(count: int = CASES) -> Iterator[Case]:
 
 
 def case(fault: str, book: str, truth: tuple[str, ...], seed: int) -> Case:
-    """Make one variation of what was recorded."""
+    """Make one variation of what was recorded. A decoy that turns a condition is taken before one that turns none."""
     rng = random.Random(f"{fault} {book} {seed}")
+    planted = recorded()[fault][book]
+    shown = {decoy: beside(fault, decoy, book) for decoy in decoys(fault, book)}
+    facts = facts_of(runbooks()[book], planted)
+    other = [decoy for decoy, mixed in shown.items() if facts_of(runbooks()[book], mixed) != facts]
+    turning = [decoy for decoy in other if conditions(book, shown[decoy]) != conditions(book, planted)]
+    decoy = rng.choice(turning or other) if other else ""
+    mixed = shown.get(decoy, planted)
+    return Case(fault, book, truth, decoy, decoy in turning, seed, tuple(moved(one, book, rng) for one in mixed))
+
+
+def decoys(fault: str, book: str) -> list[str]:
+    """Name the recorded faults that may stand beside one: those that the runbook has nothing to say of."""
+    if fault in DEAD:
+        return []
     others = [d for d in recorded() if d in TRUTH and d not in DEAD and d not in (fault, "healthy")]
-    fitting = [d for d in others if book in recorded()[d] and not about(d, book)]
-    decoy = rng.choice(fitting) if fitting and fault not in DEAD else ""
-    mixed = beside(fault, decoy, book) if decoy else recorded()[fault][book]
-    return Case(fault, book, truth, decoy, seed, tuple(moved(one, rng) for one in mixed))
+    return [d for d in others if book in recorded()[d] and not about(d, book)]
+
+
+def conditions(book: str, found: Iterable[Evidence]) -> list[bool | None]:
+    """Tell of every condition of every cause whether it is so."""
+    facts = facts_of(runbooks()[book], tuple(found))
+    return [one.holds(facts) for cause in runbooks()[book].causes for one in cause.conditions]
 
 
 def about(fault: str, book: str) -> bool:
@@ -153,17 +188,13 @@ def about(fault: str, book: str) -> bool:
 
 
 def beside(fault: str, decoy: str, book: str) -> tuple[Evidence, ...]:
-    """Show the decoy in every check that the planted fault leaves as it is on a healthy twin."""
+    """Show the decoy in every check whose conditions the planted fault leaves as they are on a healthy twin."""
     healthy, planted, other = (by_check(name, book) for name in ("healthy", fault, decoy))
-    reads = {check.name: check.reads for check in runbooks()[book].diagnosis}
-
-    def facts(found: dict[str, Evidence], name: str) -> dict[str, Any]:
-        return read_all(reads[name], found[name])
 
     def shown(name: str) -> Evidence:
-        if name not in healthy or name not in other or name not in reads:
+        if name not in healthy or name not in other:
             return planted[name]
-        touched = facts(planted, name) != facts(healthy, name)
+        touched = conditions(book, [planted[name]]) != conditions(book, [healthy[name]])
         return planted[name] if touched else other[name]
 
     return tuple(shown(name) for name in planted)
@@ -173,12 +204,19 @@ def by_check(fault: str, book: str) -> dict[str, Evidence]:
     return {one.check: one for one in recorded()[fault][book]}
 
 
-def moved(e: Evidence, rng: random.Random) -> Evidence:
-    """Move the numbers of an answer a little."""
+def moved(e: Evidence, book: str, rng: random.Random) -> Evidence:
+    """Move the numbers of an answer a little, unless that moves one that has to be equal to something."""
     text = re.sub(r"(?<![\w.:-])\d+(?![\w.:-])", lambda m: str(_near(int(m[0]), rng)), e.text)
     text = re.sub(r"\d+(?=%)", lambda m: str(min(_near(int(m[0]), rng), 100)), text)
     rows = tuple({k: _cell(v, rng) for k, v in row.items()} for row in e.rows)
-    return e.model_copy(update={"text": text, "rows": rows, "document": _shaken(e.document, rng)})
+    shaken = e.model_copy(update={"text": text, "rows": rows, "document": _shaken(e.document, rng)})
+    return shaken if equals(shaken, book) == equals(e, book) else e
+
+
+def equals(e: Evidence, book: str) -> Facts:
+    """Read the facts that a condition compares with one value, or with a few."""
+    compared = {one.fact for cause in runbooks()[book].causes for one in cause.conditions if one.op in EQUAL}
+    return {name: value for name, value in facts_of(runbooks()[book], [e]).items() if name in compared}
 
 
 def _cell(value: str | None, rng: random.Random) -> str | None:

@@ -22,11 +22,13 @@ WORDS = """\
 
 Written by `python -m tests.runbooks.matrix`; a test holds it against today's runbooks and evidence.
 
-**{named} of {cases} seeded cases are named by their planted cause**, {with_decoy} of them with a decoy beside it.
+**{named} of {cases} seeded cases are named by their planted cause**, {with_decoy} of them with a decoy beside it; in
+{turned} of these it makes a condition of another cause true, or no longer true.
 They come from {recorded} faults that were made on the local AWS and looked at through the ports of `rmu runbook run`
 ([evidence](../tests/runbooks/evidence), [how](../tests/runbooks/record.py)). A case moves numbers by a few percent, and
 shows another recorded fault in the checks that the planted one leaves alone ([rules](../tests/runbooks/cases.py));
-nothing is made up. Faults of the list that were not recorded yet: {lacking}.
+no number is moved that a condition wants to be equal to something, and no decoy is counted that changes nothing.
+Faults of the list that were not recorded yet: {lacking}.
 
 | runbook | faults recorded for it | seeded cases | named |
 |---|---|---|---|
@@ -63,6 +65,7 @@ def figures() -> dict[str, Any]:
         "cases": len(made),
         "named": len(made) - len(missed),
         "with_decoy": sum(bool(c.decoy) for c in made),
+        "turned": sum(c.turned for c in made),
         "recorded": len(faults),
         "not_recorded": [name for name in cases.TRUTH if name not in faults],
         "missed": [{"fault": c.fault, "runbook": c.runbook, "decoy": c.decoy, "named": c.named()} for c in missed],
@@ -96,7 +99,7 @@ def page(told: dict[str, Any]) -> str:
         for one in told["missed"]
     ]
     return WORDS.format(
-        **{name: told[name] for name in ("named", "cases", "with_decoy", "recorded")},
+        **{name: told[name] for name in ("named", "cases", "with_decoy", "turned", "recorded")},
         lacking=", ".join(told["not_recorded"]) or "none",
         by_book="\n".join(by_book),
         matrix="\n".join([*head, *rows]),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from ratemyunit_ops.outside.terraform import find_mirror
 from ratemyunit_ops.outside.terraform_copy import KEPT
 from tests.terraform.conftest import ROOT, SOURCES
 
@@ -36,6 +39,28 @@ def test_every_file_is_formatted() -> None:
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("root", ROOTS, ids=named)
+def test_a_root_and_all_its_modules_are_valid_to_terraform(root: Path, tmp_path: Path) -> None:
+    if shutil.which("terraform") is None:
+        pytest.skip("terraform is not on PATH: that the roots are valid is not proven")
+    sources, mirror = tmp_path / "terraform", find_mirror(os.environ.get("RMU_TF_PLUGIN_MIRROR"))
+    shutil.copytree(SOURCES, sources, ignore=shutil.ignore_patterns(".terraform"))
+    environment = {"PATH": os.environ["PATH"], "TF_CLI_CONFIG_FILE": "/dev/null", "TF_IN_AUTOMATION": "1"}
+
+    def terraform(*words: str) -> subprocess.CompletedProcess[str]:
+        argv = ["terraform", *words, "-no-color"]
+        folder = sources / "live" / root.name
+        return subprocess.run(argv, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+    plugins = [f"-plugin-dir={mirror}"] if mirror else []
+    begun = terraform("init", "-backend=false", "-input=false", *plugins)
+    assert begun.returncode == 0, begun.stderr
+    told = json.loads(terraform("validate", "-json").stdout)
+
+    assert told["valid"], told["diagnostics"]
+    assert told["warning_count"] == 0, told["diagnostics"]
 
 
 @pytest.mark.parametrize("module", MODULES, ids=named)

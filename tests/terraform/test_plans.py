@@ -205,6 +205,7 @@ def test_the_group_holds_one_host_and_throws_away_one_that_does_not_boot(planned
 
     assert (group["name"], group["min_size"], group["max_size"]) == ("rmu-production-hosts", 1, 1)
     assert (group["health_check_type"], group["health_check_grace_period"]) == ("ELB", 300)
+    assert not group["force_delete"]
     hook = group["initial_lifecycle_hook"][0]
     assert (hook["name"], hook["heartbeat_timeout"], hook["default_result"]) == ("rmu-production-boot", 900, "ABANDON")
 

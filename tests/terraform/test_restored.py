@@ -24,7 +24,7 @@ OLD, NEW = "rmu-restored-db-1", "rmu-restored-db-ab12"
 BEFORE = {"environment": "restored", **VARIABLES, "database_identifier": OLD}
 AFTER = {**BEFORE, "database_identifier": NEW}
 
-TFVARS = SOURCES / "env/twin.tfvars"
+GITHUB = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
 
 pytestmark = pytest.mark.long
 
@@ -35,9 +35,18 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def terraform(cloud: Cloud, folder: Path) -> Terraform:
+def tfvars(folder: Path) -> Path:
+    """The twin's values, in an account that has GitHub's provider: another stack in it may have made that already."""
+    values = (SOURCES / "env/twin.tfvars").read_text()
+    given = folder / "restored.tfvars"
+    given.write_text(values.replace("github = {", f'github = {{\n  provider_arn = "{GITHUB}"'))
+    return given
+
+
+@pytest.fixture(scope="module")
+def terraform(cloud: Cloud, folder: Path, tfvars: Path) -> Terraform:
     """The stack of an environment, applied, and a database restored beside its own as `rmu db restore` does it."""
-    made = cloud.terraform("restored", folder, tfvars=TFVARS)
+    made = cloud.terraform("restored", folder, tfvars=tfvars)
     made.apply("bootstrap", BEFORE, nobody_listens)
     cloud.make_secrets("restored")
     made.apply("stack", BEFORE, lambda *event: cloud.database_is_there(OLD))
@@ -110,13 +119,13 @@ def test_f34_after_the_adoption_the_plan_is_empty_and_the_superseded_database_st
 
 
 def test_f34_a_plan_that_would_replace_the_database_is_refused_by_terraform_itself(
-    cloud: Cloud, terraform: Terraform, folder: Path, tmp_path: Path
+    cloud: Cloud, terraform: Terraform, folder: Path, tfvars: Path, tmp_path: Path
 ) -> None:
     """As when somebody changes what cannot be changed in place."""
     shutil.copytree(SOURCES, tmp_path / "sources", ignore=shutil.ignore_patterns(".terraform"))
     module = tmp_path / "sources/modules/database/main.tf"
     module.write_text(module.read_text().replace('"ratemyunit"', '"renamed"'))
-    changed = cloud.terraform("restored", folder, sources=tmp_path / "sources", tfvars=TFVARS)
+    changed = cloud.terraform("restored", folder, sources=tmp_path / "sources", tfvars=tfvars)
 
     with pytest.raises(TerraformRefused, match="Instance cannot be destroyed"):
         changed.plan("stack", AFTER)

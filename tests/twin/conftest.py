@@ -6,7 +6,7 @@ import base64
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -134,6 +134,16 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     ahead = session.config.stash.get(AHEAD, None)
     if ahead is not None:
         ahead.lower()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Give the shared stack back to the next test when one fails in the middle of a run."""
+    report = yield
+    ahead = item.config.stash.get(AHEAD, None)
+    if report.failed and report.when == "call" and ahead is not None and needs_stack(item):
+        ahead.stack().release()
+    return report
 
 
 def needs_stack(item: pytest.Item) -> bool:

@@ -37,6 +37,8 @@ KEYS = {"access_key": "twin", "secret_key": "twin"}
 KILLED = -9
 PRODUCT = {"LOG_LEVEL": "INFO", "FIXTURE_CATALOGUE": "1", "RATE_READ": "off", "RATE_WRITE": "off"}
 """Settings of the product on a twin, where all load comes from one address."""
+SEARCH = "/api/units?search=a"
+"""What the product answers from its database."""
 Event = dict[str, Any]
 Pick = Callable[[Event], bool]
 
@@ -250,9 +252,9 @@ class Stack:
         assert answer.code == KILLED, f"it was never killed: {answer.says()}"
         return answer
 
-    def deploy(self, version: str, *more: str, expect: int = 0, config: Path | None = None) -> Answer:
+    def deploy(self, version: str, *more: str, expect: int = 0, **how: Any) -> Answer:
         """Deploy without the drop probe, whose eight seconds most tests need not wait."""
-        return self.rmu("deploy", version, "--yes", "--no-probe", *more, expect=expect, config=config)
+        return self.rmu("deploy", version, "--yes", "--no-probe", *more, expect=expect, **how)
 
     def raise_up(self, prepare: Callable[[Stack], None] = lambda _: None) -> None:
         """Bring the twin up with the stack applied; what has to be in the account before that is prepared."""
@@ -303,6 +305,12 @@ class Stack:
         seen = self.status()
         assert (seen["release"], seen["lease"], seen["unknown"]) == (version, None, [])
 
+    def release(self) -> None:
+        """End the run that a failed test left, if it left one: forward where there is no way back."""
+        for verb in ("abandon", "resume"):
+            if lease := self.rmu("status", expect=None).document.get("lease"):
+                self.rmu(verb, lease["run"], "--yes", "--because", "its test failed", expect=None)
+
     @property
     def host(self) -> str:
         """Name the host in service."""
@@ -329,10 +337,23 @@ class Stack:
             self.rmu("twin", "fault", name, *target_words, "--clear")
 
     @contextmanager
-    def client(self, connections: int = 30, patience: float = 10) -> Iterator[Seen]:
-        """Let the client that never retries ask while the block runs; `patience` is in seconds."""
+    def left_alone(self) -> Iterator[None]:
+        """Let the group not replace a host that is not well, so that a person has to."""
+        group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": ["ReplaceUnhealthy"]}
+        self.aws("autoscaling").suspend_processes(**group)
+        try:
+            yield
+        finally:
+            self.aws("autoscaling").resume_processes(**group)
+
+    @contextmanager
+    def client(self, connections: int = 30, patience: float = 10, path: str = "/version") -> Iterator[Seen]:
+        """Let the client that never retries ask while the block runs; `patience` is in seconds.
+
+        /version needs neither database nor Redis: where the claim is about those, ask what does.
+        """
         seen, report = Seen(), self.where / f"client-{time.monotonic_ns()}.json"
-        argv = [sys.executable, str(CLIENT), f"{self.front_door}/version", "--seconds", "3600"]
+        argv = [sys.executable, str(CLIENT), f"{self.front_door}{path}", "--seconds", "3600"]
         argv += ["--connections", str(connections), "--patience", str(patience), "--json", str(report)]
         process = subprocess.Popen(argv)
         try:
@@ -346,9 +367,9 @@ class Stack:
         seen.sent, seen.failed = seen.told["sent"], seen.told["failed"]
 
     @contextmanager
-    def no_drop(self, patience: float = 10) -> Iterator[None]:
+    def no_drop(self, patience: float = 10, path: str = "/version") -> Iterator[None]:
         """Hold the block to: no request of the client failed."""
-        with self.client(patience=patience) as seen:
+        with self.client(patience=patience, path=path) as seen:
             yield
         assert seen.sent > 10
         assert seen.failed == 0, seen.told

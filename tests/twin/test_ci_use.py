@@ -16,7 +16,7 @@ def ci(stack: Stack) -> dict[str, str]:
     """Make a job's environment: short credentials of a role, and settings that hold no keys and want a reason."""
     config = stack.settings("ci.toml", credentials=None, confirm=True)
     given = stack.aws("sts").assume_role_with_web_identity(
-        RoleArn=f"arn:aws:iam::{stack.site.account}:role/rmu-twin-ci",
+        RoleArn=stack.aws("iam").get_role(RoleName="rmu-twin-ci")["Role"]["Arn"],
         RoleSessionName="job-4711",
         WebIdentityToken="header.payload.signature",  # the twin believes any; what comes back has the shape of AWS's
     )["Credentials"]
@@ -60,4 +60,7 @@ def test_nobody_is_asked_where_nobody_can_answer(stack: Stack) -> None:
 
     assert no_reason["next"] == "add --because 'WHY'"
     assert no_consent["next"] == "add --yes, or answer y on a terminal"
+    for refused in (no_reason, no_consent):
+        assert [json.loads(line).get("what") for line in refused.stderr.splitlines()][-1] == refused["what"]
+        assert {"run", "release", "seconds", "phases", "probe", "ssm_commands"} <= set(refused.document)
     stack.serves_alone(live)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import time
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +15,9 @@ from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing
 from ratemyunit_ops.twin.machine import machines
 from ratemyunit_ops.twin.site import Site
+from ratemyunit_ops.twin.up import bring_up
 from tests.twin.conftest import Twin, Web, wait_for
+from tests.twin.footprint import footprint, kill_every_daemon, left_after, marked, since
 
 pytestmark = pytest.mark.twin
 SITE = Site(name="t-down", port_base=5680)
@@ -31,27 +32,10 @@ def doomed() -> Iterator[Twin]:
     lower_ground(SITE)
 
 
-def leavings() -> dict[str, set[str]]:
-    """Answer what of the twin the world still holds, by kind."""
-
-    def lines(command: str) -> set[str]:
-        ran = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
-        return {line for line in ran.stdout.splitlines() if SITE.name in line}
-
-    # Links of the namespace go with it; a veth that lost its other end would stand here, in ours.
-    return {
-        "processes": lines("cat /proc/[0-9]*/cgroup /proc/[0-9]*/cmdline | tr '\\0' ' '"),
-        "mounts": lines("cat /proc/self/mountinfo"),
-        "namespaces": lines("ls /run/netns"),
-        "links": lines("ip -o link"),
-        "cgroups": lines("find /sys/fs/cgroup -type d -name 'rmu-*'"),
-        "loops": lines("losetup --list --noheadings"),
-        "files": lines("ls /var/lib/rmu-twin /run/systemd/nspawn/* 2>/dev/null"),
-    }
-
-
-def test_down_leaves_nothing_of_all_organs_also_when_their_keepers_were_killed(doomed: Twin) -> None:
-    doomed.up()
+def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(doomed: Twin) -> None:
+    mark = uuid.uuid4().hex
+    before = footprint()
+    marked(mark, bring_up, SITE, print)
     web = Web(doomed)
     doomed.client("rds").create_db_instance(
         DBInstanceIdentifier="rmu-down-db-1",
@@ -64,19 +48,18 @@ def test_down_leaves_nothing_of_all_organs_also_when_their_keepers_were_killed(d
         DBName="x",
     )
     web.host()
-    standing = leavings()
-    for name in ("gate", "keepers", "door", "registry"):
-        pid = daemons.pid(SITE, name)
-        assert pid is not None
-        os.kill(pid, signal.SIGKILL)
+    wait_for("a balancer", lambda: daemons.pid(SITE, "alb-web"))
+    wait_for("two machines", lambda: len(machines(SITE)) > 1)
+    standing = since(before, mark, SITE)
 
+    killed = kill_every_daemon(SITE)
     lower_ground(SITE)
 
-    assert all(standing[kind] for kind in ("processes", "mounts", "namespaces", "cgroups", "loops", "files")), standing
-    until = time.monotonic() + 10  # the dead are there until this machine's init has buried them
-    while any(leavings().values()) and time.monotonic() < until:
-        time.sleep(0.5)
-    assert leavings() == {kind: set() for kind in standing}
+    # Links of the namespace go with it; a veth that lost its other end would stand here, in ours.
+    assert {kind for kind, things in standing.items() if things} >= set(standing) - {"links"}, standing
+    assert {"alb-web", "dns", "door", "front", "gate", "imds", "keepers", "registry"} <= set(killed)
+    assert len([name for name in killed if name.startswith("machine-")]) > 1, killed
+    assert left_after(before, mark, SITE) == {kind: set() for kind in standing}
 
 
 def test_a_gate_that_was_killed_comes_back_with_an_empty_account_and_nothing_stands(doomed: Twin) -> None:

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 import urllib.request
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from ratemyunit_ops.twin.down import lower_ground
 from ratemyunit_ops.twin.ground import missing, raise_ground
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import Site
+from tests.twin.footprint import footprint, kill_every_daemon, left_after, marked
 
 pytestmark = [
     pytest.mark.twin,
@@ -454,17 +456,18 @@ def test_the_cloudwatch_agent_puts_memory_and_disk_as_its_configuration_says() -
 def test_down_leaves_nothing_even_after_everything_was_killed() -> None:
     doomed = Site(name="t-doomed", port_base=15080)
     lower_ground(doomed)
-    raise_ground(doomed)
-    machine = boot(doomed, "i-0000000000doomed1", "10.77.9.9")
+    mark = uuid.uuid4().hex
+    before = footprint()
+    marked(mark, raise_ground, doomed)
+    machine = marked(mark, boot, doomed, "i-0000000000doomed1", "10.77.9.9")
     sh(machine, "systemd-run sleep 1000")
     caches = set(doomed.cache_dir.iterdir())
 
-    for name in ("imds", "dns", "front", "static", "door", "meminfo", "machine-i-0000000000doomed1"):
-        number = daemons.pid(doomed, name)
-        assert number is not None, name
-        os.kill(number, signal.SIGKILL)
+    killed = kill_every_daemon(doomed)
     lower_ground(doomed)
 
+    assert killed == ["dns", "door", "front", "imds", "machine-i-0000000000doomed1", "meminfo", "static"]
+    assert left_after(before, mark, doomed) == {kind: set() for kind in (*before, "processes")}
     assert leavings(doomed) == []
     assert set(doomed.cache_dir.iterdir()) == caches
 

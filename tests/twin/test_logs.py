@@ -55,7 +55,7 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with raised_stack("logs", 9880, tmp_path_factory.mktemp("logs")) as stack:
         (stack.where / "app").symlink_to(CHECKOUT / "app")
         stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
-        stack.rmu("image", "push", "v1")
+        stack.rmu("image", "push", "v1", patience=900)
         stack.deploy("v1")
         group = stack.aws("rds").describe_db_instances()["DBInstances"][0]["DBParameterGroups"][0]
         every = {"ParameterName": "log_min_duration_statement", "ParameterValue": "0", "ApplyMethod": "immediate"}

@@ -36,9 +36,9 @@ def ask(stack: Stack, path: str, body: Any = None, token: str = "") -> Any:
 
 
 def test_f31_the_product_is_deployed_twice_on_one_gibibyte_and_scrapes_in_between(product: Stack) -> None:
-    built = product.rmu("image", "build", "v1")
+    built = product.rmu("image", "build", "v1", patience=900)
     for version in ("v1", "v2"):
-        assert product.rmu("image", "push", version)["digest"] == built["digest"]
+        assert product.rmu("image", "push", version, patience=900)["digest"] == built["digest"]
     product.rmu("deploy", "v1", "--yes")
     parameter = product.aws("ssm").get_parameter(Name="/rmu/twin/app/admin_token", WithDecryption=True)
     token = parameter["Parameter"]["Value"]

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
 
 from ratemyunit_ops.twin.machine import Machine
-from tests.twin.driver import CHECKOUT, PRODUCT, Answer, Stack, raised_stack, started, wait_until
+from tests.twin.driver import CHECKOUT, PRODUCT, SEARCH, Answer, Stack, raised_stack, started, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 DATABASE = "rmu-twin-db-1"
@@ -25,9 +24,9 @@ def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     with raised_stack("runbook", 9700, tmp_path_factory.mktemp("runbook")) as stack:
         (stack.where / "app").symlink_to(CHECKOUT / "app")
         stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
-        stack.rmu("image", "build", "v1")
-        stack.rmu("image", "push", "v1")
-        stack.deploy("v1")
+        stack.rmu("image", "build", "v1", patience=900)
+        stack.rmu("image", "push", "v1", patience=900)
+        stack.deploy("v1", patience=900)
         yield stack
 
 
@@ -58,25 +57,14 @@ def diagnosed(stack: Stack, runbook: str, *inputs: str) -> Answer:
     return stack.rmu("runbook", "run", runbook, *words)
 
 
-@contextmanager
-def left_alone(stack: Stack) -> Iterator[None]:
-    """Let the group not replace a host that is not well, so that a person has to."""
-    group = {"AutoScalingGroupName": "rmu-twin-hosts", "ScalingProcesses": ["ReplaceUnhealthy"]}
-    stack.aws("autoscaling").suspend_processes(**group)
-    try:
-        yield
-    finally:
-        stack.aws("autoscaling").resume_processes(**group)
-
-
-def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_request(product: Stack) -> None:
+def test_sessions_that_are_exhausted_are_named_and_given_back_while_the_release_serves_on(product: Stack) -> None:
     calm = diagnosed(product, "database-connections")
 
     with product.fault("connections-full"):
         held = sessions(product)
         wait_until(lambda: diagnosed(product, "database-connections")["cause"], 60, "a cause", every=3)
         seen = diagnosed(product, "database-connections")
-        with product.no_drop():
+        with product.no_drop():  # searches may fail until it is mended: that is the symptom
             mended = product.rmu("runbook", "run", "database-connections", "--remedy", "end-idle-sessions", "--yes")
         left = sessions(product)
 
@@ -85,7 +73,19 @@ def test_sessions_that_are_exhausted_are_named_and_given_back_without_a_lost_req
     assert seen["cause"] == "idle-leak"
     assert (mended["outcome"], mended["cause"]) == ("done", "idle-leak")
     assert diagnosed(product, "database-connections")["cause"] is None
-    assert ask(product, "/api/units?search=a")["units"] is not None
+    assert ask(product, SEARCH)["units"] is not None
+
+
+def test_a_slow_query_beside_exhaustion_is_not_why_and_is_named_once_it_is_alone(product: Stack) -> None:
+    with product.fault("query-slow"):
+        with product.fault("connections-full"):
+            both = wait_until(lambda: diagnosed(product, "database-connections")["cause"], 60, "a cause", every=3)
+            product.rmu("runbook", "run", "database-connections", "--remedy", "end-idle-sessions", "--yes")
+        alone = wait_until(lambda: diagnosed(product, "database-connections")["cause"], 180, "it to be slow", every=5)
+        product.rmu("runbook", "run", "database-connections", "--remedy", "end-session", "--yes")
+
+        assert (both, alone) == ("idle-leak", "slow-query")
+        assert diagnosed(product, "database-connections")["cause"] is None
 
 
 def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by_the_same_words(
@@ -109,7 +109,7 @@ def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by
 
 def test_a_frozen_host_is_told_from_one_without_memory_and_each_is_mended(product: Stack) -> None:
     host = f"host={product.host}"
-    with left_alone(product):
+    with product.left_alone():
         with product.fault("memory-eaten"):
             hungry = wait_until(
                 lambda: (a := diagnosed(product, "host-unresponsive", host))["cause"] and a, 90, "a cause"
@@ -118,14 +118,14 @@ def test_a_frozen_host_is_told_from_one_without_memory_and_each_is_mended(produc
         wait_until(
             lambda: diagnosed(product, "host-unresponsive", host)["facts"].get("vitals_free", 0) > FREE, 60, "vitals"
         )
-        product.rmu("twin", "fault", "freeze-host")
-        frozen = wait_until(
-            lambda: (a := diagnosed(product, "host-unresponsive"))["cause"] == "frozen" and a, 90, "a frozen host"
-        )
-        reboot = product.rmu("runbook", "run", "host-unresponsive", "--remedy", "reboot", "--yes", "--input", host)
+        with product.fault("freeze-host"):  # a reboot has thawed it by then: clearing it again changes nothing
+            frozen = wait_until(
+                lambda: (a := diagnosed(product, "host-unresponsive"))["cause"] == "frozen" and a, 300, "a frozen host"
+            )
+            reboot = product.rmu("runbook", "run", "host-unresponsive", "--remedy", "reboot", "--yes", "--input", host)
+            wait_until(lambda: product.who().get("version") == "v1", 60, "the front door")
 
     assert hungry["cause"] == ended["cause"] == "out-of-memory"
     assert frozen["inputs"]["host"] == product.host
     assert reboot["outcome"] == "done"
-    wait_until(lambda: product.who().get("version") == "v1", 60, "the front door")
     assert diagnosed(product, "host-unresponsive")["cause"] is None

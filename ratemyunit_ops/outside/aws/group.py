@@ -2,7 +2,7 @@
 
 Standby needs desired - 1 >= min, or the group launches a second host [ASG, "Temporarily removing instances"]; so the
 minimum is lowered while a host stands by and put back when it rejoins. The group's own tag keeps the old minimum,
-which is how a janitor, or the next rejoin, finds it after a crash.
+which is how `rmu doctor`, or the next rejoin, finds it after a crash.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from datetime import timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import Refused, RmuError
-from ratemyunit_ops.model import HostHealth
+from ratemyunit_ops.model import MINIMUM_TAG, GroupLeftovers, HostHealth
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.ports import Shell
 
-MINIMUM_TAG = "rmu:minimum-before-standby"
+STANDING_BY = frozenset({"Standby", "EnteringStandby"})
 SERVICE = "autoscaling"
 SINCE = ("systemctl", "show", "--property=UserspaceTimestamp", "--value", "--timestamp=unix")
 Told = dict[str, dict[str, str]]
@@ -83,6 +83,16 @@ class AutoScalingGroup:
         )
         return {r["InstanceId"]: {"agent": r["PingStatus"]} for r in rows}
 
+    def leftovers(self) -> GroupLeftovers:
+        """Tell what of a host taken out of service was not put back."""
+        group = self._group()
+        members = group.get("Instances", [])
+        return GroupLeftovers(
+            standing_by=tuple(sorted(m["InstanceId"] for m in members if m["LifecycleState"] in STANDING_BY)),
+            minimum=_minimum_before(group),
+            suspended=tuple(sorted(p["ProcessName"] for p in group.get("SuspendedProcesses", []))),
+        )
+
     def booted(self, host: str) -> float | None:
         """Tell when a host's kernel started (unix seconds); None while it does not answer."""
         try:
@@ -94,7 +104,7 @@ class AutoScalingGroup:
     def stand_by(self, host: str) -> None:
         """Take a host out of service without replacing it."""
         group = self._group()
-        if self.states().get(host) in {"Standby", "EnteringStandby"}:
+        if self.states().get(host) in STANDING_BY:
             return
         self._remember(int(group["MinSize"]))
         self._set_minimum(max(0, int(group["DesiredCapacity"]) - 1))
@@ -108,7 +118,7 @@ class AutoScalingGroup:
 
     def rejoin(self, host: str) -> None:
         """Put a host back into service, and the minimum with it."""
-        if self.states().get(host) in {"Standby", "EnteringStandby"}:
+        if self.states().get(host) in STANDING_BY:
             self._account.act(SERVICE, "ExitStandby", AutoScalingGroupName=self._name, InstanceIds=[host])
         before = self._remembered()
         if before is not None:
@@ -144,11 +154,15 @@ class AutoScalingGroup:
             self._account.act(SERVICE, "CreateOrUpdateTags", Tags=[tag])
 
     def _remembered(self) -> int | None:
-        tags = {t["Key"]: t["Value"] for t in self._group().get("Tags", [])}
-        return int(tags[MINIMUM_TAG]) if MINIMUM_TAG in tags else None
+        return _minimum_before(self._group())
 
     def _forget(self) -> None:
         self._account.act(SERVICE, "DeleteTags", Tags=[self._tag()])
+
+
+def _minimum_before(group: dict[str, Any]) -> int | None:
+    tags = {t["Key"]: t["Value"] for t in group.get("Tags", [])}
+    return int(tags[MINIMUM_TAG]) if MINIMUM_TAG in tags else None
 
 
 def _or_nothing(ask: Callable[[], Told]) -> Told:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal
 
 from ratemyunit_ops.outside.aws.session import Account
 
@@ -22,6 +22,10 @@ class StsIdentity:
     def account(self) -> str:
         """Name the account we reach."""
         return str(self._caller["Account"])
+
+    def plan(self) -> Literal["free", "paid"]:
+        """Tell whether the account is one of AWS's free plan, which caps what it may hold."""
+        return "free" if self._account.ask("freetier", "GetAccountPlanState")["accountPlanType"] == "FREE" else "paid"
 
     def expires(self) -> datetime | None:
         """Tell when our credentials end; None where they do not, or where nobody can tell."""

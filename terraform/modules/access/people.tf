@@ -48,6 +48,7 @@ data "aws_iam_policy_document" "deploy" {
       "elasticloadbalancing:DescribeLoadBalancers",
       "elasticloadbalancing:DescribeTargetGroups",
       "elasticloadbalancing:DescribeTargetHealth",
+      "freetier:GetAccountPlanState",
       "rds:DescribeAccountAttributes",
       "rds:DescribeDBInstanceAutomatedBackups",
       "rds:DescribeDBInstances",

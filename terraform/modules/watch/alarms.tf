@@ -39,8 +39,9 @@ locals {
       of   = ["AWS/EC2", "StatusCheckFailed", "Maximum"], dimensions = local._hosts
       when = [">", 0], period = local._fast, points = [2, 2], missing = "missing"
     }
-    # A host that freezes sends nothing, and so does one that is being replaced: the
-    # period is longer than that takes. CloudWatch rereads older points where newer
+    # A host that freezes sends nothing, and so does one that reboots or is replaced: two
+    # points outlast a reboot, and not the five minutes in which the only host is
+    # replaced, for then nobody is served. CloudWatch rereads older points where newer
     # ones are missing, and a dead man's switch would wait for all of them to be gone:
     # filled with 0 there is nothing missing.
     hosts-silent = {
