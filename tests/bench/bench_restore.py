@@ -212,7 +212,7 @@ def filled(stack: Stack, gib: int) -> dict[str, Any]:
         "raw_s": raw,
         "of_raw": round(answer["seconds"] / raw, 2),
         "held_s": held_of(answer),
-        "warm_s": phases["warm_database"],
+        "phases": {name: seconds for name, seconds in phases.items() if name not in NOT_OURS},
     }
 
 

@@ -32,6 +32,12 @@ class Row(NamedTuple):
 
 
 NOTES = {
+    "restore-size": "Not rmu's are the copy and the replay, with the copy's way to the disk (RDS hands a volume over "
+    "that owes its first reader no writing), RDS's states, and the start of the release. On RDS blocks come from S3 "
+    "when they are first read: warming takes longer there, and its time grows with the data.",
+    "web": "A phone as Lighthouse means one: 150 ms and 1.6 Mbit/s of slow 4G (562 ms a request and 1,475 kbit/s as "
+    "the browser applies them), a processor four times slower than this machine's, nothing cached. The middle load of "
+    "several counts.",
     "scrape": "All ran with the lowest priority on two cores that had ten to thirty processes waiting: what is said of "
     "speed is a floor. With two browsers a page that grabs memory may take much before it is ended: less where "
     "the machine, or the container's own bound, leaves no room. The second browser starts only where 300 MiB are free.",
@@ -265,7 +271,7 @@ def restore_size(f: Figures) -> list[Row]:
     return [
         Row(
             f"{size['gib']} GiB: rmu's own time in restore and cut-over",
-            f"{size['own_s']} s of {size['seconds']:.0f} s in all; warming is {size['warm_s']:.0f} s of it",
+            f"{size['own_s']} s of {size['seconds']:.0f} s in all, {size['phases']['warm_database']:.0f} s warming",
             f"{size['raw_s']} s: {f['control']['what']}; all in all {size['of_raw']}x that",
             f"≤ {f['target_own_s']} s",
             size["own_s"] <= f["target_own_s"],
@@ -504,6 +510,28 @@ def _page(name: str, one: Figures) -> Row:
     )
 
 
+def web(f: Figures) -> list[Row]:
+    """Show what each page costs a phone on slow 4G, beside the same HTML bare."""
+    limits = f["limits"]
+
+    def row(page: Figures, bare: Figures) -> Row:
+        return Row(
+            f"{page['page']}: weight, LCP, TTI",
+            figures(page),
+            f"{figures(bare)}: {f['control']['what']}",
+            f"< {limits['bytes'] / 1000:g} kB, {limits['lcp_ms'] / 1000:g} s, {limits['tti_ms'] / 1000:g} s",
+            not page["above"],
+        )
+
+    def figures(page: Figures) -> str:
+        return f"{page['bytes'] / 1000:.1f} kB, {seconds(page['lcp_ms'])}, {seconds(page['tti_ms'])}"
+
+    def seconds(ms: float | None) -> str:
+        return "never" if ms is None else f"{ms / 1000:.2f} s"
+
+    return [row(page, bare) for page, bare in zip(f["pages"], f["control"]["pages"], strict=True)]
+
+
 SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
     "deploy": ("Deploys and warm rollbacks", deploy),
     "flip": ("The flip on the host", flip),
@@ -518,6 +546,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
     "alarms": ("Alarms, each provoked", alarms),
     "slo": ("Alarms of the availability objective", slo),
     "app": ("Search in the app", app),
+    "web": ("Pages on a phone", web),
     "scrape": ("Scraping, and pages that mean harm", scrape),
 }
 

@@ -25,7 +25,7 @@ from ratemyunit_ops.twin.keepers.database_log import DatabaseLog
 from ratemyunit_ops.twin.keepers.hosts import memory_of
 from ratemyunit_ops.twin.keepers.places import database_address, database_port
 from ratemyunit_ops.twin.keepers.record import Record
-from ratemyunit_ops.twin.keepers.restores import NoRoom, copy_base, origin_files
+from ratemyunit_ops.twin.keepers.restores import NoRoom, copy_base, origin_files, write_back
 from ratemyunit_ops.twin.keepers.say import say
 from ratemyunit_ops.twin.machine import Machine
 from ratemyunit_ops.twin.site import DATABASES, Site
@@ -212,6 +212,7 @@ class Database:
                 source.damaged(base)
                 self.tell(bases={row["origin"]["resource"]: source.bases()})
             return self._give_up("incompatible-restore", f"The backup {base or files.name} cannot be restored: {why}")
+        write_back(self.shared / "data" / postgres.VERSION / "base")
         postgres.end_recovery(self.shared, row)
         write_json(self._born_file, row["origin"])
         copied, checked, replayed = (b - a for a, b in pairwise([*marks, time.monotonic()]))

@@ -1,6 +1,7 @@
 """Where a restored instance's files come from: the newest whole base backup before its moment, or a snapshot."""
 
 import errno
+import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -9,6 +10,9 @@ from typing import Any
 from ratemyunit_ops.twin.keepers.backups import Snapshot, Store
 from ratemyunit_ops.twin.keepers.postgres import Damaged
 from ratemyunit_ops.twin.site import Site
+
+LARGE = 1 << 20
+"""In bytes. Waiting for each of a small database's thousand files would take longer than its restore."""
 
 
 class NoRoom(Exception):
@@ -45,3 +49,11 @@ def copy_base(files: Path, to: Path, *, full: bool) -> None:
         raise NoRoom(done.stderr.strip()[-200:])
     if done.returncode != 0:
         raise OSError(errno.EIO, done.stderr.strip()[-200:])
+
+
+def write_back(directory: Path) -> None:
+    """Wait until large files are on the disk. A volume that RDS hands over owes its first reader no such writing."""
+    for file in directory.rglob("*"):
+        if file.is_file() and file.stat().st_size >= LARGE:
+            with file.open("rb") as open_file:
+                os.fsync(open_file.fileno())
