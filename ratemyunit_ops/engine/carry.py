@@ -331,11 +331,11 @@ def _stop_or_unwind(c: Carrier, why: RmuError, *, bug: Exception | None = None) 
         raise Refused(why.what, next=why.next) from why
     if past_the_fence(c.journal):
         c.lease.let_go()
-        raise _stoppedpast_the_fence(c.journal, why) from why
+        raise _stopped_past_the_fence(c.journal, why) from why
     _unwind(c, why, outcome="rolled_back", bug=bug)
 
 
-def _stoppedpast_the_fence(journal: Journal, why: RmuError) -> HalfWay:
+def _stopped_past_the_fence(journal: Journal, why: RmuError) -> HalfWay:
     """Say that there is only forward, what helps the step that failed, and what is so meanwhile."""
     run = journal.plan.run
     refused = " Requests are refused until it goes on." if _flip_to_come(journal) else ""
