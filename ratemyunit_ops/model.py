@@ -167,6 +167,11 @@ class SchemaNote(Frozen):
     run: str
 
 
+def newest_schema(notes: tuple[SchemaNote, ...], database: str) -> SchemaNote | None:
+    """Find the newest note on a database's schema; None where nobody wrote one."""
+    return max((n for n in notes if n.database == database), key=lambda n: n.at, default=None)
+
+
 class DatabaseNote(Frozen):
     """What rmu knows of an instance that a restore made or left behind."""
 

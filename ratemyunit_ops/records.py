@@ -20,13 +20,19 @@ from ratemyunit_ops.model import (
     SalvageNote,
     SchemaNote,
 )
-from ratemyunit_ops.ports import Entry, Ledger
+from ratemyunit_ops.ports import Entry, Ledger, Outside
 
 
 def read_pointer(ledger: Ledger) -> Pointer:
     """Read the live pointer; empty before the first deploy."""
     item = ledger.get("pointer", "pointer")
     return Pointer.model_validate_json(str(item["body"])) if item else Pointer()
+
+
+def database_name(o: Outside) -> str:
+    """Name the database that serves: the pointer's, else Terraform's; empty where there is none yet."""
+    pointer = read_pointer(o.ledger)
+    return pointer.database.identifier if pointer.database else o.places.all().get("database", "")
 
 
 def pointer_entry(pointer: Pointer) -> Entry:
@@ -108,6 +114,15 @@ def read_lease(ledger: Ledger) -> LeaseView | None:
 def held(view: LeaseView | None) -> bool:
     """Tell whether the item names a run that has not ended."""
     return view is not None and view.token != ""
+
+
+def holder(ledger: Ledger) -> LeaseView | None:
+    """Read who holds the environment; None when nobody does. A run that has ended holds nothing."""
+    seen = read_lease(ledger)
+    if seen is None or not held(seen):
+        return None
+    header = read_header(ledger, seen.run)
+    return None if header is not None and header.outcome is not None else seen
 
 
 def deed_entry(deed: Deed) -> Entry:

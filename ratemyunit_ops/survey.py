@@ -7,14 +7,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Database, Facts, Known, LeaseView, RestorePoint, RunHeader, Unknown, World
+from ratemyunit_ops.model import Database, Facts, Known, RestorePoint, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
-    held,
+    database_name,
+    holder,
     read_databases,
     read_header,
     read_headers,
-    read_lease,
     read_live_notes,
     read_open_incident,
     read_pointer,
@@ -42,7 +42,7 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
     readers: dict[str, Callable[[], Any]] = {
         "pointer": lambda: read_pointer(o.ledger),
         "releases": lambda: read_releases(o.ledger),
-        "lease": lambda: holder(o),
+        "lease": lambda: holder(o.ledger),
         "instances": o.fleet.instances,
         "hosts": o.fleet.survey,
         "addresses": o.fleet.addresses,
@@ -59,11 +59,11 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "schema_notes": lambda: read_schema_notes(o.ledger),
         "database_notes": lambda: read_databases(o.ledger),
         "windows": o.databases.windows,
-        "settings": lambda: o.databases.settings(_database_name(o)),
+        "settings": lambda: o.databases.settings(database_name(o)),
     }
     fields = {name: _read(o, readers[name]) for name in needs if name in readers}
     if "database" in needs:
-        fields["database"] = _read(o, lambda: o.databases.view(_database_name(o)))
+        fields["database"] = _read(o, lambda: o.databases.view(database_name(o)))
     return World(environment=environment, at=o.clock.now(), **fields)
 
 
@@ -90,21 +90,12 @@ def facts(o: Outside, names: Iterable[str]) -> Facts:
     """Read named facts now, for a plan's `expects` and `holds`: live, database, hosts, members, serving."""
     readers: dict[str, Callable[[], Any]] = {
         "live": lambda: read_pointer(o.ledger).release,
-        "database": lambda: _database_name(o),
+        "database": lambda: database_name(o),
         "hosts": lambda: sorted(i.id for i in o.fleet.instances() if i.state == "InService"),
         "members": lambda: sorted(i.id for i in o.fleet.instances() if not i.leaving),
         "serving": lambda: o.traffic.look().version,
     }
     return {name: readers[name]() for name in names}
-
-
-def holder(o: Outside) -> LeaseView | None:
-    """Read who holds the environment; None when nobody does. A run that has ended holds nothing."""
-    seen = read_lease(o.ledger)
-    if seen is None or not held(seen):
-        return None
-    header = read_header(o.ledger, seen.run)
-    return None if header is not None and header.outcome is not None else seen
 
 
 def lease_age(o: Outside, world: World) -> float | None:
@@ -122,7 +113,7 @@ def last_run(o: Outside) -> RunHeader | None:
 
 def fenced_databases(o: Outside) -> tuple[str, ...]:
     """Name the databases that traffic is sent to and that take no writes. Only a run that is open leaves one so."""
-    if holder(o) is None:
+    if holder(o.ledger) is None:
         return ()
     slots = [h.slots[h.live_slot] for h in o.fleet.survey() if h.live_slot]
     served = sorted({s.database for s in slots if s.database})
@@ -147,11 +138,6 @@ def warm_release(o: Outside) -> str | None:
     warm = next((str(f["retired"]) for f in retired if f["state"] == "warm"), None)
     # A host that was born since holds the live release alone.
     return warm if warm and facts(o, ("hosts",)).items() <= bodies[0]["facts"]["plan"]["holds"].items() else None
-
-
-def _database_name(o: Outside) -> str:
-    pointer = read_pointer(o.ledger)
-    return pointer.database.identifier if pointer.database else o.places.all().get("database", "")
 
 
 def _read(o: Outside, reader: Callable[[], T]) -> Known[T] | Unknown:

@@ -78,23 +78,23 @@ def carry_out(
 
 def show_rest(w: Wired, run: str) -> None:
     """Show what going on with a run would still do, and do nothing."""
-    ahead = _ahead(w, run, if_resumed)
-    w.screen.steps(f"resume {run}", ahead.steps)
-    say_dry_run(w, ahead.plan, [title for _, title in ahead.steps])
+    _show_ahead(w, run, "resume", if_resumed)
 
 
 def show_way_back(w: Wired, run: str) -> None:
     """Show what cancelling a run would do now, and do nothing."""
-    ahead = _ahead(w, run, if_cancelled)
-    w.screen.steps(f"cancel {run}", ahead.steps)
-    say_dry_run(w, ahead.plan, [title for _, title in ahead.steps])
+    _show_ahead(w, run, "cancel", if_cancelled)
 
 
-def _ahead(w: Wired, run: str, look: Callable[[Outside, str, Callable[[dict[str, Any]], Plan]], Ahead]) -> Ahead:
+def _show_ahead(
+    w: Wired, run: str, verb: str, look: Callable[[Outside, str, Callable[[dict[str, Any]], Plan]], Ahead]
+) -> None:
     try:
-        return look(w.outside, run, parse_plan)
+        ahead = look(w.outside, run, parse_plan)
     except ValidationError as why:
         raise runs.unreadable(run, why) from why
+    w.screen.steps(f"{verb} {run}", ahead.steps)
+    say_dry_run(w, ahead.plan, [title for _, title in ahead.steps])
 
 
 def say_dry_run(w: Wired, plan: Plan, steps: Sequence[str]) -> None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World
+from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World, newest_schema
 
 T = TypeVar("T")
 TAKES = timedelta(minutes=45)
@@ -40,9 +40,9 @@ def database_of(world: World) -> Database:
 
 def schema_of(world: World, database: Database) -> SchemaNote | None:
     """Tell the schema a database has by the records: its newest note, else what the live release brought."""
-    notes = [n for n in need(world.schema_notes, "the notes on schemas") if n.database == database.identifier]
-    if notes:
-        return max(notes, key=lambda n: n.at)
+    noted = newest_schema(need(world.schema_notes, "the notes on schemas"), database.identifier)
+    if noted is not None:
+        return noted
     live = live_release(world)
     if live is None:
         return None

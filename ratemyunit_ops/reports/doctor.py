@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import MINIMUM_TAG, GroupLeftovers
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import held, read_header, read_lease, read_pointer
+from ratemyunit_ops.records import database_name, holder
 from ratemyunit_ops.reports.finding import Finding
 from ratemyunit_ops.reports.heard import who_would_hear
 
@@ -92,48 +92,37 @@ def _version(seen: str | None) -> tuple[Finding, ...]:
     if len(numbers) < 2:
         return (Finding(name="terraform version", verdict="unknown", seen=seen or "it names none", mend=TERRAFORM),)
     major, minor = (int(n) for n in numbers)
-    fits = (1, 11) <= (major, minor) < (2, 0)
-    return (
-        Finding(name="terraform version", verdict="ok", seen=seen)
-        if fits
-        else Finding(
-            name="terraform version", verdict="missing", seen=f"{seen}; 1.11 to 1.x is needed", mend=TERRAFORM
-        ),
-    )
+    if (1, 11) <= (major, minor) < (2, 0):
+        return (Finding(name="terraform version", verdict="ok", seen=seen),)
+    seen = f"{seen}; 1.11 to 1.x is needed"
+    return (Finding(name="terraform version", verdict="missing", seen=seen, mend=TERRAFORM),)
 
 
 def _leftovers(o: Outside, environment: str) -> tuple[Finding, ...]:
     """Find what a run that took a host out of service never put back; while a run is open it still may."""
     try:
-        left, run = o.group.leftovers(), _open_run(o)
+        left, open_run = o.group.leftovers(), holder(o.ledger)
     except RmuError as why:
         return (Finding(name="hosts' group", verdict="unknown", seen=why.what, mend=why.next),)
-    found = tuple(_left(left, f"--auto-scaling-group-name rmu-{environment}-hosts"))
+    found = tuple(_left(left, f"rmu-{environment}-hosts"))
     if not found:
         return (Finding(name="hosts' group", verdict="ok", seen="nobody stands by, nothing is suspended"),)
-    if run is None:
+    if open_run is None:
         return found
-    mend = f"rmu resume {run}"
+    mend = f"rmu resume {open_run.run}"
     return tuple(
         f.model_copy(update={"verdict": "note", "seen": f"{f.seen}; a run is open", "mend": mend}) for f in found
     )
 
 
-def _open_run(o: Outside) -> str | None:
-    lease = read_lease(o.ledger)
-    if lease is None or not held(lease):
-        return None
-    header = read_header(o.ledger, lease.run)
-    return None if header is not None and header.outcome is not None else lease.run
-
-
-def _left(left: GroupLeftovers, group: str) -> Iterator[Finding]:
+def _left(left: GroupLeftovers, name: str) -> Iterator[Finding]:
+    group = f"--auto-scaling-group-name {name}"
     for host in left.standing_by:
         mend = f"aws autoscaling exit-standby {group} --instance-ids {host}"
         yield Finding(name="hosts' group", verdict="missing", seen=f"{host} stands by, out of service", mend=mend)
     if left.minimum is not None:
         size = f"aws autoscaling update-auto-scaling-group {group} --min-size {left.minimum}"
-        tag = f"ResourceId={group.split()[1]},ResourceType=auto-scaling-group,Key={MINIMUM_TAG}"
+        tag = f"ResourceId={name},ResourceType=auto-scaling-group,Key={MINIMUM_TAG}"
         mend = f"{size} && aws autoscaling delete-tags --tags {tag}"
         yield Finding(name="hosts' group", verdict="missing", seen=f"its minimum was {left.minimum}", mend=mend)
     if left.suspended:
@@ -145,8 +134,7 @@ def _left(left: GroupLeftovers, group: str) -> Iterator[Finding]:
 def _retention(o: Outside) -> Finding:
     """See that the live database keeps backups: without them there is no restore."""
     try:
-        database = read_pointer(o.ledger).database
-        name = database.identifier if database else o.places.all().get("database", "")
+        name = database_name(o)
         if not name:
             return Finding(name="backups", verdict="unknown", seen="there is no database yet", mend="rmu infra apply")
         days = o.databases.settings(name).retention_days

@@ -6,7 +6,18 @@ from datetime import datetime
 
 from pydantic import Field
 
-from ratemyunit_ops.model import Frozen, GroupLeftovers, HostView, Incident, Known, Release, Unknown, World
+from ratemyunit_ops.model import (
+    Frozen,
+    GroupLeftovers,
+    HostView,
+    Incident,
+    Known,
+    Pointer,
+    Release,
+    Unknown,
+    World,
+    newest_schema,
+)
 
 QUARTER_DAYS = 91
 
@@ -121,7 +132,10 @@ def report_status(world: World, front_door: str, lease_age: float | None, *, acc
     """Put a surveyed world into the shape that people and programs read; `account_unknown` says why nobody named it."""
     unknown = {**({"account": account_unknown} if account_unknown else {}), **world.unknown()}
     door = world.front_door.value if isinstance(world.front_door, Known) else None
-    live = _live(world)
+    pointer = world.pointer.value if isinstance(world.pointer, Known) else None
+    live = _release(world, pointer.release if pointer else None)
+    serving = door.version if door else (live.version if live else None)
+    made_for = _release(world, serving)
     hosts = world.hosts.value if isinstance(world.hosts, Known) else ()
     addresses = world.addresses.value if isinstance(world.addresses, Known) else {}
     lease = world.lease.value if isinstance(world.lease, Known) else None
@@ -129,10 +143,10 @@ def report_status(world: World, front_door: str, lease_age: float | None, *, acc
     return Status(
         environment=world.environment,
         front_door=front_door,
-        release=door.version if door else (live.version if live else None),
+        release=serving,
         digest=door.digest if door else (live.digest if live else None),
-        schema_head=_noted_schema(world) or (live.schema_head if live else None),
-        release_schema_head=_made_for(world, door.version if door else (live.version if live else None)),
+        schema_head=_noted_schema(world, pointer) or (live.schema_head if live else None),
+        release_schema_head=made_for.schema_head if made_for else None,
         hosts=tuple(_host(h, addresses.get(h.id, "")) for h in hosts),
         worker=_worker(hosts),
         previous=_previous(world, live, hosts),
@@ -165,26 +179,18 @@ def told_leftovers(seen: Known[GroupLeftovers] | Unknown) -> tuple[str, ...]:
     )
 
 
-def _live(world: World) -> Release | None:
-    if not isinstance(world.pointer, Known) or not isinstance(world.releases, Known):
-        return None
-    version = world.pointer.value.release
-    return next((r for r in world.releases.value if r.version == version), None)
+def _release(world: World, version: str | None) -> Release | None:
+    """Find the record of a release; None where it is not recorded, or nobody knows."""
+    releases = world.releases.value if isinstance(world.releases, Known) else ()
+    return next((r for r in releases if r.version == version), None)
 
 
-def _noted_schema(world: World) -> str | None:
+def _noted_schema(world: World, pointer: Pointer | None) -> str | None:
     """Name the schema that the live database has by its newest note; a migration writes one, without a release."""
-    pointer = world.pointer.value if isinstance(world.pointer, Known) else None
     if pointer is None or pointer.database is None or not isinstance(world.schema_notes, Known):
         return None
-    notes = [n for n in world.schema_notes.value if n.database == pointer.database.identifier]
-    return max(notes, key=lambda n: n.at).head if notes else None
-
-
-def _made_for(world: World, version: str | None) -> str | None:
-    """Name the schema that a release was made for; None for one that is not recorded yet."""
-    releases = world.releases.value if isinstance(world.releases, Known) else ()
-    return next((r.schema_head for r in releases if r.version == version), None)
+    noted = newest_schema(world.schema_notes.value, pointer.database.identifier)
+    return noted.head if noted else None
 
 
 def _host(h: HostView, address: str) -> ShownHost:

@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping
 from ratemyunit_ops.errors import Mistyped, RmuError, Unreachable
 from ratemyunit_ops.model import Database, Frozen
 from ratemyunit_ops.ports import CommandResult, Outside
-from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import database_name, held, read_headers, read_lease, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
 from ratemyunit_ops.runbooks.conditions import Facts
 from ratemyunit_ops.runbooks.evidence import Evidence, kept, read_all
 from ratemyunit_ops.runbooks.schema import Check, Input, Runbook
 from ratemyunit_ops.steps.named import placed
-from ratemyunit_ops.steps.sources import database_name, document, previous_good, well
+from ratemyunit_ops.steps.sources import document, previous_good, well
 
 CUT = "the transport kept the first 24,000 characters only"
 

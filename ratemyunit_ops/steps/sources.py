@@ -10,7 +10,7 @@ from typing import Any
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import database_name, held, read_headers, read_lease, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look
 from ratemyunit_ops.steps.sources_upkeep import UPKEEP
 
@@ -221,12 +221,6 @@ def _vitals(o: Outside, look: Look) -> Document:
 
 
 VITALS = '{ $.event = "vitals" || $.event = "probe" || $.event = "queue" }'
-
-
-def database_name(o: Outside) -> str:
-    """Name the database that serves: the pointer's, else Terraform's."""
-    pointer = read_pointer(o.ledger)
-    return pointer.database.identifier if pointer.database else o.places.all().get("database", "")
 
 
 def _age(now: datetime, moment: datetime) -> int:

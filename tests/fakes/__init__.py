@@ -2,6 +2,6 @@
 
 from tests.fakes.clock import BEGIN, FakeClock
 from tests.fakes.line import Killed
-from tests.fakes.world import DATABASE, FakeWorld, ProcessClock
+from tests.fakes.world import DATABASE, FakeWorld, ProcessClock, v41_serves
 
-__all__ = ["BEGIN", "DATABASE", "FakeClock", "FakeWorld", "Killed", "ProcessClock"]
+__all__ = ["BEGIN", "DATABASE", "FakeClock", "FakeWorld", "Killed", "ProcessClock", "v41_serves"]

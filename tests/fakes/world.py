@@ -565,6 +565,15 @@ class FakeWorld:
         }
 
 
+def v41_serves() -> FakeWorld:
+    """Make a world in which v41 serves and v42 is pushed."""
+    world = FakeWorld()
+    for version in ("v41", "v42"):
+        world.push(version)
+    world.live("v41")
+    return world
+
+
 class ProcessClock:
     """The world's clock as one process sees it: what a dead process had going stops."""
 

@@ -7,17 +7,14 @@ import pytest
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.reports.status import report_status
 from ratemyunit_ops.survey import STATUS, survey
-from tests.fakes import FakeWorld
+from tests.fakes import FakeWorld, v41_serves
 from tests.fakes.operator import Operator
 
 
 @pytest.fixture
 def world() -> FakeWorld:
     """v41 serves, v42 is pushed, and EC2 does not answer."""
-    world = FakeWorld()
-    for version in ("v41", "v42"):
-        world.push(version)
-    world.live("v41")
+    world = v41_serves()
     world.fail("fleet.addresses", Unreachable("ec2 does not answer", next="rmu doctor"))
     return world
 

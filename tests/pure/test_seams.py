@@ -21,10 +21,9 @@ from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.queues import set_queue
 from ratemyunit_ops.engine.journal import KINDS, ask_cancel
 from ratemyunit_ops.model import LiveNote, PendingMigration, QueueView
-from ratemyunit_ops.records import live_entry, read_databases
+from ratemyunit_ops.records import holder, live_entry, read_databases
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.kinds import parse_plan
-from ratemyunit_ops.survey import holder
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
@@ -418,7 +417,7 @@ def closed(world: FakeWorld) -> bool:
 def converged(world: FakeWorld) -> None:
     """Assert that nothing is half-done: one release serves everywhere and works, nothing else is owned or lost."""
     assert world.lost == []
-    assert holder(world.outside()) is None
+    assert holder(world.outside().ledger) is None
     assert world.serving() == {world.pointer().release}
     assert world.workers() == {world.pointer().release}
     assert {h.behind() for h in world.hosts} == {None}

@@ -10,17 +10,13 @@ from ratemyunit_ops.model import CertificateView, DatabaseNote
 from ratemyunit_ops.records import database_entry
 from ratemyunit_ops.runbooks.binding import Look
 from ratemyunit_ops.steps.sources_upkeep import UPKEEP
-from tests.fakes import FakeWorld
+from tests.fakes import FakeWorld, v41_serves
 from tests.fakes.operator import KILLED, Operator
 
 
 @pytest.fixture
 def world() -> FakeWorld:
-    world = FakeWorld()
-    for version in ("v41", "v42"):
-        world.push(version)
-    world.live("v41")
-    return world
+    return v41_serves()
 
 
 def told(world: FakeWorld, source: str, host: str = "") -> dict[str, Any]:

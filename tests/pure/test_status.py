@@ -9,7 +9,7 @@ import pytest
 from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.records import read_schema_notes, schema_entry
 from ratemyunit_ops.settings import Environment
-from tests.fakes import FakeWorld
+from tests.fakes import FakeWorld, v41_serves
 from tests.fakes.operator import KILLED, SETTINGS, Operator
 
 SILENT = Unreachable("sts does not answer: timed out", next="rmu doctor")
@@ -17,11 +17,7 @@ SILENT = Unreachable("sts does not answer: timed out", next="rmu doctor")
 
 @pytest.fixture
 def world() -> FakeWorld:
-    world = FakeWorld()
-    for version in ("v41", "v42"):
-        world.push(version)
-    world.live("v41")
-    return world
+    return v41_serves()
 
 
 def named(account: str) -> Environment:
