@@ -52,6 +52,8 @@ defaults
     retries 0
     option forwardfor
     option idle-close-on-response
+    option http-ignore-probes
+    option dontlognull
 """
 
 
