@@ -47,6 +47,7 @@ def faults() -> dict[str, Fault]:
         ),
         "partition": Fault("take a host off the network", _partition, _join),
         "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
+        "reads-lag": Fault("answer Describe calls as they were answered, for TARGET seconds (default 5)", _lag, _unlag),
         "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
         **fault_host.FAULTS,
         **fault_database.FAULTS,
@@ -230,6 +231,17 @@ def _slow(site: Site, target: str | None) -> str:
 def _fast(site: Site, target: str | None) -> str:
     call(site, "ssm-latency", 1.0)
     return "SSM takes 1 s each way"
+
+
+def _lag(site: Site, target: str | None) -> str:
+    seconds = number(target or "5")
+    call(site, "reads-lag", seconds)
+    return f"a Describe call may be answered as it was {seconds:g} s before"
+
+
+def _unlag(site: Site, target: str | None) -> str:
+    call(site, "reads-lag", 0)
+    return "a Describe call is answered as things are"
 
 
 def _plant(site: Site, target: str | None) -> str:

@@ -117,6 +117,25 @@ def test_a_command_goes_from_pending_through_in_progress_to_its_end(gate: Gate, 
     assert (end["Status"], end["ResponseCode"], end["StandardOutputContent"]) == ("Failed", 7, "out")
 
 
+def test_reads_that_lag_answer_what_was_so_before_a_write(gate: Gate) -> None:
+    ec2 = gate.client("ec2")
+
+    def groups() -> set[str]:
+        return {one["GroupName"] for one in ec2.describe_security_groups()["SecurityGroups"]}
+
+    groups()  # the first call of a service makes it, which takes a while
+    gate.call("/twin/reads-lag", 2.0)
+    before = groups()
+    ec2.create_security_group(GroupName="late", Description="late")
+    stale, other = groups(), ec2.describe_security_groups(GroupNames=["late"])["SecurityGroups"]
+    seen = wait_for(lambda: "late" in groups(), 5.0)
+    gate.call("/twin/reads-lag", 0)
+
+    assert "late" not in before and stale == before
+    assert [one["GroupName"] for one in other] == ["late"]  # nobody had asked this before
+    assert seen
+
+
 def test_output_is_cut_as_aws_cuts_it(gate: Gate, instance: str) -> None:
     command = send(gate, instance)
     time.sleep(0.5)

@@ -16,6 +16,7 @@ from ratemyunit_ops.twin.gate.agent import body_of, reply
 from ratemyunit_ops.twin.gate.deliveries import deliveries
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
+from ratemyunit_ops.twin.gate.lag import LAG
 from ratemyunit_ops.twin.gate.measured import take
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.ssm import RUN
@@ -197,6 +198,10 @@ def _slow_ssm(seconds: float) -> None:
     RUN.latency = float(seconds)
 
 
+def _lag_reads(seconds: float) -> None:
+    LAG.seconds = float(seconds)
+
+
 CALLS: dict[str, Callable[[Any], Any]] = {
     "alive": lambda _: None,
     "confirm": sns.confirm,
@@ -209,6 +214,7 @@ CALLS: dict[str, Callable[[Any], Any]] = {
     "rds-knobs": vars(KNOBS).update,
     "rds-log": lambda told: logs.take_database_log(**told),
     "rds-lose": rds_backups.lose,
+    "reads-lag": _lag_reads,
     "run-image-policies": lambda _: dlm.run(),
     "seen": _see,
     "sns-refuses": sns.refuse_all,

@@ -42,6 +42,7 @@ from ratemyunit_ops.twin.gate import (
     sns,
     ssm,
 )
+from ratemyunit_ops.twin.gate.lag import LAG
 from ratemyunit_ops.twin.gate.metrics import STORES
 
 MENDED = (
@@ -76,8 +77,7 @@ class Gate:
             return inside.answer(environ, start_response)
         if dlm.is_asked(environ):
             return dlm.answer(environ, start_response)
-        answered: Iterable[bytes] = self.moto(environ, start_response)
-        return answered
+        return LAG.answer(environ, start_response, self.moto)
 
 
 class Quiet(MotoRequestHandler):
