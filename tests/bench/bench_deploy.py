@@ -13,25 +13,21 @@ import tempfile
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from ratemyunit_ops.twin.cgroups import ROOT, Cgroup, hierarchies
 from tests.bench.figures import ended_in_order, idle_since, keep, load, say, spread, ticks, wait_for_quiet
 from tests.bench.product import furnish
 from tests.twin.driver import Answer, Stack, raised_stack
+from tests.twin.memory import memory_watched
 
 SSM_S = 1.0
 BAKE_S = 10.0
 ROUNDS = 5
 STOPS = 3
 CONNECTIONS = 60
-MIB = 1 << 20
 # What a host does in these is pulling, starting a container, waiting for one, or watching. All else is rmu's own.
 PULL_AND_START = ("prepare", "migrate", "start", "ready", "worker")
 # `serve` first watches the drop probe's baseline for two seconds; `probe` waits for the probe's end.
@@ -174,58 +170,6 @@ def until_answer(stack: Stack, wanted: Any, seconds: float = 60) -> float:
             return time.monotonic()
         time.sleep(0.02)
     raise TimeoutError(f"the front door never answered as wanted within {seconds:.0f} s")
-
-
-@dataclass
-class Memory:
-    """What a host's memory group showed while it was watched."""
-
-    group: Cgroup
-    limit: int
-    kills_before: int
-    used: list[int] = field(default_factory=list)
-
-    def told(self) -> dict[str, Any]:
-        """Return the figures: what could not be given back, in MiB, beside what the machine has."""
-        return {
-            "limit_mib": self.limit // MIB,
-            "peak_mib": max(self.used) // MIB,
-            "control": {"what": "the same host with one release and the worker", "mib": self.used[0] // MIB},
-            "oom_kills": kills(self.group) - self.kills_before,
-        }
-
-
-@contextmanager
-def memory_watched(stack: Stack) -> Iterator[Memory]:
-    """Read the host's memory use four times a second while the block runs."""
-    group = Cgroup(f"{stack.site.cgroup}/machines/{stack.host}")
-    memory = Memory(group, limit_of(group), kills(group), [group.memory()[0]])
-    done = threading.Event()
-
-    def watch() -> None:
-        while not done.wait(0.25):
-            memory.used.append(group.memory()[0])
-
-    thread = threading.Thread(target=watch)
-    thread.start()
-    try:
-        yield memory
-    finally:
-        done.set()
-        thread.join()
-
-
-def limit_of(group: Cgroup) -> int:
-    """Read the machine's memory limit, on either layout of cgroups."""
-    version2 = hierarchies()[0] / group.path / "memory.max"
-    return int((version2 if version2.exists() else ROOT / "memory" / group.path / "memory.limit_in_bytes").read_text())
-
-
-def kills(group: Cgroup) -> int:
-    """Count what the kernel killed on the machine for want of memory."""
-    version2 = hierarchies()[0] / group.path / "memory.events"
-    control = version2 if version2.exists() else ROOT / "memory" / group.path / "memory.oom_control"
-    return int(dict(line.split() for line in control.read_text().splitlines())["oom_kill"])
 
 
 if __name__ == "__main__":
