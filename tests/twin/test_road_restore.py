@@ -118,6 +118,11 @@ def test_a_restore_holds_requests_fences_the_old_database_and_its_salvage_gives_
     assert (again["tables"], again["conflicts"]) == ({}, [])
 
 
+def databases(stack: Stack) -> set[str]:
+    """Name every instance that the account has."""
+    return {row["identifier"] for row in stack.rmu("twin", "status")["databases"]}
+
+
 def login_to(stack: Stack, identifier: str) -> psycopg.Connection[Any]:
     """Try to open a database that is not the live one, as the application."""
     found = next(d for d in stack.rmu("twin", "status")["databases"] if d["identifier"] == identifier)
@@ -147,7 +152,7 @@ def test_a_restore_killed_half_way_is_finished_by_resume(furnished: Stack, at: s
 @pytest.mark.long
 def test_a_restore_given_up_before_its_pointer_moved_leaves_everything_as_it_was(furnished: Stack) -> None:
     stack = furnished
-    live, database = stack.live(), stack.status()["database"]["identifier"]
+    live, database, stood = stack.live(), stack.status()["database"]["identifier"], databases(stack)
     with app(stack) as before:
         teach(before, "Eve", "stays")
         moment = a_moment_between()
@@ -163,4 +168,72 @@ def test_a_restore_given_up_before_its_pointer_moved_leaves_everything_as_it_was
     with app(stack) as after:
         assert lessons(after) == wanted
         teach(after, "Gil", "the old one takes writes again")
-    wait_until(lambda: len(stack.rmu("twin", "status")["databases"]) == 1, 60, "the restored copy to be gone")
+    wait_until(lambda: databases(stack) == stood, 60, "the restored copy to be gone")
+
+
+BAD_DAYS = {
+    "database-quota": (("1",), "InstanceQuotaExceeded", "rmu status"),
+    "restore-disk-full": ((), "is storage-full", "rmu status"),
+    "backup-corrupt": ((), "is incompatible-restore; the restore began from the backup of", "rmu db restore --to"),
+}
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", BAD_DAYS)
+def test_a_restore_that_rds_does_not_end_well_is_named_and_leaves_everything_as_it_was(
+    furnished: Stack, name: str
+) -> None:
+    stack = furnished
+    target, what, next = BAD_DAYS[name]
+    live, database, stood = stack.live(), stack.status()["database"]["identifier"], databases(stack)
+    with app(stack) as before:
+        teach(before, name, "stays")
+        stack.rmu("twin", "fault", "backup-now", database)  # the one that is damaged, where one is
+        moment = a_moment_between()
+        teach(before, name, "stays too")
+        wanted = lessons(before)
+    words = ("db", "restore", "--to", moment.isoformat(), "--yes")
+
+    stack.rmu("twin", "fault", name, *target)
+    with stack.no_drop():
+        failed = stack.rmu(*words, expect=5)
+    if name != "backup-corrupt":
+        stack.rmu("twin", "fault", name, "--clear")
+
+    assert what in failed["what"]
+    assert failed["next"].startswith(next), failed.says()
+    assert stack.status()["database"]["identifier"] == database
+    stack.serves_alone(live)
+    wait_until(lambda: databases(stack) == stood, 60, "the restored copy to be gone")
+    with app(stack) as after:
+        assert lessons(after) == wanted
+        teach(after, name, "takes writes")
+    again = stack.rmu(*words)  # a damaged backup is known as one by now: the one before it serves the same moment
+    assert again["outcome"] == "done"
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("at", ["warm", "move"])
+def test_a_restore_outlives_a_death_of_postgresql_in_its_middle(furnished: Stack, at: str) -> None:
+    stack = furnished
+    live = stack.live()
+    with app(stack) as before:
+        teach(before, f"kept at {at}", "a lesson")
+        moment = a_moment_between()
+        wanted = lessons(before)
+
+    restore = stack.begin("db", "restore", "--to", moment.isoformat(), "--yes")
+    restore.wait_for(started(at), 240)
+    for identifier in databases(stack):
+        stack.rmu("twin", "fault", "postgres-kill", identifier)
+    answer = restore.end()
+    if answer.document["outcome"] == "half_way":
+        answer = stack.rmu("resume", "--yes")
+
+    if answer["outcome"] == "rolled_back":
+        assert answer["what"] and answer["next"], answer.says()
+        answer = stack.rmu("db", "restore", "--to", moment.isoformat(), "--yes")
+    assert answer["outcome"] == "done"
+    stack.serves_alone(live)
+    with app(stack) as after:
+        assert lessons(after) == wanted
