@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app live e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
-        bench-alarms bench-app bench-web bench-scrape
+        bench-alarms bench-app bench-load bench-web bench-scrape
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -127,6 +127,9 @@ bench-web: test-tools $(STAMP) app/.venv/.made ## what a phone on slow 4G waits 
 
 bench-app: test-tools $(STAMP) app/.venv/.made ## 50 searches a second over 50,000 units, beside the bare SQL; five minutes
 	$(BIN)/python tests/bench/bench_app.py
+
+bench-load: tools $(STAMP) ## the product on a host of 1 GiB: searches a second while it scrapes, then until it is late; twelve minutes
+	$(SUDO) $(BIN)/python tests/bench/bench_load.py
 
 bench-scrape: test-tools $(STAMP) app/.venv/.made ## 1,000 pages scraped at full speed, 200 of them hostile; what is left open is counted
 	$(BIN)/python tests/bench/bench_scrape.py

@@ -11,20 +11,18 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import statistics
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import cycle
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 from uuid import uuid4
 
 import psycopg
@@ -36,6 +34,7 @@ sys.path[:0] = [str(HERE), str(HERE / "templates" / "host"), str(HERE / "app")]
 from ratemyunit import schema, search  # noqa: E402
 
 from tests.bench import made_up_units  # noqa: E402
+from tests.bench.asking import PAGE, Seen, ask, parts, searching, send  # noqa: E402
 from tests.bench.figures import ended_in_order, keep, load, say, wait_for_quiet  # noqa: E402
 from tests.salvage.cluster import Cluster, folder, free_port  # noqa: E402
 
@@ -43,11 +42,8 @@ PYTHON = HERE / "app/.venv/bin/python"
 RATE, SECONDS = 50, 120
 PAIRS, FIRST_RELEASE = 600, 200
 STARTS = 5
-PAGE = 20
 # As an environment's smallest instance has them.
 OPTIONS = "-c shared_buffers=128MB -c max_connections=80"
-LINES = 16
-"""Connections that the searches come by, as from a proxy."""
 
 Figures = dict[str, Any]
 
@@ -80,14 +76,6 @@ class Stand:
         """Read the most memory that the process has had."""
         lines = Path(f"/proc/{self.process.pid}/status").read_text().splitlines()
         return int(next(line.split()[1] for line in lines if line.startswith("VmHWM"))) / 1024
-
-
-@dataclass
-class Seen:
-    """What the client saw."""
-
-    answered: list[float] = field(default_factory=list)
-    failed: int = 0
 
 
 def url(cluster: Cluster, role: str) -> str:
@@ -178,10 +166,15 @@ def under_load(on: Stand) -> Seen:
     writer = threading.Thread(target=write, args=(on, over))
     writer.start()
     try:
-        return asyncio.run(send(on.port, made_up_units.searches(RATE * SECONDS, seed=1)))
+        return asyncio.run(send(on.port, paths(RATE * SECONDS, seed=1), RATE))
     finally:
         over.set()
         writer.join()
+
+
+def paths(count: int, *, seed: int) -> list[str]:
+    """Spell so many searches."""
+    return [searching(words) for words in made_up_units.searches(count, seed=seed)]
 
 
 def write(on: Stand, over: threading.Event) -> None:
@@ -206,43 +199,6 @@ def write(on: Stand, over: threading.Event) -> None:
                         )
 
 
-async def send(port: int, searches: Sequence[str]) -> Seen:
-    """Send each search at its moment by the first line that is free; an answer's time counts from that moment."""
-    seen, waiting = Seen(), asyncio.Queue[tuple[float, str]]()
-    lines = [asyncio.create_task(line(port, waiting, seen)) for _ in range(LINES)]
-    began = time.monotonic() + 0.5
-    for n, words in enumerate(searches):
-        moment = began + n / RATE
-        await asyncio.sleep(max(0.0, moment - time.monotonic()))
-        waiting.put_nowait((moment, words))
-    await waiting.join()
-    for one in lines:
-        one.cancel()
-    return seen
-
-
-async def line(port: int, waiting: asyncio.Queue[tuple[float, str]], seen: Seen) -> None:
-    """Ask by one connection that is kept."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    while True:
-        moment, words = await waiting.get()
-        status, _ = await ask(reader, writer, words)
-        if status == 200:
-            seen.answered.append((time.monotonic() - moment) * 1000)
-        else:
-            seen.failed += 1
-        waiting.task_done()
-
-
-async def ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, words: str) -> tuple[int, bytes]:
-    """Search once; return status and body."""
-    path = f"/api/units?search={quote(words)}&limit={PAGE}"
-    writer.write(f"GET {path} HTTP/1.1\r\nHost: bench\r\n\r\n".encode())
-    head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
-    length = int(head.partition("content-length:")[2].split()[0])
-    return int(head.split()[1]), await reader.readexactly(length)
-
-
 def side_by_side(on: Stand) -> Figures:
     """Run the same searches by the api and by the driver alone, in turns."""
     with on.session() as bare:
@@ -257,7 +213,7 @@ async def in_turns(port: int, bare: psycopg.Connection[Any]) -> Figures:
         bare.execute("select pg_current_xact_id()")
         for times in (api, cached):
             began = time.perf_counter()
-            status, _ = await ask(reader, writer, words)
+            status, _ = await ask(reader, writer, searching(words))
             times.append((time.perf_counter() - began) * 1000)
             assert status == 200
         sql.append(timed(lambda words=words: bare_search(bare, words)))
@@ -300,24 +256,12 @@ def timed(act: Callable[[], object]) -> float:
     return (time.perf_counter() - began) * 1000
 
 
-def parts(times: Sequence[float]) -> Figures:
-    """Show many times by their middle, their tails and their worst."""
-    cuts = statistics.quantiles(times, n=100, method="inclusive")
-    return {
-        "n": len(times),
-        "p50": round(statistics.median(times), 2),
-        "p95": round(cuts[94], 1),
-        "p99": round(cuts[98], 1),
-        "max": round(max(times), 1),
-    }
-
-
 def main() -> None:
     """Measure and write the figures."""
     before = load()
     wait_for_quiet()
     with stand() as (on, starts):
-        asyncio.run(send(on.port, made_up_units.searches(RATE * 5, seed=3)))  # what is cold once, is cold once
+        asyncio.run(send(on.port, paths(RATE * 5, seed=3), RATE))  # what is cold once, is cold once
         say(f"{RATE} searches a second for {SECONDS} s")
         hits, looked = on.figure('answers_looked_up_total{found="yes"}'), RATE * SECONDS
         worked = on.cpu_s()
