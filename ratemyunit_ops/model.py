@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -118,6 +119,13 @@ class Release(Frozen):
         `admits` is the oldest code that schema lets run. Revisions are zero-padded numbers, so they compare as text.
         """
         return self.schema_oldest <= head and admits <= self.schema_head
+
+
+def previous_good(releases: Sequence[Release], live: str | None) -> Release | None:
+    """Find where a plain rollback goes: the newest good release that is older than the live one."""
+    now = next((r for r in releases if r.version == live), None)
+    good = [r for r in releases if now and r.verdict == "good" and r != now and r.created < now.created]
+    return max(good, key=lambda r: r.created, default=None)
 
 
 class CertificateView(Frozen):
@@ -492,6 +500,10 @@ class ImageView(Frozen):
     schema_oldest: str = ""
     schema_admits: str = ""
     revisions: tuple[PendingMigration, ...] = Field(default=(), description="all that its tree has, oldest first")
+
+    def pending(self, head: str, *, contract: bool = False) -> tuple[PendingMigration, ...]:
+        """List what a schema at `head` lacks: up to the image's own head, with `contract` all that its tree has."""
+        return tuple(r for r in self.revisions if r.revision > head and (contract or r.revision <= self.schema_head))
 
 
 class QueueView(Frozen):

@@ -1,11 +1,13 @@
 """The ledger's lasting items: names and shapes of pointer, releases, notes, lease and the list of runs.
 
-Events and cancels belong to the engine's journal.
+Events and cancels are written by the engine's journal alone.
 """
 
 from __future__ import annotations
 
+import json
 import secrets
+from typing import Any
 
 from ratemyunit_ops.model import (
     DatabaseNote,
@@ -21,6 +23,11 @@ from ratemyunit_ops.model import (
     SchemaNote,
 )
 from ratemyunit_ops.ports import Entry, Ledger, Outside
+
+
+def read_bodies(ledger: Ledger, run: str) -> list[dict[str, Any]]:
+    """Read the bodies of a run's events as they stand, oldest first; the first one holds the plan."""
+    return [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
 
 
 def read_pointer(ledger: Ledger) -> Pointer:

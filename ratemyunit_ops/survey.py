@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
@@ -12,6 +11,7 @@ from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
     database_name,
     holder,
+    read_bodies,
     read_databases,
     read_header,
     read_headers,
@@ -78,7 +78,7 @@ def survey_since(o: Outside, world: World, point: RestorePoint, version: str) ->
 
 def point_before(o: Outside, run: str) -> tuple[RestorePoint, str | None] | None:
     """Read the restore point that a run noted, and which release was live when it began; None where it noted none."""
-    bodies = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{run}")]
+    bodies = read_bodies(o.ledger, run)
     noted = [b["facts"] for b in bodies if b["kind"] == "done" and b["facts"].get("restore_point")]
     if not noted:
         return None
@@ -133,7 +133,7 @@ def warm_release(o: Outside) -> str | None:
     headers = read_headers(o.ledger)
     if not headers or headers[-1].outcome != "done":
         return None
-    bodies = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{headers[-1].run}")]
+    bodies = read_bodies(o.ledger, headers[-1].run)
     retired = [b["facts"] for b in bodies if b["kind"] == "done" and "retired" in b["facts"]]
     warm = next((str(f["retired"]) for f in retired if f["state"] == "warm"), None)
     # A host that was born since holds the live release alone.

@@ -16,7 +16,7 @@ from pydantic import Field
 from ratemyunit_ops.errors import AlreadyThere
 from ratemyunit_ops.model import Carried, Facts, Frozen, RunHeader
 from ratemyunit_ops.ports import Entry, Ledger, Outside
-from ratemyunit_ops.records import header_entry, read_header
+from ratemyunit_ops.records import header_entry, read_bodies, read_header
 from ratemyunit_ops.steps.base import Plan
 
 EventKind = Literal[
@@ -145,8 +145,7 @@ def outline(plan: dict[str, Any]) -> Plan:
 
 def read_events(ledger: Ledger, run: str) -> list[Event]:
     """Read a run's events; empty for a run that never began."""
-    items = ledger.query(f"run#{run}")
-    return [Event.model_validate({"number": n, **json.loads(str(i["body"]))}) for n, i in enumerate(items)]
+    return [Event.model_validate({"number": n, **body}) for n, body in enumerate(read_bodies(ledger, run))]
 
 
 def ask_cancel(o: Outside, run: str, *, who: str, because: str) -> None:

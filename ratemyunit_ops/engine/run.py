@@ -16,7 +16,7 @@ from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take, tak
 from ratemyunit_ops.errors import Busy, HalfWay, LedgerDown, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import held, read_header, read_lease
+from ratemyunit_ops.records import held, holder, read_header, read_lease
 from ratemyunit_ops.steps.base import Plan
 
 
@@ -137,11 +137,8 @@ def _unwind_the_dead(o: Outside, watched: LeaseView, s: Session) -> str:
 
 def unfinished(o: Outside) -> LeaseView | None:
     """Show who holds the environment with an unfinished run; any other lease is cleared by who comes next."""
-    seen = read_lease(o.ledger)
-    if seen is None or not held(seen):
-        return None
-    header = read_header(o.ledger, seen.run)
-    return seen if header is not None and header.outcome is None else None
+    seen = holder(o.ledger)
+    return seen if seen is not None and read_header(o.ledger, seen.run) is not None else None
 
 
 def _clear_leftover(o: Outside, s: Session) -> None:
@@ -156,8 +153,8 @@ def _clear_leftover(o: Outside, s: Session) -> None:
 
 def open_run(o: Outside) -> str | None:
     """Name the run that holds the environment, alive or not."""
-    seen = read_lease(o.ledger)
-    return seen.run if seen is not None and held(seen) else None
+    seen = holder(o.ledger)
+    return seen.run if seen is not None else None
 
 
 def _is_open(o: Outside, run: str) -> None:

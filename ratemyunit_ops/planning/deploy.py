@@ -108,7 +108,7 @@ def schema_fits(world: World, release: Release, image: ImageView, live: Release 
             f"which needs code of {now.admits} or newer",
             next=f"rmu db restore --before {now.run}",
         )
-    todo = [r for r in image.revisions if now.head < r.revision <= release.schema_head]
+    todo = image.pending(now.head)
     contract = next((r for r in todo if r.phase == "contract"), None)
     if contract is not None:
         raise Refused(
@@ -129,7 +129,7 @@ def schema_before(world: World, request: DeployRequest, *, contract: bool) -> Sc
     now, image = schema_of(world, database_of(world)), fit_image(world, request)
     if now is None:
         return None
-    todo = [r for r in image.revisions if r.revision > now.head and (contract or r.revision <= image.schema_head)]
+    todo = image.pending(now.head, contract=contract)
     expanded = image.schema_admits if image.schema_head > now.head else ""
     return note_before(now, admits=max([expanded, *(r.oldest_code for r in todo)]), run=request.run)
 

@@ -6,7 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Database, ImageView, PendingMigration, Release, RestorePoint, World
+from ratemyunit_ops.model import Database, Release, RestorePoint, World
 from ratemyunit_ops.planning.common import credentials_last, database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, release_of, schema_before, schema_fits
 from ratemyunit_ops.steps.base import Plan, Step
@@ -130,12 +130,7 @@ def nothing_pending(world: World, request: DeployRequest, *, contract: bool) -> 
     now, image = schema_of(world, database_of(world)), need(world.image, "the registry")
     if now is None or image is None:
         return False
-    return not pending_on(image, now.head, contract=contract) and now.head >= image.schema_head
-
-
-def pending_on(image: ImageView, head: str, *, contract: bool) -> tuple[PendingMigration, ...]:
-    """List the revisions of an image that a schema does not have: up to the head, or with contract up to the tip."""
-    return tuple(r for r in image.revisions if r.revision > head and (contract or r.revision <= image.schema_head))
+    return not image.pending(now.head, contract=contract) and now.head >= image.schema_head
 
 
 def _plan(world: World, request: DeployRequest, verb: str, steps: list[Step]) -> Plan:

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Database, Frozen, HostView, Known, Release, SchemaNote, World
+from ratemyunit_ops.model import Database, Frozen, HostView, Known, Release, SchemaNote, World, previous_good
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schemas_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
@@ -124,17 +124,17 @@ def _target(world: World, request: RollbackRequest, live: Release) -> Release:
     releases = need(world.releases, "the list of releases")
     if request.version is not None:
         return _named(releases, request.version, live)
-    good = [r for r in releases if r.verdict == "good" and r.version != live.version and r.created < live.created]
+    back = previous_good(releases, live.version)
     last = need(world.last_run, "the list of runs")
     if last is not None and last.verb == "rollback":
-        older = f"; the next older good release is {good[-1].version}" if good else ""
+        older = f"; the next older good release is {back.version}" if back else ""
         raise Refused(
             f"the last run was a rollback already (to {live.version}){older}",
-            next=f"rmu rollback {good[-1].version}" if good else "rmu history",
+            next=f"rmu rollback {back.version}" if back else "rmu history",
         )
-    if not good:
+    if back is None:
         raise Refused("there is no earlier good release to go back to", next="rmu history")
-    return good[-1]
+    return back
 
 
 def _named(releases: tuple[Release, ...], version: str, live: Release) -> Release:

@@ -5,14 +5,13 @@ The journal is all it reads, so the report of an old drill can be made again at 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
-from ratemyunit_ops.records import read_header
+from ratemyunit_ops.records import read_bodies, read_header
 from ratemyunit_ops.reports.drawing import Axis, clock, ticks
 from ratemyunit_ops.reports.runs import kind_of
 
@@ -120,7 +119,7 @@ class DrillReport(Frozen):
 
 def report_drill(ledger: Ledger, run: str, titles: Sequence[str]) -> DrillReport | None:
     """Read one run's journal as a drill's report; `titles` are its plan's. None for a run that restored nothing."""
-    events = [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
+    events = read_bodies(ledger, run)
     if not events or not str(events[0]["facts"]["plan"]["verb"]).startswith("dr ") or "at" not in _asked(events):
         return None
     header = read_header(ledger, run)

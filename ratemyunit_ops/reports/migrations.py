@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -18,7 +17,7 @@ from ratemyunit_ops.model import (
     SchemaNote,
 )
 from ratemyunit_ops.ports import Ledger
-from ratemyunit_ops.records import read_headers
+from ratemyunit_ops.records import read_bodies, read_headers
 
 TAKES_AT_MOST = 30.0
 """Seconds; what takes longer is split into smaller migrations."""
@@ -77,8 +76,8 @@ def report_migrations(
 ) -> MigrationsReport:
     """Tell what an image would bring to a database, and who can run on the result. Without labels: head alone."""
     tip = _tip(image)
-    pending = tuple(r for r in image.revisions if r.revision > now.head)
-    expanded = [r for r in pending if r.revision <= image.schema_head]
+    pending = image.pending(now.head, contract=True)
+    expanded = image.pending(now.head)
     stages = [
         (now.head, now.admits),
         (max(now.head, image.schema_head), _admits(now, expanded)),
@@ -115,7 +114,7 @@ def newest_rehearsal(ledger: Ledger, version: str) -> Rehearsal | None:
     for header in reversed(read_headers(ledger)):
         if header.verb != "migrate rehearse" or header.outcome is None:
             continue
-        bodies = [json.loads(str(i["body"])) for i in ledger.query(f"run#{header.run}")]
+        bodies = read_bodies(ledger, header.run)
         if bodies[0]["facts"]["plan"]["request"].get("version") == version:
             return _rehearsal(header, bodies)
     return None
@@ -200,7 +199,7 @@ def _way_back_tested(now: datetime, runs: Sequence[RunHeader]) -> ChecklistLine:
 
 def _compatible(image: ImageView, schema: SchemaNote, live: Release, seen: Rehearsal | None) -> ChecklistLine:
     line = f"backward compatible: {live.version} goes on reading and writing"
-    todo = [r for r in image.revisions if schema.head < r.revision <= image.schema_head]
+    todo = image.pending(schema.head)
     contract = [r.revision for r in todo if r.phase == "contract"]
     if contract or _admits(schema, todo) > live.schema_head:
         which = f"{contract[0]} is a contract revision" if contract else f"it needs code of {_admits(schema, todo)}"

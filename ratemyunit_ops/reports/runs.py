@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.ports import Ledger
-from ratemyunit_ops.records import read_header
+from ratemyunit_ops.records import read_bodies, read_header
 
 RUN_KEYS = ("run", "release", "seconds", "phases", "probe", "ssm_commands")
 """What programs read of any run, whatever became of it."""
@@ -61,7 +60,7 @@ class Line(Frozen):
 
 def report_run(ledger: Ledger, run: str) -> RunReport:
     """Sum one run up."""
-    events = _bodies(ledger, run)
+    events = read_bodies(ledger, run)
     header = read_header(ledger, run)
     plan = events[0]["facts"]["plan"]
     outcome = (header.outcome if header else None) or _open_outcome(events)
@@ -92,7 +91,7 @@ def cost_lines(report: RunReport) -> list[str]:
 
 def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:
     """List one run's events with the titles of their steps; empty for an unknown run."""
-    events = _bodies(ledger, run)
+    events = read_bodies(ledger, run)
     steps = events[0]["facts"]["plan"]["steps"] if events else []
     return tuple(
         Line(
@@ -104,10 +103,6 @@ def timeline(ledger: Ledger, run: str) -> tuple[Line, ...]:
         )
         for e in events
     )
-
-
-def _bodies(ledger: Ledger, run: str) -> list[dict[str, Any]]:
-    return [json.loads(str(item["body"])) for item in ledger.query(f"run#{run}")]
 
 
 def _told(plan: dict[str, Any], done: list[dict[str, Any]]) -> dict[str, Any]:

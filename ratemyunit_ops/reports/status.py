@@ -17,6 +17,7 @@ from ratemyunit_ops.model import (
     Unknown,
     World,
     newest_schema,
+    previous_good,
 )
 
 QUARTER_DAYS = 91
@@ -213,12 +214,12 @@ def _worker(hosts: tuple[HostView, ...]) -> ShownRelease:
 def _previous(world: World, live: Release | None, hosts: tuple[HostView, ...]) -> ShownRelease:
     """Name the release a rollback would go to, and how near it is: warm, retained (image kept), gone."""
     releases = world.releases.value if isinstance(world.releases, Known) else ()
-    older = [r for r in releases if live and r.verdict == "good" and r.created < live.created]
-    if not older:
+    back = previous_good(releases, live.version if live else None)
+    if back is None:
         return ShownRelease()
-    states = {s.state for h in hosts for s in h.slots.values() if s.release == older[-1].version}
+    states = {s.state for h in hosts for s in h.slots.values() if s.release == back.version}
     near = "warm" if states == {"warm"} else "retained" if states else "gone"
-    return ShownRelease(release=older[-1].version, state=near if hosts else None)
+    return ShownRelease(release=back.version, state=near if hosts else None)
 
 
 def _last_drill(world: World) -> ShownDrill | None:

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from ratemyunit_ops.errors import Failed
-from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef, RestorePoint, SchemaNote
+from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef, RestorePoint, SchemaNote, previous_good
 from ratemyunit_ops.ports import Entry, Guest, Outside
 from ratemyunit_ops.records import (
     read_pointer,
@@ -180,16 +180,9 @@ def in_the_way(
         for host in hosts
         if host.worker.release in old and host.worker.state == "running"
     ]
-    back = way_back_to(releases, live)
+    back = previous_good(releases, live)
     plain = [f"`rmu rollback` goes to {back.version} (code {back.schema_head})"] if back and back.version in old else []
     return (*held, *working, *plain)
-
-
-def way_back_to(releases: Sequence[Release], live: str | None) -> Release | None:
-    """Find where a plain rollback goes: the newest good release that is older than the live one."""
-    now = next((r for r in releases if r.version == live), None)
-    good = [r for r in releases if now and r.verdict == "good" and r != now and r.created < now.created]
-    return max(good, key=lambda r: r.created, default=None)
 
 
 class Contract(Change):

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 
 from ratemyunit_ops.errors import Mistyped, RmuError, Unreachable
-from ratemyunit_ops.model import Database, Frozen
+from ratemyunit_ops.model import Database, Frozen, previous_good
 from ratemyunit_ops.ports import CommandResult, Outside
-from ratemyunit_ops.records import database_name, held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import database_name, holder, read_headers, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
 from ratemyunit_ops.runbooks.conditions import Facts
 from ratemyunit_ops.runbooks.evidence import Evidence, kept, read_all
 from ratemyunit_ops.runbooks.schema import Check, Input, Runbook
 from ratemyunit_ops.steps.named import placed
-from ratemyunit_ops.steps.sources import document, previous_good, well
+from ratemyunit_ops.steps.sources import document, well
 
 CUT = "the transport kept the first 24,000 characters only"
 
@@ -208,15 +208,13 @@ def _live_release(o: Outside) -> str:
 
 
 def _previous_release(o: Outside) -> str:
-    found = read_releases(o.ledger)
-    live = next((r for r in found if r.version == read_pointer(o.ledger).release), None)
-    previous = previous_good(found, live)
+    previous = previous_good(read_releases(o.ledger), read_pointer(o.ledger).release)
     return _one_of([previous.version if previous else None], "there is no earlier good release", "rmu history")
 
 
 def _open_run(o: Outside) -> str:
-    lease = read_lease(o.ledger)
-    return _one_of([lease.run if lease is not None and held(lease) else None], "no run is open", "rmu history")
+    seen = holder(o.ledger)
+    return _one_of([seen.run if seen is not None else None], "no run is open", "rmu history")
 
 
 def _newest_run(o: Outside) -> str:

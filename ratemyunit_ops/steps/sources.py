@@ -8,9 +8,9 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader
+from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader, previous_good
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import database_name, held, read_headers, read_lease, read_pointer, read_releases
+from ratemyunit_ops.records import database_name, holder, read_bodies, read_headers, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look
 from ratemyunit_ops.steps.sources_upkeep import UPKEEP
 
@@ -81,15 +81,15 @@ def _group(o: Outside, look: Look) -> Document:
 
 def _ledger(o: Outside, look: Look) -> Document:
     headers = read_headers(o.ledger)
-    lease = read_lease(o.ledger)
-    holder = lease.run if lease is not None and held(lease) else None
+    seen = holder(o.ledger)
+    at_work = seen.run if seen is not None else None
     by_verb = {
-        name: next((h for h in reversed(headers) if h.verb == verb and h.run != holder), None)
+        name: next((h for h in reversed(headers) if h.verb == verb and h.run != at_work), None)
         for name, verb in MOVES.items()
     }
     return {
         "live": read_pointer(o.ledger).release,
-        "open": next((_run(o, h) for h in headers if h.run == holder and h.outcome is None), None),
+        "open": next((_run(o, h) for h in headers if h.run == at_work), None),
         "last": _run(o, headers[-1]) if headers else None,
         **{name: _run(o, h) if h else None for name, h in by_verb.items()},
     }
@@ -97,7 +97,7 @@ def _ledger(o: Outside, look: Look) -> Document:
 
 def _run(o: Outside, header: RunHeader) -> Document:
     """Sum one run up: how it stands, at which step, and for how long nothing has happened."""
-    events = [json.loads(str(i["body"])) for i in o.ledger.query(f"run#{header.run}")]
+    events = read_bodies(o.ledger, header.run)
     now, last = o.clock.now(), events[-1] if events else {}
     broken = next((e["step"] for e in reversed(events) if e["kind"] == "failed"), None)
     at_step = next((e["step"] for e in reversed(events) if e["step"] is not None), None)
@@ -178,18 +178,12 @@ METRICS = (
 def _releases(o: Outside, look: Look) -> Document:
     found, now = read_releases(o.ledger), o.clock.now()
     live = next((r for r in found if r.version == read_pointer(o.ledger).release), None)
-    previous = previous_good(found, live)
+    previous = previous_good(found, live.version if live else None)
     return {
         "live": _release(live, now),
         "previous": _release(previous, now),
         "fits": previous is not None and live is not None and previous.runs_on(live.schema_head, live.schema_admits),
     }
-
-
-def previous_good(found: tuple[Release, ...], live: Release | None) -> Release | None:
-    """Find the newest good release that is older than the live one."""
-    older = (r for r in found if r.verdict == "good" and live is not None and r.created < live.created)
-    return max(older, key=lambda r: r.created, default=None)
 
 
 def _release(release: Release | None, now: datetime) -> Document | None:

@@ -235,6 +235,20 @@ def test_f20_a_process_killed_between_lease_and_plan_locks_nobody_out(
     assert world.serving() == {"v43"}
 
 
+def test_f20_a_run_that_was_killed_once_it_had_ended_is_not_open_any_more(
+    world: FakeWorld, ann: Operator, bob: Operator
+) -> None:
+    assert ann.deploy("v42").code == 0
+    puts = world.faults.calls.count("ledger.put_lease")
+    world.fail("ledger.put_lease", Killed(), nth=puts)  # the one that frees it
+    assert ann.deploy("v43").code == KILLED
+
+    ended = bob.resume()
+
+    assert (ended.code, ended.why) == (Refused.exit_code, "no run is open here")
+    assert bob.deploy("v44").code == 0
+
+
 def test_f20_nobody_ends_a_lease_that_is_not_theirs(world: FakeWorld, ann: Operator, bob: Operator) -> None:
     world.kill_after_event(6)
     assert ann.deploy("v42").code == KILLED

@@ -546,7 +546,7 @@ def test_a_remedy_that_is_a_verb_is_handed_over_with_what_was_said(
 ) -> None:
     typed: list[str] = []
     # Patched, since the real one would wire an environment of its own.
-    monkeypatch.setattr("ratemyunit_ops.cli.main.app", lambda words, **how: typed.extend(words))
+    monkeypatch.setattr("typer.Typer.__call__", lambda app, words, **how: typed.extend(words))
 
     Operator(silent_host(world, memory=41.0)).runbook("host-unresponsive", "restart-agent")
     handed = " ".join(typed)
