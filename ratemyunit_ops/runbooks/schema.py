@@ -162,7 +162,7 @@ class Asked(Strict):
     changes: bool | None = None
     exits: tuple[int, ...] = (0,)
     deadline: Span = timedelta(seconds=30)
-    minutes: int = Field(default=15, ge=1, le=1440, description="how far metrics and ledger look back")
+    minutes: int = Field(default=15, ge=1, le=1440, description="how far metrics and vitals look back")
 
     @model_validator(mode="after")
     def _one_question(self) -> Asked:

@@ -177,6 +177,17 @@ ANSWERED = re.compile(r"::test_\w+`|`tests/|\]\([^)]+\)|`make [a-z-]+`|\blater\b
 """What the last cell of a line may hold: a test, a link, a target, where else it is answered, or that it is not yet."""
 
 
+def test_every_item_of_the_ledger_stands_in_the_contract() -> None:
+    code = [CHECKOUT / "ratemyunit_ops/records.py", CHECKOUT / "ratemyunit_ops/engine/journal.py"]
+    told = set(
+        re.findall(r"^\| [^|]+ \| `([^`]+)` \| ", (CHECKOUT / "docs/contract-host.md").read_text(), re.MULTILINE)
+    )
+    keys = {key for file in code for key in re.findall(r'pk=f?"([^"]+)"', file.read_text())}
+
+    assert len(keys) > 10, "the keys were not found"
+    assert {re.sub(r"\{[^}]*(run|incident)[^}]*\}", lambda m: m[1].upper(), key) for key in keys} - told == set()
+
+
 def test_every_finding_of_the_review_names_what_shows_its_answer_or_says_later() -> None:
     lines = (CHECKOUT / "docs" / "review-answers.md").read_text().splitlines()
     rows = [re.split(r" *\| *", line.strip("| ")) for line in lines if line.startswith("| ")]

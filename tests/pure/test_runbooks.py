@@ -14,6 +14,7 @@ from rmu_host.answers import No
 
 from ratemyunit_ops.cli.runbooks import complaint_of
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
+from ratemyunit_ops.runbooks import deeds
 from ratemyunit_ops.runbooks.binding import checked
 from ratemyunit_ops.runbooks.conditions import Condition
 from ratemyunit_ops.runbooks.deeds import of_command, of_regex, of_sql
@@ -240,6 +241,13 @@ SQL_NEVER = (
     "select 1 -- and",
     "do $$ begin end $$",
 )
+
+
+def test_lint_and_host_tell_a_look_from_an_act_by_the_same_words() -> None:
+    lint = [deeds.SQL_LOOKS, deeds.SQL_ACTS, deeds.QUOTED, deeds.TEXTS]
+    host = [data_rows.LOOKS, data_rows.ACTS, data_rows.QUOTED, data_rows.TEXTS]
+
+    assert [(one.pattern, one.flags) for one in lint] == [(one.pattern, one.flags) for one in host]
 
 
 @pytest.mark.parametrize("sql", [*SQL_LOOKS, *SQL_ACTS, *SQL_NEVER])
