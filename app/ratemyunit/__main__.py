@@ -4,6 +4,7 @@ Heavy imports wait until the role is known: the api never loads a browser, nor w
 """
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -27,8 +28,11 @@ def main(argv: list[str] | None = None) -> int:
         from ratemyunit import init
 
         return init.run(_worker) if os.getpid() == 1 else _worker()
+    gc.disable()  # nothing that is imported is garbage, and looking for some takes a good part of the start
     from ratemyunit import serve
 
+    gc.freeze()
+    gc.enable()
     return serve.run()
 
 

@@ -12,9 +12,9 @@ import json
 import sys
 import tempfile
 import threading
-import time
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from tests.bench import made_up_units
 from tests.bench.asking import Seen, parts, searching, send
-from tests.bench.figures import ended_in_order, keep, load, say, wait_for_quiet
+from tests.bench.figures import ended_in_order, keep, load, say, spread, wait_for_quiet
 from tests.bench.product import furnish
 from tests.twin.driver import Stack, raised_stack
 from tests.twin.memory import memory_watched
@@ -33,6 +33,9 @@ from tests.twin.memory import memory_watched
 RATE, SECONDS = 50, 120
 MORE, MORE_S = (75, 100, 150, 200, 300, 400), 30
 P95_MS, P99_MS = 100, 250
+API_MIB, WORKER_MIB = 180, 450
+STARTS, START_S = 5, 1.0
+HOST_SCRIPT = Path(__file__).with_name("on_a_host.py")
 SCRAPE_S = 5.0
 SCRAPES_A_MINUTE = 10
 PAGE = "http://127.0.0.1:8080/fixture/catalogue"
@@ -50,8 +53,14 @@ def main() -> None:
 
 def measured(stack: Stack) -> Figures:
     """Ask at the rate that was promised, and then faster."""
-    [version] = furnish(stack, 1, bake="PT5S")
-    stack.rmu("deploy", version, "--yes", patience=900)
+    versions = furnish(stack, 2, bake="PT5S")
+    for version in versions:
+        stack.rmu("deploy", version, "--yes", patience=900)
+    wait_for_quiet()
+    say("starting what stands by")
+    starts = on_host(
+        stack, "start", stack.unit(versions[0]), str(port_of(stack, versions[0])), str(STARTS), seconds=300
+    )
     database = stack.rmu("twin", "status")["databases"][0]["url"]
     say("loading the units")
     with psycopg.connect(database) as owner:
@@ -59,8 +68,13 @@ def measured(stack: Stack) -> Figures:
     asked(stack, RATE, 10, seed=3)  # what is cold once, is cold once
     wait_for_quiet()
     say(f"{RATE} searches a second for {SECONDS} s")
-    with memory_watched(stack) as memory, scraping(stack, database) as scraped:
-        promised = asked(stack, RATE, SECONDS, seed=1)
+    with memory_watched(stack) as memory, scraping(stack) as scraped:
+        with ThreadPoolExecutor(1) as beside:
+            units = stack.unit(versions[1]), "rmu-worker"
+            parts_of = beside.submit(on_host, stack, "memory", *units, str(SECONDS), seconds=SECONDS + 60)
+            done, hits = finished(database), cached(stack)
+            promised = asked(stack, RATE, SECONDS, seed=1)
+            done, hits = finished(database) - done, cached(stack) - hits
         faster = list(until_late(stack))
     say("the same without a database")
     control = asyncio.run(send(stack.site.front_door_port, ["/livez"] * RATE * MORE_S, RATE))
@@ -69,14 +83,20 @@ def measured(stack: Stack) -> Figures:
         "units": made_up_units.UNITS,
         "seconds": SECONDS,
         "promised": told(RATE, promised),
+        "from_cache": round(hits / (RATE * SECONDS), 3),
         "faster": {"seconds": MORE_S, "steps": faster},
         "carries": max(carried, default=0),
         "target_p95_ms": P95_MS,
         "target_p99_ms": P99_MS,
-        "scrapes": scraped,
+        "scrapes": {"a_minute": round(done * 60 / SECONDS, 1), "wishes_refused": scraped["refused"]},
         "target_scrapes_a_minute": SCRAPES_A_MINUTE,
         "memory": memory.told(),
+        "memory_mib": {name: round(mib) for name, mib in parts_of.result().items()},
+        "target_memory_mib": {"api": API_MIB, "worker": WORKER_MIB},
+        "start_s": spread(starts["livez_s"]),
+        "target_start_s": START_S,
         "control": {"what": "/livez, which needs no database, as often", **told(RATE, control)},
+        "start_control": {"what": "a Python that does nothing, in the same image", "s": spread(starts["idle_s"])},
     }
 
 
@@ -104,32 +124,56 @@ def told(rate: int, seen: Seen) -> Figures:
 
 
 @contextmanager
-def scraping(stack: Stack, database: str) -> Iterator[Figures]:
-    """Have the worker scrape one page after the other while the block runs; count what it finished."""
-    token = stack.aws("ssm").get_parameter(Name="/rmu/twin/app/admin_token", WithDecryption=True)["Parameter"]["Value"]
-    over, figures, began = threading.Event(), Figures(), time.monotonic()
-    thread = threading.Thread(target=wish, args=(stack.front_door, token, over))
+def scraping(stack: Stack) -> Iterator[Figures]:
+    """Have the worker scrape one page after the other while the block runs."""
+    over, figures = threading.Event(), {"refused": 0}
+    thread = threading.Thread(target=wish, args=(stack, over, figures))
     thread.start()
     try:
         yield figures
     finally:
         over.set()
         thread.join()
-    minutes = (time.monotonic() - began) / 60
-    with psycopg.connect(database) as owner:
-        rows = owner.execute("select state, count(*) from jobs group by 1").fetchall()
-    states = {str(state): int(count) for state, count in rows}
-    figures.update(states=states, a_minute=round(states.get("done", 0) / minutes, 1))
 
 
-def wish(front_door: str, token: str, over: threading.Event) -> None:
-    """Ask for a page every few seconds."""
+def wish(stack: Stack, over: threading.Event, figures: Figures) -> None:
+    """Ask for a page every few seconds; under too much load a wish may be refused, and the next one is sent."""
+    token = stack.aws("ssm").get_parameter(Name="/rmu/twin/app/admin_token", WithDecryption=True)["Parameter"]["Value"]
     headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
     body = json.dumps({"url": PAGE, "university": "Twin"}).encode()
     while not over.wait(SCRAPE_S):
-        request = urllib.request.Request(f"{front_door}/api/admin/scrape", data=body, headers=headers)
-        with urllib.request.urlopen(request, timeout=20):
-            pass
+        request = urllib.request.Request(f"{stack.front_door}/api/admin/scrape", data=body, headers=headers)
+        try:
+            with urllib.request.urlopen(request, timeout=20):
+                pass
+        except OSError:
+            figures["refused"] += 1
+
+
+def finished(database: str) -> int:
+    """Count the jobs that are done."""
+    with psycopg.connect(database) as owner:
+        row = owner.execute("select count(*) from jobs where state = 'done'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def cached(stack: Stack) -> float:
+    """Read how many answers the live release found in its cache."""
+    said = stack.on_host(f"curl -fsS http://127.0.0.1:{port_of(stack, stack.who()['version'])}/metrics")
+    wanted = 'answers_looked_up_total{found="yes"}'
+    return next((float(line.rpartition(" ")[2]) for line in said.splitlines() if line.startswith(wanted)), 0.0)
+
+
+def port_of(stack: Stack, version: str) -> int:
+    """Name the port of the slot that holds a release."""
+    return {"rmu-blue": 3001, "rmu-green": 3002}[stack.unit(version)]
+
+
+def on_host(stack: Stack, *words: str, seconds: float) -> Figures:
+    """Run the script of this folder on the host; return what it printed."""
+    script = f"/usr/bin/python3 - {' '.join(words)} <<'SCRIPT'\n{HOST_SCRIPT.read_text()}\nSCRIPT\n"
+    found: Figures = json.loads(stack.on_host(script, timeout=seconds).splitlines()[-1])
+    return found
 
 
 if __name__ == "__main__":
