@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import Database, Facts, Known, RestorePoint, RunHeader, Unknown, World
+from ratemyunit_ops.model import Facts, Known, RestorePoint, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
     database_name,
@@ -60,10 +60,9 @@ def survey(o: Outside, environment: str, needs: Iterable[str], *, version: str |
         "database_notes": lambda: read_databases(o.ledger),
         "windows": o.databases.windows,
         "settings": lambda: o.databases.settings(database_name(o)),
+        "database": lambda: o.databases.view(database_name(o)),
     }
-    fields = {name: _read(o, readers[name]) for name in needs if name in readers}
-    if "database" in needs:
-        fields["database"] = _read(o, lambda: o.databases.view(database_name(o)))
+    fields = {name: _read(o, readers[name]) for name in needs}
     return World(environment=environment, at=o.clock.now(), **fields)
 
 
@@ -118,8 +117,7 @@ def fenced_databases(o: Outside) -> tuple[str, ...]:
     slots = [h.slots[h.live_slot] for h in o.fleet.survey() if h.live_slot]
     served = sorted({s.database for s in slots if s.database})
     views = [o.databases.view(name) for name in served]
-    named = [Database(identifier=v.identifier, address=v.address, port=v.port) for v in views]
-    return tuple(database.identifier for database in named if o.data.fenced(database))
+    return tuple(view.identifier for view in views if o.data.fenced(view.place))
 
 
 def last_drill(o: Outside) -> RunHeader | None:

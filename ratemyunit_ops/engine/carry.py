@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
 from ratemyunit_ops.engine.journal import Event, Journal, read_cancel
-from ratemyunit_ops.engine.lease import Lease
+from ratemyunit_ops.engine.lease import ACT_WITHIN, Lease
 from ratemyunit_ops.errors import (
     NOTHING_CHANGED,
     Bug,
@@ -173,7 +173,7 @@ def _may_go_on(c: Carrier, n: int) -> None:
     _end_if_cancelled(c)  # after the question: a person may think for an hour, and meanwhile another one cancels
     if not c.lease.may_act():
         raise LeaseLost(
-            "the ledger could not be reached for 20 s, so no further step was started",
+            f"the ledger could not be reached for {ACT_WITHIN.total_seconds():.0f} s, so no further step was started",
             state=f"Run {c.journal.plan.run} stopped before: {title}",
             next=f"rmu resume {c.journal.plan.run}",
         )

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 
 from ratemyunit_ops.engine.carry import Carrier, LookAt, carry, unwind
 from ratemyunit_ops.engine.journal import Event, Journal, ask_cancel, begin, outline, reopen
-from ratemyunit_ops.engine.lease import LET_GO, Lease, acquire, clear, take, take_over
+from ratemyunit_ops.engine.lease import LET_GO, STALE_AFTER, Lease, acquire, clear, take, take_over
 from ratemyunit_ops.errors import Busy, HalfWay, LedgerDown, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.ports import Outside
@@ -122,7 +122,9 @@ def cancel(o: Outside, run: str, s: Session, *, within: timedelta = timedelta(mi
         now = (seen.token, seen.heartbeat) if seen else None
         if now != beat:
             beat, since = now, o.clock.monotonic()
-        if seen is not None and (seen.heartbeat == LET_GO or o.clock.monotonic() - since >= 30):
+        if seen is not None and (
+            seen.heartbeat == LET_GO or o.clock.monotonic() - since >= STALE_AFTER.total_seconds()
+        ):
             return _unwind_the_dead(o, seen, s)
         o.clock.sleep(0.5)
     raise Busy(f"run {run} was asked to unwind but has not ended", next=f"rmu show {run}")

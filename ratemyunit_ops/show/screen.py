@@ -70,7 +70,7 @@ class Screen:
         """Show one journal event as it is written."""
         if self.as_json:
             title = None if step is None else plan.steps[step].title()
-            self._json_line(
+            self._tell_program(
                 {"event": kind, "step": None if step is None else step + 1, "title": title, "run": plan.run}
             )
             return
@@ -89,7 +89,7 @@ class Screen:
     def note(self, text: str) -> None:
         """Say something about progress."""
         if self.as_json:
-            self._json_line({"note": text})
+            self._tell_program({"note": text})
         else:
             self._spin(None)
             self._err.print(f"  {escape(text)}")
@@ -97,7 +97,7 @@ class Screen:
     def detail(self, text: str) -> None:
         """Show one line of what a long piece of work says, under what is being worked on."""
         if self.as_json:
-            self._json_line({"detail": text})
+            self._tell_program({"detail": text})
         elif self._status is not None:
             self._status.update(escape(f"{self._doing} · {text.strip()[:60]}"))
 
@@ -113,7 +113,7 @@ class Screen:
     def working(self, text: str) -> Iterator[None]:
         """Show that something takes its time."""
         if self.as_json:
-            self._json_line({"note": text})
+            self._tell_program({"note": text})
             yield
             return
         self._spin(text)
@@ -159,7 +159,7 @@ class Screen:
         self._spin(None)
         if self.as_json:
             parts = {"what": why.what, "state": why.state, "next": why.next}
-            self._json_line(parts)
+            self._tell_program(parts)
             self._document({**(document or {}), "outcome": why.outcome, **parts})
             return
         self._err.print(f"[red]{escape(why.what)}[/]")
@@ -184,7 +184,7 @@ class Screen:
             self._status = self._err.status(escape(text))
             self._status.start()
 
-    def _json_line(self, value: dict[str, Any]) -> None:
+    def _tell_program(self, value: dict[str, Any]) -> None:
         sys.stderr.write(json.dumps(value) + "\n")
         sys.stderr.flush()
 

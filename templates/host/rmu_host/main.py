@@ -19,7 +19,7 @@ USAGE = "usage: rmu_host.pyz [request] | boot | environment SLOT | protect | pro
 
 
 def main(argv: list[str]) -> int:
-    """Run one call of this program: request, boot, environment SLOT, protect, probe, follow."""
+    """Run one call of this program: request, boot, environment SLOT, protect, probe, follow, vitals."""
     os.environ.setdefault("HOME", "/root")  # SSM's agent and systemd give none; podman wants one
     m = Machine()
     match argv:
