@@ -802,6 +802,18 @@ def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> Non
     nothing_is_left(world)
 
 
+def test_a_drill_whose_moment_is_never_shipped_sends_nobody_to_restore_what_serves(folder: Path) -> None:
+    world = serving()
+    world.clock.sleep(60)
+    full = world.databases[DATABASE.identifier].model_copy(update={"status": "storage-full"})
+    world.on_call("databases.window", lambda: world.databases.update({DATABASE.identifier: full}))
+
+    ended = Operator(world).drill(folder, to=f"{world.clock.now():%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 3 and "cannot be restored yet" in ended.why
+    assert ended.failure.next == "rmu dr drill --latest"
+
+
 def test_a_quota_that_is_used_up_refuses_the_drill_before_anything_stands(folder: Path) -> None:
     world = serving()
     world.database_quota = 1

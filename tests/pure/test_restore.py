@@ -523,7 +523,7 @@ def test_f41_an_instance_is_available_once_it_looks_so_three_times_with_nothing_
     change()
     asked = world.faults.calls.count("databases.view")
 
-    DatabaseAvailable(identifier=OLD).look(world.outside())
+    DatabaseAvailable(identifier=OLD, verb="db restore").look(world.outside())
 
     assert world.faults.calls.count("databases.view") - asked == 4 + 3
 
