@@ -76,6 +76,15 @@ def carry_out(
     finish(w, plan.run, act, verb=plan.verb)
 
 
+def plan_begun(run: str, events: Sequence[Event]) -> Plan:
+    """Read the plan that a run began with, to look at it alone. Raises Refused where this version of rmu cannot."""
+    try:
+        return parse_plan(events[0].facts["plan"])
+    except ValidationError as why:
+        with_its_own = f"rmu show {run}   (then the same with the rmu version that began it)"
+        raise Refused(runs.unreadable(run, why).what, next=with_its_own) from why
+
+
 def show_rest(w: Wired, run: str) -> None:
     """Show what going on with a run would still do, and do nothing."""
     _show_ahead(w, run, "resume", if_resumed)

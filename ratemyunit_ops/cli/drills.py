@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeGuard
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, say_dry_run, session_of, show_rest
+from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, plan_begun, say_dry_run, session_of, show_rest
 from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
@@ -39,7 +39,6 @@ from ratemyunit_ops.reports.runs import nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.drill import status_of
-from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import survey
 
 NEEDS = frozenset({"pointer", "releases", "instances", "windows", "live_notes", "schema_notes"})
@@ -107,7 +106,7 @@ def report_it(w: Wired, run: str | None, folder: Path) -> None:
     name = run or newest
     if name is None:
         raise Refused("there was no drill here yet", next="rmu dr drill")
-    report = _report(w, name)
+    report = _read_report(w, name)
     if report is None:
         raise Mistyped(f"{name} is no drill", next="rmu history")
     paths = write_report(report, folder)
@@ -285,13 +284,17 @@ def _bare(w: Wired, run: str, verb: str) -> dict[str, Any]:
 
 
 def _report(w: Wired, run: str) -> DrillReport | None:
-    """Read a run's report; None where it is no drill, never began, or cannot be read now."""
-    try:
-        events = read_events(w.outside.ledger, run)
-        titles = [s.title() for s in parse_plan(events[0].facts["plan"]).steps] if events else []
-        return report_drill(w.outside.ledger, run, titles)
-    except RmuError:
-        return None
+    """Read a run's report; None where it is no drill, never began, or cannot be read now or by this version."""
+    with suppress(RmuError):
+        return _read_report(w, run)
+    return None
+
+
+def _read_report(w: Wired, run: str) -> DrillReport | None:
+    """Read a run's report; None where it is no drill. Raises Refused where this version of rmu cannot read it."""
+    events = read_events(w.outside.ledger, run)
+    titles = [s.title() for s in plan_begun(run, events).steps] if events else []
+    return report_drill(w.outside.ledger, run, titles)
 
 
 def _document(report: DrillReport, paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, say_adoption
+from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, plan_begun, say_adoption
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.journal import read_events
@@ -26,7 +26,6 @@ from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_
 from ratemyunit_ops.records import read_salvage
 from ratemyunit_ops.show.screen import on_both_clocks
 from ratemyunit_ops.steps.base import Plan
-from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import RESTORE, SALVAGE, point_before, survey, survey_since
 
 
@@ -142,7 +141,7 @@ def _plan_of(w: Wired, run: str) -> Plan:
     events = read_events(w.outside.ledger, run)
     if not events:
         raise Refused(f"there is no run {run}", next="rmu history")
-    return parse_plan(events[0].facts["plan"])
+    return plan_begun(run, events)
 
 
 def _write(w: Wired, run: str, folder: Path) -> None:

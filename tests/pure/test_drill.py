@@ -15,7 +15,7 @@ import pytest
 from ratemyunit_ops.cli import drills, places
 from ratemyunit_ops.cli.wire import wire
 from ratemyunit_ops.engine.journal import event_key
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import LedgerDown, Mistyped, Refused
 from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.planning.drill import QUARTER, choose_window
@@ -28,7 +28,7 @@ from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.clients import Clients
 from tests.fakes.databases import SETTINGS, Retained, Store
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.operator import KILLED, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 RUN = "r-001"
@@ -782,6 +782,37 @@ def test_a_run_that_is_no_drill_has_no_report(folder: Path) -> None:
 
     assert Operator(world).report_drill(folder, RUN).code == 2
     assert Operator(world).report_drill(folder).code == 3
+
+
+def test_a_drill_that_a_later_rmu_began_has_no_report_here_and_says_why(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder)
+    make_unreadable(world)
+
+    ended = Operator(world).report_drill(folder, RUN)
+
+    assert ended.code == 3 and "cannot read a step" in ended.why
+    assert "the rmu version that began it" in ended.failure.next
+
+
+def test_a_dead_drill_that_a_later_rmu_began_is_left_as_it_is(folder: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(folder).code == KILLED
+    make_unreadable(world)
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 6 and "cannot read a step" in ended.why
+    assert outcome(world) is None
+
+
+def test_a_report_is_no_drills_only_where_that_is_known(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder)
+    world.fail("ledger.query", LedgerDown("no answer", next="rmu doctor"), nth=2)
+
+    assert Operator(world).report_drill(folder, RUN).why == "no answer"
 
 
 def test_the_time_axis_has_round_marks_and_not_too_many() -> None:

@@ -26,7 +26,7 @@ from ratemyunit_ops.reports.runs import RunReport, cost_lines
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import facts
 from tests.fakes import FakeWorld
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.operator import KILLED, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import type_commands
 
 RUN = "r-001"
@@ -706,14 +706,6 @@ def test_events_are_numbered_without_a_gap_through_kill_and_resume(world: FakeWo
     keys = sorted(sk for pk, sk in world.table.items if pk == f"run#{run}")
 
     assert keys == [event_key(n) for n in range(len(keys))]
-
-
-def make_unreadable(world: FakeWorld, run: str) -> None:
-    """Let a run have been begun by a later rmu, with a step this one does not know."""
-    item = world.table.items[(f"run#{run}", event_key(0))]
-    body = json.loads(str(item["body"]))
-    body["facts"]["plan"]["steps"][-1]["kind"] = "shift_by_weight"
-    item["body"] = json.dumps(body)
 
 
 def test_a_step_this_version_does_not_know_is_not_resumed(world: FakeWorld, bob: Operator) -> None:

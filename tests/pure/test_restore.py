@@ -19,7 +19,7 @@ from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
-from tests.fakes.operator import KILLED, Operator, outcome, story
+from tests.fakes.operator import KILLED, Operator, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 OLD = DATABASE.identifier
@@ -931,6 +931,15 @@ def test_a_restore_can_be_taken_back_by_a_restore(world: FakeWorld, ann: Operato
     assert ended.screen.document["restore_point"]["resource_id"] == "db-RESOURCE1"
     assert world.serving() == {"v42"}
     assert world.schema_head == "0002"
+
+
+def test_a_restore_that_a_later_rmu_began_is_not_salvaged_by_this_one(world: FakeWorld, ann: Operator) -> None:
+    ann.restore(before=DEPLOY)
+    make_unreadable(world, RESTORE)
+
+    ended = ann.salvage(RESTORE)
+
+    assert ended.code == 3 and "cannot read a step" in ended.why
 
 
 def test_only_a_restore_leaves_something_to_salvage(ann: Operator) -> None:
