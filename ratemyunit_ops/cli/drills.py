@@ -12,6 +12,7 @@ import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, plan_begun, say_dry_run, session_of, show_rest
+from ratemyunit_ops.cli.files import make_folder
 from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
@@ -114,7 +115,7 @@ def report_it(w: Wired, run: str | None, folder: Path) -> None:
 
 
 def write_report(report: DrillReport, folder: Path) -> tuple[Path, Path]:
-    """Write a report as HTML and as Markdown; answers both paths."""
+    """Write a report as HTML and as Markdown; answers both paths. Raises Mistyped."""
     return write_pages("drill", report.run, folder, {"r": report, "p": picture(report)})
 
 
@@ -124,6 +125,7 @@ def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None)
     if run is not None and asked.dry_run:
         show_rest(w, run)
     elif run is not None:
+        _reports_go(folder)
         session = session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step)
         _finish(w, run, lambda: runs.resume(w.outside, run, session), folder)
     return run is not None
@@ -255,8 +257,15 @@ def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
+    _reports_go(folder)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     _finish(w, plan.run, lambda: runs.execute(w.outside, plan, session), folder)
+
+
+def _reports_go(folder: Path | None) -> None:
+    """See before a drill begins that its report can be written at its end. Raises Mistyped."""
+    if folder is not None:
+        make_folder(folder)
 
 
 def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) -> None:
@@ -267,12 +276,21 @@ def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) ->
     except RmuError as why:
         failed = why
     report = _report(w, run)
-    paths = write_report(report, folder) if report and folder else ()
+    paths = _written(w, report, folder) if report and folder else ()
     document = _document(report, paths) if report else _bare(w, run, "dr drill" if folder else "dr end")
     if failed is not None:
         w.screen.failure(failed, document)
         raise typer.Exit(failed.exit_code) from failed
     w.screen.result(document, _lines(report, paths) if report else [f"Done. Run {run}."])
+
+
+def _written(w: Wired, report: DrillReport, folder: Path) -> tuple[Path, ...]:
+    """Write the report of a run that has ended; one that cannot be written hides nothing of how it ended."""
+    try:
+        return write_report(report, folder)
+    except Mistyped as why:
+        w.screen.note(f"{why.what}   (the report again: rmu dr report {report.run} --dir FOLDER)")
+        return ()
 
 
 def _bare(w: Wired, run: str, verb: str) -> dict[str, Any]:

@@ -8,10 +8,11 @@ from pathlib import Path
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, plan_begun, say_adoption
+from ratemyunit_ops.cli.files import make_folder, write
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import HalfWay, Mistyped, Refused
 from ratemyunit_ops.model import Known, World
 from ratemyunit_ops.planning.restore import (
     Aim,
@@ -64,8 +65,8 @@ def restore_it(w: Wired, moment: Moment, asked: Asked) -> None:
 
 
 def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -> None:
-    """Find what a restore left behind, write it into a folder, and with `apply` give it back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Find what a restore left behind, write it into a folder, and with `apply` give it back. Raises Mistyped."""
+    make_folder(folder)
     if resumed_own_dead_run(w, "db salvage", words_of(run, apply=apply), asked):
         if not asked.dry_run:
             _write(w, run, folder)
@@ -145,8 +146,16 @@ def _plan_of(w: Wired, run: str) -> Plan:
 
 
 def _write(w: Wired, run: str, folder: Path) -> None:
-    for name, text in sorted(w.outside.data.files(run).items()):
-        (folder / Path(name).name).write_bytes(text)
+    """Write the files of a salvage that is done. Raises HalfWay where the folder does not take them."""
+    try:
+        for name, text in sorted(w.outside.data.files(run).items()):
+            write(folder / Path(name).name, text)
+    except Mistyped as why:
+        raise HalfWay(
+            why.what,
+            state=f"The salvage of {run} is done; not all of its files are in {folder}.",
+            next=f"rmu db salvage {run} --dir FOLDER   (it is safe to repeat)",
+        ) from why
 
 
 def _salvaged(w: Wired, world: World, name: str) -> str:

@@ -784,6 +784,38 @@ def test_a_run_that_is_no_drill_has_no_report(folder: Path) -> None:
     assert Operator(world).report_drill(folder).code == 3
 
 
+def test_a_drill_whose_report_cannot_be_written_does_not_begin(tmp_path: Path) -> None:
+    world = serving()
+    (tmp_path / "taken").write_text("a file")
+
+    ended = Operator(world).drill(tmp_path / "taken" / "reports")
+
+    assert ended.code == 2 and "cannot be written" in ended.why
+    assert world.lease_is_free() and not journal(world)
+
+
+def test_a_dead_drill_is_not_gone_on_with_where_its_report_cannot_be_written(tmp_path: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(tmp_path / "reports").code == KILLED
+    (tmp_path / "taken").write_text("a file")
+
+    ended = Operator(world).drill(tmp_path / "taken" / "reports")
+
+    assert ended.code == 2 and outcome(world) is None
+
+
+def test_a_drill_says_how_it_ended_though_its_report_can_no_longer_be_written(folder: Path) -> None:
+    world = serving()
+    world.on_call("corner.launch", lambda: (folder / f"{RUN}.html").mkdir())
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0 and ended.screen.document is not None
+    assert (ended.screen.document["outcome"], ended.screen.document["report"]) == ("done", None)
+    assert any(f"rmu dr report {RUN} --dir" in line for line in ended.screen.said)
+
+
 def test_a_drill_that_a_later_rmu_began_has_no_report_here_and_says_why(folder: Path) -> None:
     world = serving()
     Operator(world).drill(folder)
