@@ -10,18 +10,21 @@ import pytest
 
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import ask_cancel, event_key
+from ratemyunit_ops.engine.lease import LET_GO
 from ratemyunit_ops.errors import (
     AlreadyThere,
     Bug,
     Failed,
     HalfWay,
     Interrupted,
+    LeaseLost,
     LedgerDown,
     Refused,
     RolledBack,
     Unreachable,
 )
 from ratemyunit_ops.ports import Entry
+from ratemyunit_ops.records import read_lease
 from ratemyunit_ops.reports.runs import RunReport, cost_lines
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import facts
@@ -686,6 +689,22 @@ def test_a_ledger_that_dies_under_a_resumed_unwinding_is_half_way_not_refused(wo
 
     assert ended.code == HalfWay.exit_code
     assert bob.resume(RUN).code == RolledBack.exit_code
+
+
+def test_a_lease_that_is_lost_while_a_run_is_given_up_is_not_called_no_change(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done ready")
+    abandoned, undone = number_of("done ready") + 1, 2
+    world.fail(event_key(abandoned + undone + 1), LeaseLost("the lease holds another token", next="rmu status"))
+
+    ended = bob.abandon(run)
+
+    assert story(world, run)[-1] == "undone start_release"
+    assert (ended.code, ended.failure.state) == (
+        LeaseLost.exit_code,
+        f"Run {run} is no longer ours; what it had done until then is in its journal.",
+    )
+    let_go = read_lease(world.outside().ledger)
+    assert let_go is not None and let_go.heartbeat == LET_GO
 
 
 def test_an_event_is_never_written_over(world: FakeWorld, ann: Operator) -> None:
