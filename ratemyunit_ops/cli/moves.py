@@ -105,7 +105,7 @@ def _request(w: Wired, version: str, *, bake: str | None, base: str | None, prob
         rmu_version=__version__,
         repository=w.places.get("repository", ""),
         base=base,
-        bake=duration(bake) if bake else env.bake,
+        bake=duration(bake, "--bake") if bake else env.bake,
         ready_deadline=env.ready_deadline,
         probe=probe,
         allow_critical=version in env.allow_critical_findings,
@@ -124,11 +124,11 @@ def _warn_of_budgets(w: Wired, world: World) -> None:
         w.screen.note(f"nothing is left of the budget of {', '.join(world.budgets_gone.value)}   (rmu slo show)")
 
 
-def duration(text: str) -> timedelta:
-    """Read 30s, 5m or 1h. Raises Mistyped."""
+def duration(text: str, option: str) -> timedelta:
+    """Read 30s, 5m or 1h, as an option has it. Raises Mistyped, which names the option."""
     found = re.fullmatch(r"(\d+)([smh])", text)
     if not found:
-        raise Mistyped(f"“{text}” is no duration", next="--bake 5m   (30s, 5m, 1h)")
+        raise Mistyped(f"“{text}” is no duration", next=f"{option} 5m   (30s, 5m, 1h)")
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 
