@@ -28,7 +28,7 @@ from ratemyunit_ops.errors import Mistyped, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView, Unknown, World
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
-from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, warm_on, way_of
+from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of, warm_on, way_of
 from ratemyunit_ops.records import read_release
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
@@ -92,8 +92,7 @@ def _go_back(w: Wired, version: str | None, asked: Asked) -> None:
         warm=warm if needs is ROLLBACK else warm_on(world),
     )
     plan = plan_rollback(world, request)
-    target = plan.steps[-1].release.version  # type: ignore[attr-defined]
-    w.screen.note(f"back to {target} by {HOW[way_of(plan)]}")
+    w.screen.note(f"back to {target_of(plan)} by {HOW[way_of(plan)]}")
     carry_out(w, plan, asked)
 
 
