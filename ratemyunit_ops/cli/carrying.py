@@ -158,15 +158,16 @@ def say_adoption(w: Wired) -> None:
 
 def go_on(w: Wired, run: str, session: runs.Session) -> None:
     """Resume a run and show how it ended; refuse where credentials end before a restore of it would."""
+    finish(w, run, lambda: resume_checked(w, run, session))
 
-    def act() -> None:
-        events = read_events(w.outside.ledger, run)
-        kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
-        if still_restores(kinds, events):
-            credentials_last(w.outside.identity.expires(), w.outside.clock.now())
-        runs.resume(w.outside, run, session)
 
-    finish(w, run, act)
+def resume_checked(w: Wired, run: str, session: runs.Session) -> None:
+    """Resume a run. Raises Refused where credentials end before a restore of it would, and what `runs.resume` does."""
+    events = read_events(w.outside.ledger, run)
+    kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
+    if still_restores(kinds, events):
+        credentials_last(w.outside.identity.expires(), w.outside.clock.now())
+    runs.resume(w.outside, run, session)
 
 
 MOVES = frozenset({"deploy", "rollback", "db restore"})

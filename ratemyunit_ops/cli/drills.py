@@ -11,7 +11,16 @@ from typing import Any, Literal, TypeGuard
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, plan_begun, say_dry_run, session_of, show_rest
+from ratemyunit_ops.cli.carrying import (
+    Asked,
+    agreed,
+    new_run_id,
+    plan_begun,
+    resume_checked,
+    say_dry_run,
+    session_of,
+    show_rest,
+)
 from ratemyunit_ops.cli.files import make_folder
 from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.pages import write_pages
@@ -127,7 +136,7 @@ def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None)
     elif run is not None:
         _reports_go(folder)
         session = session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step)
-        _finish(w, run, lambda: runs.resume(w.outside, run, session), folder)
+        _finish(w, run, lambda: resume_checked(w, run, session), folder)
     return run is not None
 
 

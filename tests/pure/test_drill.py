@@ -784,6 +784,18 @@ def test_a_run_that_is_no_drill_has_no_report(folder: Path) -> None:
     assert Operator(world).report_drill(folder).code == 3
 
 
+def test_credentials_that_end_too_early_do_not_go_on_with_a_drill_by_its_own_words_either(folder: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(folder).code == KILLED
+    soon = world.clock.now() + timedelta(minutes=5)
+
+    ended = Operator(world, credentials_end=soon).drill(folder)
+
+    assert (ended.code, ended.why) == (3, "these credentials end in 5 min, and a restore may take 45")
+    assert outcome(world) is None and Operator(world).drill(folder).code == 0
+
+
 def test_a_drill_whose_report_cannot_be_written_does_not_begin(tmp_path: Path) -> None:
     world = serving()
     (tmp_path / "taken").write_text("a file")
