@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ratemyunit_ops.burning import as_tfvars, compiled
+from ratemyunit_ops.cli.files import make_folder, write
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Mistyped, RmuError
 from ratemyunit_ops.model import Known, Unknown
@@ -35,13 +36,14 @@ def scope_of(w: Wired) -> Scope:
 
 
 def show_budgets(w: Wired, html: Path | None) -> None:
-    """Show every budget, and draw them into a page if asked."""
+    """Show every budget, and draw them into a page if asked. Raises Mistyped where that cannot be written."""
     objectives, budgets = _look(w)
     now = w.outside.clock.now()
     document = _document(w, budgets, steps=True)
     if html is not None:
-        html.parent.mkdir(parents=True, exist_ok=True)
-        html.write_text(_page(w, objectives, budgets))
+        elsewhere = "--html FILE   (in a folder that you may write to)"
+        make_folder(html.parent, next=elsewhere)
+        write(html, _page(w, objectives, budgets), next=elsewhere)
         document["report"] = str(html)
         w.screen.note(f"drawn into {html}")
     w.screen.result(document, budget_lines(budgets, now))
@@ -72,7 +74,7 @@ def compile_alarms(w: Wired) -> None:
     text = as_tfvars(alarms)
     changed = not file.is_file() or file.read_text() != text
     if changed:
-        file.write_text(text)
+        write(file, text, next=f"ls -ld {file.parent} {file}")
     document = {"environment": name, "file": str(file), "changed": changed}
     says = f"{len(alarms['alarms'])} alarms over {len(alarms['windows'])} windows"
     after = f"Next: rmu infra plan --env {name}" if changed else "It was so already."

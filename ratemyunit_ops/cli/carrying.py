@@ -76,6 +76,15 @@ def carry_out(
     finish(w, plan.run, act, verb=plan.verb)
 
 
+def plan_begun(run: str, events: Sequence[Event]) -> Plan:
+    """Read the plan that a run began with, to look at it alone. Raises Refused where this version of rmu cannot."""
+    try:
+        return parse_plan(events[0].facts["plan"])
+    except ValidationError as why:
+        with_its_own = f"rmu show {run}   (then the same with the rmu version that began it)"
+        raise Refused(runs.unreadable(run, why).what, next=with_its_own) from why
+
+
 def show_rest(w: Wired, run: str) -> None:
     """Show what going on with a run would still do, and do nothing."""
     _show_ahead(w, run, "resume", if_resumed)
@@ -149,15 +158,16 @@ def say_adoption(w: Wired) -> None:
 
 def go_on(w: Wired, run: str, session: runs.Session) -> None:
     """Resume a run and show how it ended; refuse where credentials end before a restore of it would."""
+    finish(w, run, lambda: resume_checked(w, run, session))
 
-    def act() -> None:
-        events = read_events(w.outside.ledger, run)
-        kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
-        if still_restores(kinds, events):
-            credentials_last(w.outside.identity.expires(), w.outside.clock.now())
-        runs.resume(w.outside, run, session)
 
-    finish(w, run, act)
+def resume_checked(w: Wired, run: str, session: runs.Session) -> None:
+    """Resume a run. Raises Refused where credentials end before a restore of it would, and what `runs.resume` does."""
+    events = read_events(w.outside.ledger, run)
+    kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
+    if still_restores(kinds, events):
+        credentials_last(w.outside.identity.expires(), w.outside.clock.now())
+    runs.resume(w.outside, run, session)
 
 
 MOVES = frozenset({"deploy", "rollback", "db restore"})

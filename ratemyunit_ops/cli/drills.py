@@ -11,7 +11,17 @@ from typing import Any, Literal, TypeGuard
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, new_run_id, say_dry_run, session_of, show_rest
+from ratemyunit_ops.cli.carrying import (
+    Asked,
+    agreed,
+    new_run_id,
+    plan_begun,
+    resume_checked,
+    say_dry_run,
+    session_of,
+    show_rest,
+)
+from ratemyunit_ops.cli.files import make_folder
 from ratemyunit_ops.cli.moves import own_dead_run
 from ratemyunit_ops.cli.pages import write_pages
 from ratemyunit_ops.cli.wire import Wired
@@ -39,7 +49,6 @@ from ratemyunit_ops.reports.runs import nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.drill import status_of
-from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import survey
 
 NEEDS = frozenset({"pointer", "releases", "instances", "windows", "live_notes", "schema_notes"})
@@ -107,7 +116,7 @@ def report_it(w: Wired, run: str | None, folder: Path) -> None:
     name = run or newest
     if name is None:
         raise Refused("there was no drill here yet", next="rmu dr drill")
-    report = _report(w, name)
+    report = _read_report(w, name)
     if report is None:
         raise Mistyped(f"{name} is no drill", next="rmu history")
     paths = write_report(report, folder)
@@ -115,7 +124,7 @@ def report_it(w: Wired, run: str | None, folder: Path) -> None:
 
 
 def write_report(report: DrillReport, folder: Path) -> tuple[Path, Path]:
-    """Write a report as HTML and as Markdown; answers both paths."""
+    """Write a report as HTML and as Markdown; answers both paths. Raises Mistyped."""
     return write_pages("drill", report.run, folder, {"r": report, "p": picture(report)})
 
 
@@ -125,8 +134,9 @@ def _resumed(w: Wired, verb: str, words: str, asked: Asked, folder: Path | None)
     if run is not None and asked.dry_run:
         show_rest(w, run)
     elif run is not None:
+        _reports_go(folder)
         session = session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step)
-        _finish(w, run, lambda: runs.resume(w.outside, run, session), folder)
+        _finish(w, run, lambda: resume_checked(w, run, session), folder)
     return run is not None
 
 
@@ -256,8 +266,15 @@ def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
+    _reports_go(folder)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     _finish(w, plan.run, lambda: runs.execute(w.outside, plan, session), folder)
+
+
+def _reports_go(folder: Path | None) -> None:
+    """See before a drill begins that its report can be written at its end. Raises Mistyped."""
+    if folder is not None:
+        make_folder(folder)
 
 
 def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) -> None:
@@ -268,12 +285,21 @@ def _finish(w: Wired, run: str, act: Callable[[], None], folder: Path | None) ->
     except RmuError as why:
         failed = why
     report = _report(w, run)
-    paths = write_report(report, folder) if report and folder else ()
+    paths = _written(w, report, folder) if report and folder else ()
     document = _document(report, paths) if report else _bare(w, run, "dr drill" if folder else "dr end")
     if failed is not None:
         w.screen.failure(failed, document)
         raise typer.Exit(failed.exit_code) from failed
     w.screen.result(document, _lines(report, paths) if report else [f"Done. Run {run}."])
+
+
+def _written(w: Wired, report: DrillReport, folder: Path) -> tuple[Path, ...]:
+    """Write the report of a run that has ended; one that cannot be written hides nothing of how it ended."""
+    try:
+        return write_report(report, folder)
+    except Mistyped as why:
+        w.screen.note(f"{why.what}   (the report again: rmu dr report {report.run} --dir FOLDER)")
+        return ()
 
 
 def _bare(w: Wired, run: str, verb: str) -> dict[str, Any]:
@@ -285,13 +311,17 @@ def _bare(w: Wired, run: str, verb: str) -> dict[str, Any]:
 
 
 def _report(w: Wired, run: str) -> DrillReport | None:
-    """Read a run's report; None where it is no drill, never began, or cannot be read now."""
-    try:
-        events = read_events(w.outside.ledger, run)
-        titles = [s.title() for s in parse_plan(events[0].facts["plan"]).steps] if events else []
-        return report_drill(w.outside.ledger, run, titles)
-    except RmuError:
-        return None
+    """Read a run's report; None where it is no drill, never began, or cannot be read now or by this version."""
+    with suppress(RmuError):
+        return _read_report(w, run)
+    return None
+
+
+def _read_report(w: Wired, run: str) -> DrillReport | None:
+    """Read a run's report; None where it is no drill. Raises Refused where this version of rmu cannot read it."""
+    events = read_events(w.outside.ledger, run)
+    titles = [s.title() for s in plan_begun(run, events).steps] if events else []
+    return report_drill(w.outside.ledger, run, titles)
 
 
 def _document(report: DrillReport, paths: tuple[Path, ...]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from ratemyunit_ops.errors import Mistyped, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView, Unknown, World
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
-from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, warm_on, way_of
+from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of, warm_on, way_of
 from ratemyunit_ops.records import read_release
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
@@ -92,8 +92,7 @@ def _go_back(w: Wired, version: str | None, asked: Asked) -> None:
         warm=warm if needs is ROLLBACK else warm_on(world),
     )
     plan = plan_rollback(world, request)
-    target = plan.steps[-1].release.version  # type: ignore[attr-defined]
-    w.screen.note(f"back to {target} by {HOW[way_of(plan)]}")
+    w.screen.note(f"back to {target_of(plan)} by {HOW[way_of(plan)]}")
     carry_out(w, plan, asked)
 
 
@@ -105,7 +104,7 @@ def _request(w: Wired, version: str, *, bake: str | None, base: str | None, prob
         rmu_version=__version__,
         repository=w.places.get("repository", ""),
         base=base,
-        bake=duration(bake) if bake else env.bake,
+        bake=duration(bake, "--bake") if bake else env.bake,
         ready_deadline=env.ready_deadline,
         probe=probe,
         allow_critical=version in env.allow_critical_findings,
@@ -124,11 +123,11 @@ def _warn_of_budgets(w: Wired, world: World) -> None:
         w.screen.note(f"nothing is left of the budget of {', '.join(world.budgets_gone.value)}   (rmu slo show)")
 
 
-def duration(text: str) -> timedelta:
-    """Read 30s, 5m or 1h. Raises Mistyped."""
+def duration(text: str, option: str) -> timedelta:
+    """Read 30s, 5m or 1h, as an option has it. Raises Mistyped, which names the option."""
     found = re.fullmatch(r"(\d+)([smh])", text)
     if not found:
-        raise Mistyped(f"“{text}” is no duration", next="--bake 5m   (30s, 5m, 1h)")
+        raise Mistyped(f"“{text}” is no duration", next=f"{option} 5m   (30s, 5m, 1h)")
     return timedelta(seconds=int(found[1]) * UNITS[found[2]])
 
 

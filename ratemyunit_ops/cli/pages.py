@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ratemyunit_ops.cli.files import make_folder, write
 from ratemyunit_ops.render import page
 from ratemyunit_ops.reports.drawing import bars_of, clock
 from ratemyunit_ops.show.screen import in_words
@@ -15,11 +16,11 @@ LONGEST_BAR = 24
 
 
 def write_pages(kind: str, name: str, folder: Path, values: Mapping[str, Any]) -> tuple[Path, Path]:
-    """Write `report/KIND.html` and `report/KIND.md` as NAME into a folder; answers both paths."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Write `report/KIND.html` and `report/KIND.md` as NAME into a folder; answers both paths. Raises Mistyped."""
+    make_folder(folder)
     html, markdown = (folder / f"{name}.{ending}" for ending in ("html", "md"))
     for path in (html, markdown):
-        path.write_text(page(f"report/{kind}{path.suffix}", {**WORDS, **values}))
+        write(path, page(f"report/{kind}{path.suffix}", {**WORDS, **values}))
     return html, markdown
 
 

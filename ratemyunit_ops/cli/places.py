@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, new_run_id
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.errors import Absent, Refused
+from ratemyunit_ops.errors import Absent
 from ratemyunit_ops.model import DatabaseView, PlanSummary, World
 from ratemyunit_ops.planning.infra import (
     DATABASE,
@@ -75,7 +73,7 @@ def adopt_it(w: Wired, asked: Asked) -> None:
 
 
 def destroy_it(w: Wired, asked: Asked) -> None:
-    """Destroy the stack, once its name is typed. Raises Refused while the live database is protected."""
+    """Destroy the stack once its plan was shown and its name typed. Raises Refused while the database is protected."""
     if resumed_own_dead_run(w, "infra destroy", None, asked):
         return
     request = _request(w)
@@ -84,10 +82,7 @@ def destroy_it(w: Wired, asked: Asked) -> None:
     )
     others = {d.identifier: _lets_go(w, d) for d in rest}
     plan = plan_destroy(_world(w), request, protected=_protected(w, request.database), others=others)
-    name = w.settings.environment
-    if not (asked.yes or asked.dry_run) and w.screen.ask("Type the environment's name to destroy it") != name:
-        raise Refused("the environment's name was not typed", next="rmu infra destroy --yes")
-    carry_out(w, plan, replace(asked, yes=True))
+    carry_out(w, plan, asked, typed=w.settings.environment)
 
 
 def _lets_go(w: Wired, database: DatabaseView) -> str:

@@ -30,7 +30,7 @@ def report_it(w: Wired, named: str | None, folder: Path) -> None:
 
 
 def write_report(report: IncidentReport, folder: Path) -> tuple[Path, Path]:
-    """Write a postmortem as HTML and as Markdown; answers both paths."""
+    """Write a postmortem as HTML and as Markdown; answers both paths. Raises Mistyped."""
     return write_pages("incident", report.incident.id, folder, {"r": report, "p": picture(report)})
 
 

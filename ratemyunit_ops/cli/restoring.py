@@ -7,11 +7,12 @@ from datetime import datetime
 from pathlib import Path
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, say_adoption
+from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id, plan_begun, say_adoption
+from ratemyunit_ops.cli.files import make_folder, write
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.journal import read_events
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import HalfWay, Mistyped, Refused
 from ratemyunit_ops.model import Known, World
 from ratemyunit_ops.planning.restore import (
     Aim,
@@ -26,7 +27,6 @@ from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_
 from ratemyunit_ops.records import read_salvage
 from ratemyunit_ops.show.screen import on_both_clocks
 from ratemyunit_ops.steps.base import Plan
-from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import RESTORE, SALVAGE, point_before, survey, survey_since
 
 
@@ -65,8 +65,8 @@ def restore_it(w: Wired, moment: Moment, asked: Asked) -> None:
 
 
 def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -> None:
-    """Find what a restore left behind, write it into a folder, and with `apply` give it back."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """Find what a restore left behind, write it into a folder, and with `apply` give it back. Raises Mistyped."""
+    make_folder(folder)
     if resumed_own_dead_run(w, "db salvage", words_of(run, apply=apply), asked):
         if not asked.dry_run:
             _write(w, run, folder)
@@ -142,12 +142,20 @@ def _plan_of(w: Wired, run: str) -> Plan:
     events = read_events(w.outside.ledger, run)
     if not events:
         raise Refused(f"there is no run {run}", next="rmu history")
-    return parse_plan(events[0].facts["plan"])
+    return plan_begun(run, events)
 
 
 def _write(w: Wired, run: str, folder: Path) -> None:
-    for name, text in sorted(w.outside.data.files(run).items()):
-        (folder / Path(name).name).write_bytes(text)
+    """Write the files of a salvage that is done. Raises HalfWay where the folder does not take them."""
+    try:
+        for name, text in sorted(w.outside.data.files(run).items()):
+            write(folder / Path(name).name, text)
+    except Mistyped as why:
+        raise HalfWay(
+            why.what,
+            state=f"The salvage of {run} is done; not all of its files are in {folder}.",
+            next=f"rmu db salvage {run} --dir FOLDER   (it is safe to repeat)",
+        ) from why
 
 
 def _salvaged(w: Wired, world: World, name: str) -> str:

@@ -11,9 +11,9 @@ from typing import Any, Literal
 import typer
 
 from ratemyunit_ops import __version__
-from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, go_on, new_run_id, session_of
+from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.incidents import note_evidence, open_incident_lines
-from ratemyunit_ops.cli.moves import own_dead_run
+from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired, right_account, wire
 from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import Facts, Frozen
@@ -190,12 +190,9 @@ def _reached(w: Wired) -> bool:
 
 def _resumed(w: Wired, runbook: Runbook, remedy: str, asked: Asked) -> bool:
     """Typing a dead run's own command again resumes it. Raises Busy for anybody else's run."""
-    if asked.dry_run or picked(runbook, remedy).verb is not None:
+    if picked(runbook, remedy).verb is not None:
         return False
-    run = own_dead_run(w, verb_name(runbook.name), remedy)
-    if run is not None:
-        go_on(w, run, session_of(w, agreed(w, asked, f"resume {run}?"), step=asked.step))
-    return run is not None
+    return resumed_own_dead_run(w, verb_name(runbook.name), remedy, asked)
 
 
 def _look(w: Wired, runbook: Runbook, wanted: Wanted) -> Found:

@@ -45,7 +45,7 @@ def execute(
 
     w = wire(env, as_json=as_json, journal=journal, in_folder=True, transport=transport)
     why = agreed(w, Asked(because, False, True), "")
-    run_argv(w, argv, host, duration(timeout), By(transport, why))
+    run_argv(w, argv, host, duration(timeout, "--timeout"), By(transport, why))
 
 
 def console(

@@ -7,7 +7,8 @@ fence it stops and names what to type.
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, NoReturn, TypeVar
 
@@ -60,25 +61,28 @@ def carry(c: Carrier) -> None:
         Interrupted: the operator asked to stop between two steps.
         LeaseLost: someone took over; nothing more was done.
     """
-    try:
+    with _stopping(c):
         if is_unwinding(c.journal) and not past_the_fence(c.journal):
             _unwind(c, Failed("the run had failed before", state="", next="rmu status"), outcome="rolled_back")
         _carry_on(c)
         c.journal.close("done")
         c.lease.free()
+
+
+@contextmanager
+def _stopping(c: Carrier) -> Iterator[None]:
+    """Let go where the lease or the ledger is lost, and say what the run had done until then."""
+    try:
+        yield
     except LeaseLost as why:
         c.lease.let_go()
         if why.state == NOTHING_CHANGED and _any_change_started(c.journal):
             why.state = f"Run {c.journal.plan.run} is no longer ours; what it had done until then is in its journal."
         raise
     except LedgerDown as why:
-        raise _stopped_without_ledger(c, why) from why
-
-
-def _stopped_without_ledger(c: Carrier, why: LedgerDown) -> HalfWay:
-    c.lease.let_go()
-    run = c.journal.plan.run
-    return HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}")
+        c.lease.let_go()
+        run = c.journal.plan.run
+        raise HalfWay(why.what, state=f"Run {run} stopped where it was.", next=f"rmu resume {run}") from why
 
 
 def _carry_on(c: Carrier) -> None:
@@ -101,16 +105,15 @@ def unwind(c: Carrier, because: str) -> None:
     Raises:
         RolledBack: all is undone.
         HalfWay: an undo failed, or the run is past its fence and stays as it is.
+        LeaseLost: someone took over; nothing more was undone.
     """
-    try:
+    with _stopping(c):
         if not c.journal.has("abandoned"):
             c.journal.write("abandoned", facts={"because": because})
         if past_the_fence(c.journal):
             _must_go_on(c, because)
             _leave_as_it_is(c, because)
         _unwind(c, Failed(because, state="", next="rmu status"), outcome="rolled_back")
-    except LedgerDown as why:
-        raise _stopped_without_ledger(c, why) from why
 
 
 def _must_go_on(c: Carrier, because: str) -> None:

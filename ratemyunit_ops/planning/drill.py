@@ -286,11 +286,11 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
     release, ref = request.release, request.release.on(name)
     head = release.schema_head
     return [
-        Restorable(point=point, **_wait(world, request)),
+        Restorable(point=point, verb=request.verb, **_wait(world, request)),
         RestoreDatabase(identifier=name, point=point, like=settings, run=run),
         LaunchDrillHost(run=run, image=request.image),
         DrillHostAnswers(run=run),
-        DatabaseAvailable(identifier=name, point=point, verb=request.verb),
+        DatabaseAvailable(identifier=name, verb=request.verb, point=point),
         SettleDatabase(identifier=name, like=settings),
         SameSettings(identifier=name, like=settings, only=() if request.source.settings_known else TOLD_BY_PLACES),
         _there(run, RenewPasswords(database=database)),

@@ -96,7 +96,7 @@ def plan_rehearse(world: World, request: DeployRequest, *, expires: datetime | N
     steps: list[Step] = [
         ImageFit(release=release.ref, base=live.version, allow_critical=request.allow_critical),
         RestoreDatabase(identifier=name, point=point, like=like, run=request.run),
-        DatabaseAvailable(identifier=name, point=point),
+        DatabaseAvailable(identifier=name, verb=f"migrate rehearse {release.version}", point=point, takes_moment=False),
         RenewPasswords(database=copy),
         Rehearse(release=release, live=live.ref, database=copy),
         *(

@@ -187,7 +187,7 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
     return [
         _restorable(world, goal),
         RestoreDatabase(identifier=name, point=goal.point, like=like, run=run),
-        DatabaseAvailable(identifier=name, point=goal.point),
+        DatabaseAvailable(identifier=name, verb="db restore", point=goal.point),
         SettleDatabase(identifier=name, like=like),
         SameSettings(identifier=name, like=like),
         RenewPasswords(database=restored),
@@ -226,7 +226,8 @@ def _steps(world: World, request: RestoreRequest, goal: Aim, live: Release) -> l
 
 def _restorable(world: World, goal: Aim) -> Restorable:
     when = possible_from(_window(world, goal.point), goal.point.at, world.at)
-    return Restorable(point=goal.point, possible=when, wait=when - world.at if when else timedelta(0))
+    wait = when - world.at if when else timedelta(0)
+    return Restorable(point=goal.point, verb="db restore", possible=when, wait=wait)
 
 
 def _live_at(world: World, at: datetime) -> LiveNote | None:

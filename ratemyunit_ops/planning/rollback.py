@@ -76,6 +76,11 @@ def way_of(plan: Plan) -> Way:
     return "pull" if "prepare" in kinds else "start" if "start_release" in kinds else "flip"
 
 
+def target_of(plan: Plan) -> str:
+    """Name the release that a plan brings back."""
+    return next(s.release.version for s in plan.steps if isinstance(s, Serve) and s.release is not None)
+
+
 def warm_on(world: World) -> str | None:
     """Name the release every host holds started beside what serves, on the live database; None where they differ."""
     hosts: tuple[HostView, ...] = getattr(world.hosts, "value", ())

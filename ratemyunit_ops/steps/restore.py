@@ -65,10 +65,14 @@ class Broken(Failed):
 
 
 class Restorable(Check):
-    """Wait until the restore point lies within what can be restored: logs are shipped every few minutes."""
+    """Wait until the restore point lies within what can be restored: logs are shipped every few minutes.
+
+    `verb` is the command that restores: a drill that fails must not send anybody to restore what serves.
+    """
 
     kind: Literal["restorable"] = "restorable"
     point: RestorePoint
+    verb: str
     possible: datetime | None = None
     wait: timedelta = timedelta(0)
     deadline: timedelta = timedelta(minutes=30)
@@ -88,7 +92,7 @@ class Restorable(Check):
                 raise Failed(
                     f"{self.point.at:%H:%M:%S} UTC cannot be restored yet: {newest}",
                     state=NOT_MOVED,
-                    next="rmu db restore --latest",
+                    next=f"rmu {self.verb} --latest",
                 )
             o.clock.sleep(3)
         if self.point.at < window.earliest:
@@ -148,12 +152,17 @@ class DropDatabase(Change):
 
 
 class DatabaseAvailable(Check):
-    """The instance is available, has its endpoint, and nothing of it is still pending; three looks in a row."""
+    """The instance is available, has its endpoint, and nothing of it is still pending; three looks in a row.
+
+    `verb` is the command that restores, and `takes_moment` tells whether it has a `--to`; another one takes the newest
+    backup whenever it is typed.
+    """
 
     kind: Literal["database_available"] = "database_available"
     identifier: str
+    verb: str
     point: RestorePoint | None = None
-    verb: str = "db restore"
+    takes_moment: bool = True
     deadline: timedelta = timedelta(hours=2)
 
     def title(self) -> str:
@@ -167,7 +176,7 @@ class DatabaseAvailable(Check):
         return {"resource_id": seen.resource_id, "address": seen.address}
 
     def _named(self, o: Outside, why: Broken) -> Failed:
-        """Name the backup that a restore began from where that is what is wrong, and offer the one before it."""
+        """Name the backup that a restore began from where that is what is wrong, and offer another one."""
         if self.point is None or why.status not in BAD_BACKUP:
             return why
         before = [b for b in o.databases.backups(self.point.resource_id) if b <= self.point.at]
@@ -175,7 +184,8 @@ class DatabaseAvailable(Check):
             return why
         what = f"{why.what}; the restore began from the backup of {before[-1]:%Y-%m-%d %H:%M:%S} UTC"
         older = before[-1] - timedelta(seconds=1)
-        return Failed(what, state=why.state, next=f"rmu {self.verb} --to '{older:%Y-%m-%d %H:%M:%S} UTC'")
+        another = f"--to '{older:%Y-%m-%d %H:%M:%S} UTC'" if self.takes_moment else "  (once there is a newer backup)"
+        return Failed(what, state=why.state, next=f"rmu {self.verb} {another}")
 
 
 class SettleDatabase(Change):

@@ -320,12 +320,14 @@ def test_a_moment_is_restored_by_the_whole_second_before_it(standing: Standing) 
 
 
 @pytest.mark.parametrize("hours", [-1, 9], ids=["in the future", "before the first backup"])
-def test_a_moment_outside_of_the_window_is_refused_with_the_latest_one(standing: Standing, hours: int) -> None:
+def test_a_moment_outside_of_the_window_is_refused_and_nobody_is_sent_to_restore_what_serves(
+    standing: Standing, hours: int
+) -> None:
     with pytest.raises(Failed, match="cannot be restored") as why:
         standing.restore(at=NOW - timedelta(hours=hours))
 
     assert why.value.state == "No instance was made; what serves was not touched."
-    assert why.value.next == "rmu db restore --latest"
+    assert why.value.next == "rmu status"
 
 
 def test_a_quota_that_is_used_up_names_itself_and_what_frees_one(standing: Standing) -> None:

@@ -17,7 +17,7 @@ from ratemyunit_ops.cli import carrying, drills, looking, machines, migrating, m
 from ratemyunit_ops.cli.moves import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
-from ratemyunit_ops.engine.journal import Event, read_events
+from ratemyunit_ops.engine.journal import Event, event_key, read_events
 from ratemyunit_ops.errors import RmuError
 from ratemyunit_ops.model import Facts
 from ratemyunit_ops.settings import Environment, Settings
@@ -273,6 +273,14 @@ def story(world: FakeWorld, run: str = "r-001") -> list[str]:
     events = journal(world, run)
     kinds = [s["kind"] for s in events[0].facts["plan"]["steps"]]
     return [f"{e.kind} {kinds[e.step] if e.step is not None else e.facts.get('outcome', '')}".strip() for e in events]
+
+
+def make_unreadable(world: FakeWorld, run: str = "r-001") -> None:
+    """Let a run have been begun by a later rmu, with a step this one does not know."""
+    item = world.table.items[(f"run#{run}", event_key(0))]
+    body = json.loads(str(item["body"]))
+    body["facts"]["plan"]["steps"][-1]["kind"] = "shift_by_weight"
+    item["body"] = json.dumps(body)
 
 
 def outcome(world: FakeWorld, run: str = "r-001") -> str | None:

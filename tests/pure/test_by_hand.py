@@ -11,6 +11,7 @@ import pytest
 import typer
 
 from ratemyunit_ops.cli.byhand import By, open_console, run_argv, show_deeds
+from ratemyunit_ops.cli.shell import execute
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import LedgerDown, Mistyped, Unreachable
 from ratemyunit_ops.outside.file_ledger import FileLedger
@@ -123,6 +124,18 @@ def test_what_was_done_is_told_newest_first(world: FakeWorld) -> None:
 
     rows = [line for line in cast(QuietScreen, w.screen).said if "exec over" in line]
     assert ["exec over ssh uptime -p | i-2 exit 0" in rows[0], "exec over ssm uptime -p" in rows[1]] == [True, True]
+
+
+def test_a_time_that_is_none_names_the_option_that_it_was_typed_for(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.wire", lambda env, **how: process(world))  # it would ask AWS
+
+    with pytest.raises(Mistyped, match="“x” is no duration") as why:
+        execute(["uptime"], timeout="x")
+
+    assert why.value.next == "--timeout 5m   (30s, 5m, 1h)"
+    assert Operator(world).deploy("v42", bake="x").failure.next == "--bake 5m   (30s, 5m, 1h)"
 
 
 def test_a_console_without_a_terminal_is_refused_before_anything_is_kept(world: FakeWorld) -> None:

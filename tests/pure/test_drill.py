@@ -15,7 +15,7 @@ import pytest
 from ratemyunit_ops.cli import drills, places
 from ratemyunit_ops.cli.wire import wire
 from ratemyunit_ops.engine.journal import event_key
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import LedgerDown, Mistyped, Refused
 from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.planning.drill import QUARTER, choose_window
@@ -28,7 +28,7 @@ from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.clients import Clients
 from tests.fakes.databases import SETTINGS, Retained, Store
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.operator import KILLED, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 RUN = "r-001"
@@ -784,6 +784,81 @@ def test_a_run_that_is_no_drill_has_no_report(folder: Path) -> None:
     assert Operator(world).report_drill(folder).code == 3
 
 
+def test_credentials_that_end_too_early_do_not_go_on_with_a_drill_by_its_own_words_either(folder: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(folder).code == KILLED
+    soon = world.clock.now() + timedelta(minutes=5)
+
+    ended = Operator(world, credentials_end=soon).drill(folder)
+
+    assert (ended.code, ended.why) == (3, "these credentials end in 5 min, and a restore may take 45")
+    assert outcome(world) is None and Operator(world).drill(folder).code == 0
+
+
+def test_a_drill_whose_report_cannot_be_written_does_not_begin(tmp_path: Path) -> None:
+    world = serving()
+    (tmp_path / "taken").write_text("a file")
+
+    ended = Operator(world).drill(tmp_path / "taken" / "reports")
+
+    assert ended.code == 2 and "cannot be written" in ended.why
+    assert world.lease_is_free() and not journal(world)
+
+
+def test_a_dead_drill_is_not_gone_on_with_where_its_report_cannot_be_written(tmp_path: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(tmp_path / "reports").code == KILLED
+    (tmp_path / "taken").write_text("a file")
+
+    ended = Operator(world).drill(tmp_path / "taken" / "reports")
+
+    assert ended.code == 2 and outcome(world) is None
+
+
+def test_a_drill_says_how_it_ended_though_its_report_can_no_longer_be_written(folder: Path) -> None:
+    world = serving()
+    world.on_call("corner.launch", lambda: (folder / f"{RUN}.html").mkdir())
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 0 and ended.screen.document is not None
+    assert (ended.screen.document["outcome"], ended.screen.document["report"]) == ("done", None)
+    assert any(f"rmu dr report {RUN} --dir" in line for line in ended.screen.said)
+
+
+def test_a_drill_that_a_later_rmu_began_has_no_report_here_and_says_why(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder)
+    make_unreadable(world)
+
+    ended = Operator(world).report_drill(folder, RUN)
+
+    assert ended.code == 3 and "cannot read a step" in ended.why
+    assert "the rmu version that began it" in ended.failure.next
+
+
+def test_a_dead_drill_that_a_later_rmu_began_is_left_as_it_is(folder: Path) -> None:
+    world = serving()
+    world.kill_after_event(5)
+    assert Operator(world).drill(folder).code == KILLED
+    make_unreadable(world)
+
+    ended = Operator(world).drill(folder)
+
+    assert ended.code == 6 and "cannot read a step" in ended.why
+    assert outcome(world) is None
+
+
+def test_a_report_is_no_drills_only_where_that_is_known(folder: Path) -> None:
+    world = serving()
+    Operator(world).drill(folder)
+    world.fail("ledger.query", LedgerDown("no answer", next="rmu doctor"), nth=2)
+
+    assert Operator(world).report_drill(folder, RUN).why == "no answer"
+
+
 def test_the_time_axis_has_round_marks_and_not_too_many() -> None:
     assert ticks(9.0) == [0, 2, 4, 6, 8]
     assert ticks(400.0) == [0, 60, 120, 180, 240, 300, 360]
@@ -800,6 +875,18 @@ def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> Non
     assert "began from the backup of" in ended.why
     assert ended.failure.next.startswith("rmu dr drill --to")
     nothing_is_left(world)
+
+
+def test_a_drill_whose_moment_is_never_shipped_sends_nobody_to_restore_what_serves(folder: Path) -> None:
+    world = serving()
+    world.clock.sleep(60)
+    full = world.databases[DATABASE.identifier].model_copy(update={"status": "storage-full"})
+    world.on_call("databases.window", lambda: world.databases.update({DATABASE.identifier: full}))
+
+    ended = Operator(world).drill(folder, to=f"{world.clock.now():%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 3 and "cannot be restored yet" in ended.why
+    assert ended.failure.next == "rmu dr drill --latest"
 
 
 def test_a_quota_that_is_used_up_refuses_the_drill_before_anything_stands(folder: Path) -> None:

@@ -10,23 +10,26 @@ import pytest
 
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import ask_cancel, event_key
+from ratemyunit_ops.engine.lease import LET_GO
 from ratemyunit_ops.errors import (
     AlreadyThere,
     Bug,
     Failed,
     HalfWay,
     Interrupted,
+    LeaseLost,
     LedgerDown,
     Refused,
     RolledBack,
     Unreachable,
 )
 from ratemyunit_ops.ports import Entry
+from ratemyunit_ops.records import read_lease
 from ratemyunit_ops.reports.runs import RunReport, cost_lines
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import facts
 from tests.fakes import FakeWorld
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.operator import KILLED, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import type_commands
 
 RUN = "r-001"
@@ -688,6 +691,22 @@ def test_a_ledger_that_dies_under_a_resumed_unwinding_is_half_way_not_refused(wo
     assert bob.resume(RUN).code == RolledBack.exit_code
 
 
+def test_a_lease_that_is_lost_while_a_run_is_given_up_is_not_called_no_change(world: FakeWorld, bob: Operator) -> None:
+    run = kill_deploy(world, "done ready")
+    abandoned, undone = number_of("done ready") + 1, 2
+    world.fail(event_key(abandoned + undone + 1), LeaseLost("the lease holds another token", next="rmu status"))
+
+    ended = bob.abandon(run)
+
+    assert story(world, run)[-1] == "undone start_release"
+    assert (ended.code, ended.failure.state) == (
+        LeaseLost.exit_code,
+        f"Run {run} is no longer ours; what it had done until then is in its journal.",
+    )
+    let_go = read_lease(world.outside().ledger)
+    assert let_go is not None and let_go.heartbeat == LET_GO
+
+
 def test_an_event_is_never_written_over(world: FakeWorld, ann: Operator) -> None:
     ann.deploy("v42")
     before = world.table.items[(f"run#{RUN}", event_key(3))]
@@ -706,14 +725,6 @@ def test_events_are_numbered_without_a_gap_through_kill_and_resume(world: FakeWo
     keys = sorted(sk for pk, sk in world.table.items if pk == f"run#{run}")
 
     assert keys == [event_key(n) for n in range(len(keys))]
-
-
-def make_unreadable(world: FakeWorld, run: str) -> None:
-    """Let a run have been begun by a later rmu, with a step this one does not know."""
-    item = world.table.items[(f"run#{run}", event_key(0))]
-    body = json.loads(str(item["body"]))
-    body["facts"]["plan"]["steps"][-1]["kind"] = "shift_by_weight"
-    item["body"] = json.dumps(body)
 
 
 def test_a_step_this_version_does_not_know_is_not_resumed(world: FakeWorld, bob: Operator) -> None:

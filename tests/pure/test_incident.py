@@ -719,6 +719,16 @@ def test_a_report_wants_an_incident() -> None:
     assert (ended.code, ended.why) == (3, "there was no incident here yet")
 
 
+def test_a_postmortem_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    w = world()
+    types(w, opens())
+    (tmp_path / "taken").write_text("a file")
+
+    ended = types(w, lambda wired: postmortem.report_it(wired, None, tmp_path / "taken" / "incidents"))
+
+    assert ended.code == 2 and "cannot be written" in ended.why
+
+
 def test_what_programs_read_is_what_the_schemas_promise(tmp_path: Path) -> None:
     w = world()
     typed: list[Command] = [opens(), opens("again"), acks, notes("x"), escalates(), closes("over")]

@@ -210,6 +210,14 @@ def destroy_answering(w: Wired, answer: str) -> None:
     places.destroy_it(w, Asked(because=None, dry_run=False, yes=False))
 
 
+def test_a_destruction_shows_its_plan_before_it_asks(standing: FakeWorld) -> None:
+    ended = Operator(standing, types="wrong")._type(
+        lambda w: places.destroy_it(w, Asked(because=None, dry_run=False, yes=False))
+    )
+
+    assert ended.screen.planned is not None and ended.screen.said == ["Type test to go on"]
+
+
 def test_a_database_that_terraform_does_not_hold_is_not_left_behind_by_a_destruction(standing: FakeWorld) -> None:
     superseded = standing.databases[DATABASE.identifier].model_copy(update={"identifier": "rmu-test-db-old"})
     standing.databases["rmu-test-db-old"] = superseded

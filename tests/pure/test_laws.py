@@ -337,7 +337,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     ),
     "check_in_corner": lambda: (
         in_the_corner(),
-        CheckInCorner(run=RESTORE, step=DatabaseAvailable(identifier=COPY.identifier)),
+        CheckInCorner(run=RESTORE, step=DatabaseAvailable(identifier=COPY.identifier, verb="dr drill")),
     ),
     "compare_data": lambda: (
         w := in_the_corner(),
@@ -474,7 +474,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         copied(noted=True),
         ComputeSalvage(restore=RESTORE, base=RESTORE, old=DATABASE, new=COPY, since=BEGIN, run="r-salvage"),
     ),
-    "database_available": lambda: (copied(), DatabaseAvailable(identifier=COPY.identifier)),
+    "database_available": lambda: (copied(), DatabaseAvailable(identifier=COPY.identifier, verb="dr drill")),
     "drop_database": lambda: (copied(), DropDatabase(identifier=COPY.identifier, run=RESTORE)),
     "fence_database": lambda: (held(), FenceDatabase(database=DATABASE, hold=timedelta(seconds=30))),
     "hold_requests": lambda: (fresh(), HoldRequests(at_most=timedelta(minutes=10))),
@@ -496,7 +496,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         RecordRestore(release="v41", left=None, database=PLANNED, head="", admits="", run=RESTORE),
     ),
     "renew_passwords": lambda: (copied(passwords=False), RenewPasswords(database=PLANNED)),
-    "restorable": lambda: (fresh(), Restorable(point=POINT)),
+    "restorable": lambda: (fresh(), Restorable(point=POINT, verb="db restore")),
     "restore_database": lambda: (
         fresh(),
         RestoreDatabase(identifier=COPY.identifier, point=POINT, like=SETTINGS, run=RESTORE),

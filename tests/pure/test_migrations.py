@@ -376,6 +376,15 @@ def test_f32_a_rehearsal_on_which_the_old_release_fails_says_so_and_leaves_no_co
     assert set(world.databases) == {DATABASE.identifier} and schema(world)[0] == "0002"
 
 
+def test_a_rehearsal_on_a_damaged_backup_sends_nobody_to_restore_what_serves(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "incompatible-restore"
+
+    ended = ann.rehearse("v43")
+
+    assert ended.code == 5 and "began from the backup of" in ended.why
+    assert ended.failure.next == "rmu migrate rehearse v43   (once there is a newer backup)"
+
+
 @pytest.mark.parametrize("number", range(3, 13))
 def test_a_rehearsal_that_fails_leaves_no_copy_wherever_it_was_killed(world: FakeWorld, number: int) -> None:
     world.fails_on.add(("v41", "0003"))

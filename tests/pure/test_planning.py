@@ -12,9 +12,10 @@ from ratemyunit_ops.model import Known, PlanSummary, RunHeader, World
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.hosts import HostRequest, plan_reboot, plan_replace
 from ratemyunit_ops.planning.infra import InfraRequest, plan_apply
-from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback
+from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of
 from ratemyunit_ops.records import header_entry
 from ratemyunit_ops.steps.base import Change, Plan
+from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, STATUS, survey
 from tests.fakes import BEGIN, FakeWorld
@@ -206,6 +207,13 @@ def test_a_cold_rollback_pulls_it_first(deployed: FakeWorld) -> None:
     plan = plan_rollback(seen(deployed, needs=ROLLBACK | {"hosts"}), rollback())
 
     assert kinds(plan)[:4] == ["prepare", "start_release", "ready", "serve"]
+
+
+def test_a_plan_tells_which_release_it_brings_back_whatever_its_last_step_is(deployed: FakeWorld) -> None:
+    plan = plan_rollback(seen(deployed, needs=ROLLBACK), rollback(warm="v41"))
+
+    for steps in (plan.steps, plan.steps[::-1], (*plan.steps, HostsInService())):
+        assert target_of(plan.model_copy(update={"steps": steps})) == "v41"
 
 
 def test_a_rollback_goes_to_the_newest_good_release_older_than_the_live_one(deployed: FakeWorld) -> None:

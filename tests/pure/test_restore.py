@@ -19,7 +19,7 @@ from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
-from tests.fakes.operator import KILLED, Operator, outcome, story
+from tests.fakes.operator import KILLED, Operator, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 OLD = DATABASE.identifier
@@ -523,7 +523,7 @@ def test_f41_an_instance_is_available_once_it_looks_so_three_times_with_nothing_
     change()
     asked = world.faults.calls.count("databases.view")
 
-    DatabaseAvailable(identifier=OLD).look(world.outside())
+    DatabaseAvailable(identifier=OLD, verb="db restore").look(world.outside())
 
     assert world.faults.calls.count("databases.view") - asked == 4 + 3
 
@@ -931,6 +931,38 @@ def test_a_restore_can_be_taken_back_by_a_restore(world: FakeWorld, ann: Operato
     assert ended.screen.document["restore_point"]["resource_id"] == "db-RESOURCE1"
     assert world.serving() == {"v42"}
     assert world.schema_head == "0002"
+
+
+def test_a_salvage_into_a_folder_that_cannot_be_does_not_begin(world: FakeWorld, ann: Operator, tmp_path: Path) -> None:
+    ann.restore(before=DEPLOY)
+    (tmp_path / "taken").write_text("a file")
+
+    ended = ann.salvage(RESTORE, tmp_path / "taken" / "left")
+
+    assert ended.code == 2 and "cannot be written" in ended.why
+    assert world.lease_is_free() and not read_events(world.outside().ledger, NEXT)
+
+
+def test_a_salvage_whose_files_cannot_be_written_says_that_it_is_done_all_the_same(
+    world: FakeWorld, ann: Operator, tmp_path: Path
+) -> None:
+    ann.restore(before=DEPLOY)
+    (tmp_path / "2-update.sql").mkdir()
+
+    ended = ann.salvage(RESTORE, tmp_path, apply=True)
+
+    assert ended.code == 6 and "2-update.sql cannot be written" in ended.why
+    assert "is done" in ended.failure.state and ended.failure.next.startswith(f"rmu db salvage {RESTORE}")
+    assert outcome(world, NEXT) == "done"
+
+
+def test_a_restore_that_a_later_rmu_began_is_not_salvaged_by_this_one(world: FakeWorld, ann: Operator) -> None:
+    ann.restore(before=DEPLOY)
+    make_unreadable(world, RESTORE)
+
+    ended = ann.salvage(RESTORE)
+
+    assert ended.code == 3 and "cannot read a step" in ended.why
 
 
 def test_only_a_restore_leaves_something_to_salvage(ann: Operator) -> None:

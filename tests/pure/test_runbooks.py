@@ -523,6 +523,24 @@ def test_a_dry_run_shows_the_plan_and_changes_nothing(world: FakeWorld) -> None:
     assert world.everything() == before
 
 
+def test_a_dry_run_of_a_dead_remedys_own_command_shows_what_is_still_to_do(world: FakeWorld) -> None:
+    world.kill_after_event(2)
+    assert Operator(hung_worker(world)).runbook("queue-stalled", "pause-restart-resume").code == KILLED
+    before = world.everything()
+
+    document = Operator(world).runbook("queue-stalled", "pause-restart-resume", dry_run=True).screen.document
+
+    assert document is not None
+    assert (document["run"], document["outcome"]) == ("r-001", "dry_run")
+    assert document["steps"] == [
+        "pause the queue",
+        "restart the worker",
+        "resume the queue",
+        "it helped: the symptom is gone",
+    ]
+    assert world.everything() == before
+
+
 def test_a_cause_that_is_gone_by_the_time_it_is_agreed_to_changes_nothing(world: FakeWorld) -> None:
     book = runbook("queue-stalled")
     hung_worker(world)

@@ -230,6 +230,18 @@ def test_compiling_writes_once_and_says_where_it_cannot(tmp_path: Path) -> None:
         typed(FakeWorld(), "compile_alarms")
     with pytest.raises(Mistyped, match="there is no folder"):
         typed(FakeWorld(), "compile_alarms", {"tfvars": str(tmp_path / "none" / "some.tfvars")})
+    (tmp_path / "other.slo.tfvars.json").mkdir()
+    with pytest.raises(Mistyped, match="cannot be written: Is a directory"):
+        typed(FakeWorld(), "compile_alarms", {"tfvars": str(tmp_path / "other.tfvars")})
+
+
+def test_a_page_of_budgets_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "taken").write_text("a file")
+
+    with pytest.raises(Mistyped, match="cannot be written") as why:
+        typed(FakeWorld(), "show_budgets", html=tmp_path / "taken" / "slo.html")
+
+    assert why.value.next.startswith("--html")
 
 
 # -- the budgets -------------------------------------------------------------------------------------------------------

@@ -354,10 +354,7 @@ class RdsDatabases:
             case "InstanceQuotaExceeded":
                 what, next_line = self._quota(), FREE_ONE
             case "InvalidParameterValue" | "InvalidRestore":
-                what, next_line = (
-                    f"{point.at:%Y-%m-%d %H:%M:%S} UTC cannot be restored: {said}",
-                    "rmu db restore --latest",
-                )
+                what, next_line = f"{point.at:%Y-%m-%d %H:%M:%S} UTC cannot be restored: {said}", "rmu status"
             case "KMSKeyNotAccessible":
                 what, next_line = f"the key of the backup cannot be used: {said}", "rmu doctor"
             case "PointInTimeRestoreNotEnabled":
