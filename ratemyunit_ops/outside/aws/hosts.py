@@ -103,7 +103,7 @@ NEXT = {
     "too_slow": "rmu migrate lint",
     "contract_first": "rmu migrate plan",
     "start_failed": "rmu logs",
-    "no_hold": "rmu host replace",
+    "no_hold": "rmu host replace {host}",
     "no_queue": "rmu status",
     "queue_failed": "rmu logs",
     "stale_fence": "rmu history",
@@ -469,7 +469,7 @@ def _judged(verb: str, answers: Answers) -> Answers:
 def _no(verb: str, host: str, answer: Answer, others: Sequence[str]) -> RmuError:
     why = str(answer.get("why", ""))
     what = "\n".join([f"{host}: {answer.get('detail') or why}", *_evidence(answer)])
-    next_line = NEXT.get(why, "rmu status")
+    next_line = NEXT.get(why, "rmu status").format(host=host)
     if answer["outcome"] == "refused" and not others:
         return Refused(what, next=next_line)
     state = STATES.get(verb, "The host says what it had done; asking again is safe.")
