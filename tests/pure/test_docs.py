@@ -12,6 +12,7 @@ import pytest
 import typer.main
 
 from ratemyunit_ops.cli.main import app
+from ratemyunit_ops.outside.aws.hosts import NEXT
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
@@ -179,6 +180,16 @@ def test_every_hint_of_an_error_is_taken_by_the_cli() -> None:
 
     assert len(hints) > 50
     assert {hint: why for hint in hints if (why := complaint(hint))} == {}
+
+
+def test_every_code_by_which_a_host_says_no_has_a_hint_of_its_own() -> None:
+    contract = (CHECKOUT / "docs" / "contract-host.md").read_text()
+    answers = re.search(r"^Every answer: .*?^$", contract, re.MULTILINE | re.DOTALL)
+    assert answers
+    codes = {code for listed in re.findall(r": `(\w+ [\w\s]+)`", answers[0]) for code in listed.split()}
+
+    assert len(codes) > 25
+    assert codes == set(NEXT)
 
 
 def stops(walk: Path) -> dict[Path, list[str]]:
