@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -177,7 +178,12 @@ class Terraform:
         if answer is None:
             return None
         lock = json.loads(answer["Body"].read())
-        return LockHolder(id=lock["ID"], who=lock["Who"], created=_time(lock["Created"]))
+        return LockHolder(
+            id=lock["ID"],
+            who=lock["Who"],
+            created=_time(lock["Created"]),
+            by_hand=self._unlock_by_hand(root, lock["ID"]),
+        )
 
     def unlock(self, root: str, lock_id: str) -> None:
         """Release a state lock by its id, once no Terraform of ours works any more. Raises Refused, Busy."""
@@ -187,6 +193,14 @@ class Terraform:
                 return  # the Terraform we waited for ended well and gave the lock back
             self._init(root)
             self._read(root, "force-unlock", lock_id, force=IsFlagged)
+
+    def _unlock_by_hand(self, root: str, lock_id: str) -> str:
+        """Spell the command for a shell: Terraform knows the state only in the folder and with the data of our own."""
+        set_here = {"AWS_PROFILE": self._account.profile, "TF_DATA_DIR": str(self._data(root))}
+        words = [f"{name}={shlex.quote(value)}" for name, value in set_here.items() if value]
+        return " ".join(
+            [*words, "terraform", f"-chdir={shlex.quote(str(self._folder(root)))}", "force-unlock", lock_id]
+        )
 
     # ---- the working copy
 
@@ -402,7 +416,7 @@ class Terraform:
             "AWS_DEFAULT_REGION": account.region,
             "CHECKPOINT_DISABLE": "1",
             "TF_CLI_CONFIG_FILE": str(self._cli_config(env)),
-            "TF_DATA_DIR": str(self._home / f"{root}.data"),
+            "TF_DATA_DIR": str(self._data(root)),
             "TF_IN_AUTOMATION": "1",
         }
         if account.endpoint:
@@ -440,6 +454,9 @@ class Terraform:
 
     def _folder(self, root: str) -> Path:
         return self._home / "src" / "live" / root
+
+    def _data(self, root: str) -> Path:
+        return self._home / f"{root}.data"
 
     @property
     def _child_file(self) -> Path:

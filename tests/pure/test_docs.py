@@ -192,6 +192,14 @@ def test_every_code_by_which_a_host_says_no_has_a_hint_of_its_own() -> None:
     assert codes == set(NEXT)
 
 
+def test_every_page_that_a_hint_sends_to_has_what_it_names() -> None:
+    text = "".join(source.read_text() for source in (CHECKOUT / "ratemyunit_ops").rglob("*.py"))
+    named = set(re.findall(r"\((docs/[\w-]+\.md)(?:, “([^”]+)”)?", text))
+
+    assert ("docs/break-glass.md", "A statement by hand") in named
+    assert [(page, part) for page, part in named if part not in (CHECKOUT / page).read_text()] == []
+
+
 def stops(walk: Path) -> dict[Path, list[str]]:
     """Read the walk: which functions or classes of which file."""
     found = re.findall(r"^Read (.+?) in\s+\[[^]]+\]\(([^)]+)\)", walk.read_text(), re.MULTILINE | re.DOTALL)

@@ -154,6 +154,8 @@ def test_the_state_of_somebody_else_is_left_alone_and_they_are_named(cloud: Clou
     holder = terraform.lock_holder("stack")
     assert holder is not None
     assert (holder.id, holder.created) == ("1f2e", datetime(2026, 11, 24, 10, 0, 0, 123456, tzinfo=UTC))
+    assert holder.by_hand.endswith(f"terraform -chdir={terraform._folder('stack')} force-unlock 1f2e")
+    assert f"TF_DATA_DIR={terraform._child_environment('stack')['TF_DATA_DIR']} " in holder.by_hand
 
 
 def test_f36_a_killed_terraform_leaves_a_lock_that_names_it_and_can_be_released(

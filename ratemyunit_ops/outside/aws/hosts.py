@@ -94,6 +94,7 @@ STATES = {
     "data_apply": "Each file is there whole or not at all, up to the one that failed; applying again is safe.",
 }
 HOST_LOG = "rmu exec --host {host} -- tail -n 20 /var/log/rmu/host.log"
+BY_HAND = "rmu console --host {host}   (docs/break-glass.md, “A statement by hand”)"
 IN_THE_WAY = "end or wait for what is in the way, then type the same command again"
 NEXT = {
     "broken": HOST_LOG,
@@ -117,7 +118,7 @@ NEXT = {
     "not_found": "rmu status",
     "not_one_statement": "rmu runbook lint",
     "not_ready": "rmu logs",
-    "prepared": "rmu exec -- psql   (commit prepared, or rollback prepared)",
+    "prepared": BY_HAND,
     "pull_failed": "rmu image list",
     "queue_failed": "rmu logs",
     "roles_failed": "rmu runbook run database-connections",
@@ -125,7 +126,7 @@ NEXT = {
     "sql_failed": HOST_LOG,
     "stale_fence": "rmu history",
     "start_failed": "rmu logs",
-    "subscribed": "rmu exec -- psql   (alter subscription NAME disable)",
+    "subscribed": BY_HAND,
     "too_slow": "rmu migrate lint",
     "unreachable": "rmu runbook run database-connections",
 }
