@@ -10,7 +10,7 @@ import json
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Facts = dict[str, Any]
 """What a step saw or did, as JSON values for the journal. Never a secret."""
@@ -413,16 +413,8 @@ class TableSalvage(Frozen):
     deleted: int = 0
 
 
-class Conflict(Frozen):
-    """A row that changed on both sides since the restore point, so that salvage does not decide it."""
-
-    table: str
-    key: str
-    why: str
-
-
 class ConflictCount(Frozen):
-    """How many rows of a table are conflicts of one kind."""
+    """How many rows of a table changed on both sides since the restore point, in one way: salvage does not decide."""
 
     table: str
     why: str
@@ -432,13 +424,18 @@ class ConflictCount(Frozen):
 class SalvageView(Frozen):
     """What a salvage found: rows per table, conflicts that a person decides, and the files that hold the SQL.
 
-    Keys of rows are personal data: `conflicts` names the first ones to who asks, and is kept in no journal.
+    Keys of rows are personal data: they are in the files alone.
     """
 
     tables: dict[str, TableSalvage] = Field(default_factory=dict)
-    conflicts: tuple[Conflict, ...] = ()
     conflicts_by: tuple[ConflictCount, ...] = ()
     files: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_rmu(cls, noted: Any) -> Any:
+        """Read the notes of a ledger that has an empty list beside the counts."""
+        return {k: v for k, v in noted.items() if k != "conflicts"} if isinstance(noted, dict) else noted
 
 
 class SalvageNote(Frozen):
