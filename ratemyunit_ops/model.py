@@ -287,11 +287,10 @@ class DrillHost(Frozen):
 
 
 class HostImage(Frozen):
-    """An image of a host's whole disk, and when it was taken."""
+    """An image of a host's whole disk."""
 
     id: str
     name: str
-    taken: datetime
 
 
 class LeaseView(Frozen):

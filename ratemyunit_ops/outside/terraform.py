@@ -42,19 +42,11 @@ OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR",
 
 
 class TerraformFailed(Failed):
-    """Terraform stopped after it may have changed something. `log_tail` holds its last lines."""
-
-    def __init__(self, what: str, *, state: str, next: str, log_tail: tuple[str, ...] = ()) -> None:
-        super().__init__(what, state=state, next=next)
-        self.log_tail = log_tail
+    """Terraform stopped after it may have changed something."""
 
 
 class TerraformRefused(Refused):
-    """Terraform refused before it changed anything. `log_tail` holds its last lines."""
-
-    def __init__(self, what: str, *, next: str, log_tail: tuple[str, ...] = ()) -> None:
-        super().__init__(what, next=next)
-        self.log_tail = log_tail
+    """Terraform refused before it changed anything."""
 
 
 @dataclass(frozen=True)
@@ -356,7 +348,6 @@ class Terraform:
                 f"terraform {verb} {root} failed: {log.errors[0] if log.errors else f'it ended with {log.code}'}",
                 state=_left(log),
                 next=f"mend it, then: rmu infra {verb} --env {self._environment}",
-                log_tail=log.tail,
             )
 
     def _read(self, root: str, verb: str, *arguments: str, **options: Any) -> str:
@@ -405,7 +396,7 @@ class Terraform:
                 next=f"rmu status --env {self._environment}",
             )
         said = log.errors[0] if log.errors else "\n".join(log.tail) or f"it ended with {log.code}"
-        return TerraformRefused(f"terraform ({root}): {said}", next=f"less {log.path}", log_tail=log.tail)
+        return TerraformRefused(f"terraform ({root}): {said}", next=f"less {log.path}")
 
     def _child_environment(self, root: str) -> dict[str, str]:
         """Hand our environment on, without what would change Terraform's doings and with the account we reach."""

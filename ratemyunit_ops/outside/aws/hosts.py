@@ -275,7 +275,7 @@ class SsmFleet:
 
     def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
         """Park the worker, start the release and wait until it is ready; remember that it was."""
-        body = {"release": ref.model_dump(), "park_worker": True, "ready": _ready(schema_head, deadline)}
+        body = {"release": ref.model_dump(), "ready": _ready(schema_head, deadline)}
         answers = self._change(Question("start", body, extra=deadline))
         facts = facts_of(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
         self.hosts.memory.ready[(ref, schema_head)] = (self.hosts.clock.monotonic(), facts)
