@@ -373,23 +373,12 @@ class TableView(Frozen):
     written: int = 0
 
 
-class Blocker(Frozen):
-    """A session that keeps others waiting."""
-
-    pid: int
-    state: str
-    seconds: float
-    query: str
-
-
 class DataView(Frozen):
     """What is in a database, as ops sees it by SQL. Size in bytes."""
 
     schema_head: str = ""
     admits: str = ""
     tables: dict[str, TableView] = Field(default_factory=dict)
-    logins: dict[str, bool] = Field(default_factory=dict)
-    blockers: tuple[Blocker, ...] = ()
     size: int = 0
     dated: bool = Field(
         default=True, description="whether rows tell when they were written; else `written` tells nothing"

@@ -51,7 +51,6 @@ class FakeData:
                 schema_head=store.head,
                 admits=store.admits,
                 tables={t: self._table(store, t, since if dated else None) for t in sorted(store.tables())},
-                logins=dict(store.logins),
                 size=len(store.rows) * 100,
                 newest=max((at for _, at in store.rows.values()), default=None),
             )
