@@ -402,7 +402,7 @@ class TableSalvage(Frozen):
 
 
 class ConflictCount(Frozen):
-    """How many rows of a table changed on both sides since the restore point, in one way: salvage does not decide."""
+    """How many rows of a table are conflicts of one kind."""
 
     table: str
     why: str
