@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 Facts = dict[str, Any]
 """What a step saw or did, as JSON values for the journal. Never a secret."""
@@ -295,11 +295,10 @@ class DrillHost(Frozen):
 
 
 class HostImage(Frozen):
-    """An image of a host's whole disk, and when it was taken."""
+    """An image of a host's whole disk."""
 
     id: str
     name: str
-    taken: datetime
 
 
 class LeaseView(Frozen):
@@ -382,23 +381,12 @@ class TableView(Frozen):
     written: int = 0
 
 
-class Blocker(Frozen):
-    """A session that keeps others waiting."""
-
-    pid: int
-    state: str
-    seconds: float
-    query: str
-
-
 class DataView(Frozen):
     """What is in a database, as ops sees it by SQL. Size in bytes."""
 
     schema_head: str = ""
     admits: str = ""
     tables: dict[str, TableView] = Field(default_factory=dict)
-    logins: dict[str, bool] = Field(default_factory=dict)
-    blockers: tuple[Blocker, ...] = ()
     size: int = 0
     dated: bool = Field(
         default=True, description="whether rows tell when they were written; else `written` tells nothing"
@@ -421,14 +409,6 @@ class TableSalvage(Frozen):
     deleted: int = 0
 
 
-class Conflict(Frozen):
-    """A row that changed on both sides since the restore point, so that salvage does not decide it."""
-
-    table: str
-    key: str
-    why: str
-
-
 class ConflictCount(Frozen):
     """How many rows of a table are conflicts of one kind."""
 
@@ -440,13 +420,18 @@ class ConflictCount(Frozen):
 class SalvageView(Frozen):
     """What a salvage found: rows per table, conflicts that a person decides, and the files that hold the SQL.
 
-    Keys of rows are personal data: `conflicts` names the first ones to who asks, and is kept in no journal.
+    Keys of rows are personal data: they are in the files alone.
     """
 
     tables: dict[str, TableSalvage] = Field(default_factory=dict)
-    conflicts: tuple[Conflict, ...] = ()
     conflicts_by: tuple[ConflictCount, ...] = ()
     files: tuple[str, ...] = ()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_an_older_rmu(cls, noted: Any) -> Any:
+        """Read the notes of a ledger that has an empty list beside the counts."""
+        return {k: v for k, v in noted.items() if k != "conflicts"} if isinstance(noted, dict) else noted
 
 
 class SalvageNote(Frozen):

@@ -652,11 +652,12 @@ class People(Protocol):
 
 
 class LockHolder(Frozen):
-    """Who holds Terraform's state lock."""
+    """Who holds Terraform's state lock; `by_hand` is the command that takes it from them, whoever they are."""
 
     id: str
     who: str
     created: datetime
+    by_hand: str
 
 
 class Infra(Protocol):

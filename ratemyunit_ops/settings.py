@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import os
 import pwd
+import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -76,6 +77,14 @@ class Environment(BaseModel):
         return {**RESPOND_WITHIN, **named}
 
 
+class File(BaseModel):
+    """rmu.toml itself. An environment is looked at when it is picked: a mistake in one is not in the others' way."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
+    project: str = "ratemyunit"
+    env: dict[str, dict[str, Any]] = Field(default_factory=dict)
+
+
 class Settings(BaseModel):
     """The settings of the environment that was picked."""
 
@@ -105,12 +114,13 @@ def load(environment: str | None = None) -> Settings:
     """Read rmu.toml and pick an environment: named, else RMU_ENV, else `twin`.
 
     Raises:
-        Mistyped: no file, broken TOML (with line), an unknown or wrong key (with its name), an unknown environment.
+        Mistyped: no file, or one that cannot be read; broken TOML, an unknown or wrong key (each with its line); an
+            unknown environment.
     """
     path = _find()
-    raw = _parse(path)
+    file = _parse(path)
     name = environment or os.environ.get("RMU_ENV") or DEFAULT_ENVIRONMENT
-    known = raw.get("env", {})
+    known = file.env
     if name not in known:
         raise Mistyped(
             f"rmu.toml defines no environment “{name}” (it has: {', '.join(sorted(known)) or 'none'})",
@@ -119,9 +129,9 @@ def load(environment: str | None = None) -> Settings:
     try:
         env = Environment.model_validate(known[name])
     except ValidationError as why:
-        raise _wrong_key(path, name, why) from why
+        raise _wrong_key(path, f"env.{name}", why) from why
     return Settings(
-        project=str(raw.get("project", "ratemyunit")),
+        project=file.project,
         environment=name,
         picked_by_default=not (environment or os.environ.get("RMU_ENV")),
         env=env,
@@ -130,8 +140,16 @@ def load(environment: str | None = None) -> Settings:
 
 
 def user() -> str:
-    """Name who types, as `user@host`: by the real uid, as Terraform names the holder of its lock."""
-    return f"{pwd.getpwuid(os.getuid()).pw_name}@{os.uname().nodename}"
+    """Name who types, as `user@host`: by the real uid, as Terraform names the holder of its lock.
+
+    A uid that nobody gave a name, as in a container, is called what USER says, as Terraform does, else by its number.
+    """
+    uid = os.getuid()
+    try:
+        name = pwd.getpwuid(uid).pw_name
+    except KeyError:
+        name = os.environ.get("USER") or str(uid)
+    return f"{name}@{os.uname().nodename}"
 
 
 def journal() -> Path | None:
@@ -160,30 +178,44 @@ def _find() -> Path:
     )
 
 
-def _parse(path: Path) -> dict[str, Any]:
+def _parse(path: Path) -> File:
     try:
-        return tomllib.loads(path.read_text())
+        return File.model_validate(tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as why:
+        raise Mistyped(f"{path} cannot be read: {why.strerror}", next=f"ls -l {path}") from why
+    except UnicodeDecodeError as why:
+        line = why.object[: why.start].count(b"\n") + 1
+        raise Mistyped(f"{path}, line {line}: this is not UTF-8: {why.reason}", next=f"edit {path}") from why
     except tomllib.TOMLDecodeError as why:
         raise Mistyped(f"{path} is not valid TOML: {why}", next=f"edit {path}") from why
+    except ValidationError as why:
+        raise _wrong_key(path, "", why) from why
 
 
-def _wrong_key(path: Path, name: str, why: ValidationError) -> Mistyped:
+def _wrong_key(path: Path, section: str, why: ValidationError) -> Mistyped:
+    """Say which key of a section is wrong, and where; the empty section is the file itself."""
     first = why.errors()[0]
-    key = ".".join(str(part) for part in first["loc"])
-    line = _line_of(path, name, str(first["loc"][0]))
+    words = [str(part) for part in first["loc"]]
+    line = _line_of(path, [*section.split("."), *words] if section else words)
     at = f", line {line}" if line else ""
-    return Mistyped(f"{path}{at}: [env.{name}] {key}: {first['msg'].lower()}", next=f"edit {path}")
+    inside = f" [{section}]" if section else ""
+    return Mistyped(f"{path}{at}:{inside} {'.'.join(words)}: {first['msg'].lower()}", next=f"edit {path}")
 
 
-def _line_of(path: Path, name: str, key: str) -> int | None:
-    """Find the line of a key inside `[env.NAME]`, for the message; the section's own line where the key is missing."""
-    section = None
-    for number, text in enumerate(path.read_text().splitlines(), start=1):
-        bare = text.strip()
-        if bare.startswith("["):
-            if section and not bare.startswith(f"[env.{name}."):
-                return section
-            section = number if bare == f"[env.{name}]" else section
-        elif section and bare.split("=")[0].strip().strip('"') == key:
-            return number
-    return section
+def _line_of(path: Path, words: Sequence[str]) -> int | None:
+    """Find the line of a key, for the message; that of the table it should be in where the key is missing."""
+    table: list[str] = []
+    lines: dict[tuple[str, ...], int] = {}
+    for number, text in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+        bare = text.split("#")[0].strip()
+        header = re.fullmatch(r"\[([^\[\]]+)\]", bare)
+        table = _names(header[1]) if header else table
+        at = table if header else [*table, *_names(bare.split("=")[0])]
+        if header or "=" in bare:
+            for upto in range(len(at)):
+                lines.setdefault(tuple(at[: upto + 1]), number)
+    return next((lines[tuple(words[:n])] for n in range(len(words), 0, -1) if tuple(words[:n]) in lines), None)
+
+
+def _names(dotted: str) -> list[str]:
+    return [part.strip().strip('"') for part in dotted.split(".")]

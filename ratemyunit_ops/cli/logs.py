@@ -113,7 +113,7 @@ def _well_formed(names: list[str], words: dict[str, Any]) -> None:
     known = (*ROLES, *ALSO)
     for name in names:
         if name not in known:
-            raise Mistyped(f"there is no role {name}", next=f"rmu logs --role {'|'.join(known)}")
+            raise Mistyped(f"there is no role {name} (there are: {', '.join(known)})", next="rmu logs --role api")
     # They become part of a pattern.
     for option in ("release", "request", "host"):
         if words[option] and not WORD.fullmatch(words[option]):

@@ -96,7 +96,7 @@ def _carry_on(c: Carrier) -> None:
     except RmuError as why:
         _stop_or_unwind(c, why)
     except Exception as why:  # noqa: BLE001  a bug in a step is a failed step: journal, unwind, then 70
-        _stop_or_unwind(c, _as_failure(why), bug=why)
+        _stop_or_unwind(c, _as_failure(why, c.journal.plan.run), bug=why)
 
 
 def unwind(c: Carrier, because: str) -> None:
@@ -408,14 +408,14 @@ def _undo_one(c: Carrier, n: int, why: RmuError) -> bool:
         c.lease.let_go()
         run = c.journal.plan.run
         raise HalfWay(
-            f"{why.what}; then undoing “{step.title()}” failed too: {_as_failure(second).what}",
+            f"{why.what}; then undoing “{step.title()}” failed too: {_as_failure(second, run).what}",
             state=f"Run {run} is half undone.",
             next=f"rmu resume {run}   (tries the undoing again)",
         ) from second
     return True
 
 
-def _as_failure(why: Exception) -> RmuError:
+def _as_failure(why: Exception, run: str) -> RmuError:
     if isinstance(why, RmuError):
         return why
-    return Failed(f"a bug in rmu: {type(why).__name__}: {why}", state="", next="rmu show")
+    return Failed(f"a bug in rmu: {type(why).__name__}: {why}", state="", next=f"rmu show {run}")

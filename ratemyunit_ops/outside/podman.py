@@ -231,7 +231,13 @@ def _revisions(app: Path) -> str:
 
 def _constants(path: Path) -> dict[str, str]:
     """Read the module's names that are plain text."""
-    nodes = [n for n in ast.parse(path.read_text()).body if isinstance(n, ast.Assign)]
+    try:
+        tree = ast.parse(path.read_bytes())
+    except (SyntaxError, ValueError) as why:  # the latter for null bytes, before Python 3.12
+        at, said = (why.lineno, why.msg) if isinstance(why, SyntaxError) else (None, str(why))
+        place = f"{path}, line {at}" if at else str(path)
+        raise Mistyped(f"{place}: this revision is not Python: {said}", next=f"git diff {path}") from why
+    nodes = [n for n in tree.body if isinstance(n, ast.Assign)]
     texts = [(n.targets[0], n.value.value) for n in nodes if isinstance(n.value, ast.Constant)]
     return {t.id: v for t, v in texts if isinstance(t, ast.Name) and isinstance(v, str)}
 

@@ -27,7 +27,7 @@ class Squawk:
         """Hold every migration against the named rules.
 
         Raises:
-            Refused: squawk is missing, or answered what it never did before.
+            Refused: squawk is missing, did not end in time, or answered what it never did before.
         """
         program = _find()
         with tempfile.TemporaryDirectory(prefix="rmu-lint-") as folder:
@@ -67,7 +67,14 @@ def _write(path: Path, migration: MigrationText) -> list[int]:
 
 
 def _run(argv: Sequence[str], folder: str) -> list[dict[str, Any]]:
-    done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    try:
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False, timeout=DEADLINE)
+    except subprocess.TimeoutExpired as why:
+        raise Refused(
+            f"squawk did not end within {DEADLINE:.0f} s",
+            state="Nothing was judged.",
+            next="rmu migrate lint FILE   (one migration at a time shows which it is)",
+        ) from why
     try:
         found: list[dict[str, Any]] = json.loads(done.stdout)
     except json.JSONDecodeError as why:

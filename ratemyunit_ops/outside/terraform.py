@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -41,19 +42,11 @@ OURS_ALONE = ("TF_LOG", "TF_VAR_", "TF_CLI_ARGS", "TF_WORKSPACE", "TF_DATA_DIR",
 
 
 class TerraformFailed(Failed):
-    """Terraform stopped after it may have changed something. `log_tail` holds its last lines."""
-
-    def __init__(self, what: str, *, state: str, next: str, log_tail: tuple[str, ...] = ()) -> None:
-        super().__init__(what, state=state, next=next)
-        self.log_tail = log_tail
+    """Terraform stopped after it may have changed something."""
 
 
 class TerraformRefused(Refused):
-    """Terraform refused before it changed anything. `log_tail` holds its last lines."""
-
-    def __init__(self, what: str, *, next: str, log_tail: tuple[str, ...] = ()) -> None:
-        super().__init__(what, next=next)
-        self.log_tail = log_tail
+    """Terraform refused before it changed anything."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +170,12 @@ class Terraform:
         if answer is None:
             return None
         lock = json.loads(answer["Body"].read())
-        return LockHolder(id=lock["ID"], who=lock["Who"], created=_time(lock["Created"]))
+        return LockHolder(
+            id=lock["ID"],
+            who=lock["Who"],
+            created=_time(lock["Created"]),
+            by_hand=self._unlock_by_hand(root, lock["ID"]),
+        )
 
     def unlock(self, root: str, lock_id: str) -> None:
         """Release a state lock by its id, once no Terraform of ours works any more. Raises Refused, Busy."""
@@ -187,6 +185,14 @@ class Terraform:
                 return  # the Terraform we waited for ended well and gave the lock back
             self._init(root)
             self._read(root, "force-unlock", lock_id, force=IsFlagged)
+
+    def _unlock_by_hand(self, root: str, lock_id: str) -> str:
+        """Spell the command for a shell: Terraform knows the state only in the folder and with the data of our own."""
+        set_here = {"AWS_PROFILE": self._account.profile, "TF_DATA_DIR": str(self._data(root))}
+        words = [f"{name}={shlex.quote(value)}" for name, value in set_here.items() if value]
+        return " ".join(
+            [*words, "terraform", f"-chdir={shlex.quote(str(self._folder(root)))}", "force-unlock", lock_id]
+        )
 
     # ---- the working copy
 
@@ -342,7 +348,6 @@ class Terraform:
                 f"terraform {verb} {root} failed: {log.errors[0] if log.errors else f'it ended with {log.code}'}",
                 state=_left(log),
                 next=f"mend it, then: rmu infra {verb} --env {self._environment}",
-                log_tail=log.tail,
             )
 
     def _read(self, root: str, verb: str, *arguments: str, **options: Any) -> str:
@@ -391,7 +396,7 @@ class Terraform:
                 next=f"rmu status --env {self._environment}",
             )
         said = log.errors[0] if log.errors else "\n".join(log.tail) or f"it ended with {log.code}"
-        return TerraformRefused(f"terraform ({root}): {said}", next=f"less {log.path}", log_tail=log.tail)
+        return TerraformRefused(f"terraform ({root}): {said}", next=f"less {log.path}")
 
     def _child_environment(self, root: str) -> dict[str, str]:
         """Hand our environment on, without what would change Terraform's doings and with the account we reach."""
@@ -402,7 +407,7 @@ class Terraform:
             "AWS_DEFAULT_REGION": account.region,
             "CHECKPOINT_DISABLE": "1",
             "TF_CLI_CONFIG_FILE": str(self._cli_config(env)),
-            "TF_DATA_DIR": str(self._home / f"{root}.data"),
+            "TF_DATA_DIR": str(self._data(root)),
             "TF_IN_AUTOMATION": "1",
         }
         if account.endpoint:
@@ -440,6 +445,9 @@ class Terraform:
 
     def _folder(self, root: str) -> Path:
         return self._home / "src" / "live" / root
+
+    def _data(self, root: str) -> Path:
+        return self._home / f"{root}.data"
 
     @property
     def _child_file(self) -> Path:

@@ -171,9 +171,8 @@ def _account(o: Outside, account: str | None) -> Finding:
         return Finding(name="account", verdict="unknown", seen=why.what, mend=why.next)
     if seen == account:
         return Finding(name="account", verdict="ok", seen=seen)
-    return Finding(
-        name="account", verdict="missing", seen=f"{seen} instead of {account}", mend="aws sso login --profile"
-    )
+    mend = f"export AWS_PROFILE=NAME   (one of account {account}; `profile` in rmu.toml goes before it)"
+    return Finding(name="account", verdict="missing", seen=f"{seen} instead of {account}", mend=mend)
 
 
 def _plan(o: Outside) -> Finding:

@@ -125,9 +125,8 @@ class ComputeSalvage(Change):
 
     def do(self, o: Outside) -> Facts:
         found = o.data.salvage(self.old, self.new, since=self.since, base=self.base, run=self.restore)
-        counted = found.model_copy(update={"conflicts": ()})  # keys stay in the bucket, beside the rows
-        note = SalvageNote(restore=self.restore, run=self.run, at=o.clock.now(), found=counted)
-        told = counted.model_dump(mode="json")
+        note = SalvageNote(restore=self.restore, run=self.run, at=o.clock.now(), found=found)
+        told = found.model_dump(mode="json")
         return {"note": note.model_dump(mode="json"), "told": {**told, "conflicts": told.pop("conflicts_by")}}
 
     def entries(self, facts: Facts) -> tuple[Entry, ...]:

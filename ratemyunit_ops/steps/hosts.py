@@ -108,7 +108,11 @@ class HostBack(Check):
         until = o.clock.monotonic() + self.deadline.total_seconds()
         while (seen := o.group.booted(self.host) or 0.0) <= self.booted + 1:
             if o.clock.monotonic() > until:
-                raise Failed(f"{self.host} did not come back", state="It is out of service.", next="rmu host replace")
+                raise Failed(
+                    f"{self.host} did not come back",
+                    state="It is out of service.",
+                    next=f"rmu host replace {self.host}",
+                )
             o.clock.sleep(2)
         return {"booted": seen}
 

@@ -168,7 +168,7 @@ def release_own_lock(o: Outside, root: str) -> None:
         raise Failed(
             f"{holder.who} holds Terraform's state lock {holder.id} since {holder.created:%H:%M:%S} UTC",
             state="Terraform changed nothing.",
-            next=f"terraform force-unlock {holder.id}   (only when you know that it is dead)",
+            next=f"{holder.by_hand}   (only when you know that it is dead)",
         )
     o.infra.unlock(root, holder.id)
 

@@ -63,12 +63,10 @@ def data(account: Account, clock: FakeClock, host: Host) -> SsmData:
     return SsmData(hosts, Places(), account).at(FENCE)
 
 
-def test_a_look_reads_tables_logins_and_who_blocks(data: SsmData, host: Host) -> None:
+def test_a_look_reads_tables_and_leaves_out_what_it_does_not_know(data: SsmData, host: Host) -> None:
     host.says = {
         "schema_head": "0002",
         "tables": {"units": {"rows": 7, "written": 2}},
-        "logins": {"rmu_app": True},
-        "blockers": [{"pid": 7, "state": "idle in transaction", "seconds": 90.0, "query": "select 1"}],
         "size": 8_000_000,
         "newest": "2026-11-27T03:20:00+00:00",
         "something_new": "is left out",
@@ -76,7 +74,7 @@ def test_a_look_reads_tables_logins_and_who_blocks(data: SsmData, host: Host) ->
 
     seen = data.look(OLD, since=SINCE)
 
-    assert (seen.schema_head, seen.tables["units"].written, seen.blockers[0].pid) == ("0002", 2, 7)
+    assert (seen.schema_head, seen.tables["units"].written, seen.size) == ("0002", 2, 8_000_000)
     assert seen.newest == datetime(2026, 11, 27, 3, 20, tzinfo=UTC)
     assert host.asked["verb"] == "data_look"
     assert (host.asked["database"]["address"], host.asked["since"]) == ("old.example", SINCE.timestamp())
@@ -151,10 +149,8 @@ def in_the_bucket(account: Account, run: str, files: dict[str, bytes]) -> None:
 
 
 def test_a_salvage_answers_counts_and_leaves_rows_and_their_keys_in_the_bucket(
-    data: SsmData, host: Host, account: Account
+    data: SsmData, host: Host, aws: StandIn
 ) -> None:
-    shown = [{"table": "units", "key": "7", "why": "changed_on_both_sides"}]
-    in_the_bucket(account, "r-salvage", {"manifest.json": json.dumps({"files": [], "conflicts": shown}).encode()})
     host.says = {
         "tables": {"units": {"inserted": 3, "updated": 1, "deleted": 0}},
         "conflicts_by": [{"table": "units", "why": "changed_on_both_sides", "rows": 1}],
@@ -163,7 +159,8 @@ def test_a_salvage_answers_counts_and_leaves_rows_and_their_keys_in_the_bucket(
 
     found = data.salvage(OLD, NEW, since=SINCE, base=RUN, run="r-salvage")
 
-    assert (found.tables["units"].inserted, found.conflicts[0].key, found.files) == (3, "7", ("1-insert.sql",))
+    assert (found.tables["units"].inserted, found.conflicts_by[0].rows, found.files) == (3, 1, ("1-insert.sql",))
+    assert not {"ListObjectsV2", "GetObject"} & set(aws.counts)
     assert (host.asked["mark"], host.asked["folder"]) == (RUN, "r-salvage")
     assert host.asked["bucket"] == "rmu-test-ledger-123456789012"
 

@@ -255,7 +255,7 @@ def test_a_host_that_cannot_hold_says_what_to_type(fleet: SsmFleet, played: Play
     with pytest.raises(Refused) as told:
         fleet.hold(at_most=timedelta(seconds=25))
 
-    assert told.value.next == "rmu host replace"
+    assert told.value.next == f"rmu host replace {played.ids[0]}"
 
 
 def test_f28_only_members_in_service_are_acted_on(fleet: SsmFleet, played: Played, account: Account, asg: str) -> None:

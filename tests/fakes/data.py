@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from ratemyunit_ops.errors import Failed, Unreachable
 from ratemyunit_ops.model import (
-    Conflict,
     ConflictCount,
     Database,
     DataView,
@@ -52,7 +51,6 @@ class FakeData:
                 schema_head=store.head,
                 admits=store.admits,
                 tables={t: self._table(store, t, since if dated else None) for t in sorted(store.tables())},
-                logins=dict(store.logins),
                 size=len(store.rows) * 100,
                 newest=max((at for _, at in store.rows.values()), default=None),
             )
@@ -211,7 +209,7 @@ class Difference:
         self._base = base
         self._since = since
         self._ops: dict[str, list[tuple[str, int, str | None, str | None]]] = {"insert": [], "update": [], "delete": []}
-        self._conflicts: list[Conflict] = []
+        self._conflicts: Counter[tuple[str, str]] = Counter()
         for what, key, value in self._candidates():
             self._judge(what, key, value)
 
@@ -222,10 +220,8 @@ class Difference:
                 t: TableSalvage(**{f"{w}d" if w != "insert" else "inserted": self._count(w, t) for w in self._ops})
                 for t in sorted(tables)
             },
-            conflicts=tuple(self._conflicts),
             conflicts_by=tuple(
-                ConflictCount(table=table, why=why, rows=rows)
-                for (table, why), rows in Counter((c.table, c.why) for c in self._conflicts).items()
+                ConflictCount(table=table, why=why, rows=rows) for (table, why), rows in self._conflicts.items()
             ),
             files=tuple(sorted(self.files())),
         )
@@ -245,11 +241,11 @@ class Difference:
         if seen == value:
             return
         if what == "update" and here is None:
-            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="deleted here, updated there"))
+            self._conflicts[key[0], "deleted here, updated there"] += 1
         elif what == "insert" and here is not None:
-            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="inserted on both sides"))
+            self._conflicts[key[0], "inserted on both sides"] += 1
         elif here is not None and here[1] >= self._cut():
-            self._conflicts.append(Conflict(table=key[0], key=str(key[1]), why="changed on both sides"))
+            self._conflicts[key[0], "changed on both sides"] += 1
         else:
             self._ops[what].append((*key, value, seen))
 

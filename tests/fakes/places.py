@@ -244,7 +244,9 @@ class FakeInfra:
                 f"the state of {root} is locked by {held.who}", state="Nothing was applied.", next="rmu doctor"
             )
         now: datetime = self._world.clock.now()
-        self._world.state_locks[root] = LockHolder(id=f"lock-{self._world.clock.seconds}", who=self._who, created=now)
+        lock = f"lock-{self._world.clock.seconds}"
+        unlock = f"terraform -chdir=/cache/{root} force-unlock {lock}"
+        self._world.state_locks[root] = LockHolder(id=lock, who=self._who, created=now, by_hand=unlock)
 
     def _apply(self, root: str, on_event: Callable[[str, str, float], None]) -> PlanSummary:
         self._lock(root)

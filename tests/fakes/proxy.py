@@ -200,7 +200,7 @@ def stand_beside(ask: Caller) -> None:
 
 
 def start(ask: Caller, which: dict[str, str | None]) -> dict[str, Any]:
-    return ask("start", release=which, ready={"deadline_s": 5, "in_a_row": 1}, park_worker=True)
+    return ask("start", release=which, ready={"deadline_s": 5, "in_a_row": 1})
 
 
 async def asks(line: Line) -> tuple[int, str, float]:

@@ -12,11 +12,18 @@ import pytest
 import typer.main
 
 from ratemyunit_ops.cli.main import app
+from ratemyunit_ops.outside.aws.hosts import NEXT
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DOCUMENTS = sorted([*CHECKOUT.glob("*.md"), *CHECKOUT.glob("docs/**/*.md")])
 LINK = re.compile(r"\]\((?!https?://)([^)#\s]+)(#[^)\s]*)?\)")
-HINT = re.compile(r"next=f?\"(rmu [^\"{]+?)(?: {2,}[^\"]*)?\"")
+HOLE = "NAME"
+"""What stands for a value that a hint fills in."""
+NO_COMMANDS = (
+    *("rmu does not read", "rmu has no", "rmu twin CA"),
+    *(f"rmu {HOLE}", f"rmu logs --{HOLE}", f"rmu runbook run {HOLE} {HOLE}"),
+)
+"""Sentences about rmu, and commands whose very words are filled in: what fills them has tests of its own."""
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NAMED_TEST = re.compile(r"\b((?:app/)?tests/[\w/]+\.py)::(test_\w+)")
 
@@ -47,8 +54,8 @@ def cli() -> Any:
     return typer.main.get_command(app)
 
 
-def complaint(command: str) -> str | None:
-    """Say why the CLI would not take these words; None when it would."""
+def complaint(command: str, *, whole: bool = True) -> str | None:
+    """Say why the CLI would not take these words; None when it would. What is not whole only names a command."""
     words = shlex.split(command, comments=True)[1:]
     node = cli()
     while getattr(node, "commands", None) and words and not words[0].startswith("-"):
@@ -56,23 +63,45 @@ def complaint(command: str) -> str | None:
             return f"there is no command {words[0]}"
         node = node.commands[words.pop(0)]
     options = {name: param for param in node.params for name in (*param.opts, *param.secondary_opts)}
-    room = sum(1 for param in node.params if param.param_type_name == "argument")
-    unlimited = any(param.nargs == -1 for param in node.params)
+    arguments = [param for param in node.params if param.param_type_name == "argument"]
+    given: list[str] = []
+    used: set[str] = set()
     while words:
         word = words.pop(0)
         if word == "--":
-            break
-        if word.startswith("-") and word != "--help":
+            given, words = [*given, *words], []
+        elif word.startswith("-") and word != "--help":
             name = word.split("=")[0]
             if name not in options:
                 return f"there is no option {name}"
+            used.add(options[name].name)
             if "=" not in word and not getattr(options[name], "is_flag", False):
                 words[:1] = []
-        elif not word.startswith("-"):
-            room -= 1
-            if room < 0 and not unlimited:
-                return f"{word} is one argument too many"
-    return None
+        elif word == "--help":
+            whole = False
+        else:
+            given.append(word)
+    if len(given) > len(arguments) and not any(param.nargs == -1 for param in arguments):
+        return f"{given[len(arguments)]} is one argument too many"
+    needed = [*arguments[len(given) :], *(o for o in options.values() if o.param_type_name == "option")]
+    missing = [(p.metavar or p.name).upper() for p in needed if p.required and p.name not in used]
+    return f"{missing[0]} is missing" if whole and missing else None
+
+
+def literal(node: ast.AST) -> str | None:
+    """Read a text as it stands in the source, with a word in each hole; None where it is no text."""
+    if isinstance(node, ast.JoinedStr):
+        return "".join(literal(part) or HOLE for part in node.values)
+    return node.value if isinstance(node, ast.Constant) and isinstance(node.value, str) else None
+
+
+def hints_in(source: str) -> Iterator[str]:
+    """Find the `rmu` commands among the texts of a module, each without what stands behind it."""
+    nodes = list(ast.walk(ast.parse(source)))
+    parts = {id(part) for node in nodes if isinstance(node, ast.JoinedStr) for part in node.values}
+    for text in (literal(node) for node in nodes if id(node) not in parts):
+        if text and text.startswith("rmu ") and not text.startswith(NO_COMMANDS):
+            yield re.split(r" {2,}|[;,] | \(", text)[0].strip()
 
 
 @cache
@@ -98,7 +127,7 @@ def test_every_command_to_copy_is_taken_by_the_cli(document: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda d: str(d.relative_to(CHECKOUT)))
 def test_every_command_named_in_a_sentence_is_taken_by_the_cli(document: Path) -> None:
-    wrong = {c: why for c in commands_named_in(document.read_text()) if (why := complaint(c))}
+    wrong = {c: why for c in commands_named_in(document.read_text()) if (why := complaint(c, whole=False))}
 
     assert wrong == {}
 
@@ -126,19 +155,49 @@ def test_a_command_that_does_not_exist_is_noticed() -> None:
     assert complaint("rmu deplooy v1") == "there is no command deplooy"
     assert complaint("rmu deploy v1 --force") == "there is no option --force"
     assert complaint("rmu deploy v1 v2") == "v2 is one argument too many"
+    assert complaint("rmu host replace") == "HOST is missing"
+    assert complaint("rmu host replace", whole=False) is None
+    assert complaint("rmu host replace --help") is None
+    assert complaint("rmu exec --host i-1 -- tail -n 20 x") is None
     named = "`rmu twin up | down` and `rmu db restore (--latest | --tomorrow)`, not\n```\nrmu x `rmu y`\n```\n"
-    assert [complaint(c) for c in commands_named_in(named)] == [None, None, None, "there is no option --tomorrow"]
+    assert [complaint(c, whole=False) for c in commands_named_in(named)] == [
+        None,
+        None,
+        None,
+        "there is no option --tomorrow",
+    ]
+
+
+def test_a_hint_is_found_wherever_it_stands() -> None:
+    source = 'NEXT = {"x": "rmu logs"}\nfail(next=f"rmu show {run}   (or: {other})")\nsay("rmu has no nose")\n'
+
+    assert list(hints_in(source)) == ["rmu logs", f"rmu show {HOLE}"]
 
 
 def test_every_hint_of_an_error_is_taken_by_the_cli() -> None:
-    hints = {
-        hint.strip()
-        for source in (CHECKOUT / "ratemyunit_ops").rglob("*.py")
-        for hint in HINT.findall(source.read_text())
-    }
+    modules = (CHECKOUT / "ratemyunit_ops").rglob("*.py")
+    hints = {hint for source in modules for hint in hints_in(source.read_text())}
 
-    assert len(hints) > 5
+    assert len(hints) > 50
     assert {hint: why for hint in hints if (why := complaint(hint))} == {}
+
+
+def test_every_code_by_which_a_host_says_no_has_a_hint_of_its_own() -> None:
+    contract = (CHECKOUT / "docs" / "contract-host.md").read_text()
+    answers = re.search(r"^Every answer: .*?^$", contract, re.MULTILINE | re.DOTALL)
+    assert answers
+    codes = {code for listed in re.findall(r": `(\w+ [\w\s]+)`", answers[0]) for code in listed.split()}
+
+    assert len(codes) > 25
+    assert codes == set(NEXT)
+
+
+def test_every_page_that_a_hint_sends_to_has_what_it_names() -> None:
+    text = "".join(source.read_text() for source in (CHECKOUT / "ratemyunit_ops").rglob("*.py"))
+    named = set(re.findall(r"\((docs/[\w-]+\.md)(?:, “([^”]+)”)?", text))
+
+    assert ("docs/break-glass.md", "A statement by hand") in named
+    assert [(page, part) for page, part in named if part not in (CHECKOUT / page).read_text()] == []
 
 
 def stops(walk: Path) -> dict[Path, list[str]]:

@@ -184,7 +184,9 @@ def test_another_account_is_missing_and_an_unnamed_one_unknown() -> None:
     o = FakeWorld().outside("me")
 
     assert found(o, "account").verdict == "ok"
-    assert found(o, "account", account="999999999999").seen == "123456789012 instead of 999999999999"
+    other = found(o, "account", account="999999999999")
+    assert other.seen == "123456789012 instead of 999999999999"
+    assert other.mend.startswith("export AWS_PROFILE=NAME   (one of account 999999999999;")
     assert found(o, "account", account=None).verdict == "unknown"
 
 

@@ -255,7 +255,7 @@ def test_a_drill_while_production_is_down_is_a_drill(folder: Path) -> None:
 
 def test_the_host_may_come_from_an_image_of_a_host(folder: Path) -> None:
     world = serving()
-    world.host_image = HostImage(id="ami-1", name="daily", taken=BEGIN)
+    world.host_image = HostImage(id="ami-1", name="daily")
 
     ended = Operator(world).drill(folder, from_image=True)
 

@@ -340,6 +340,15 @@ def test_a_failure_past_the_fence_stops_and_never_unwinds(world: FakeWorld, ann:
     assert [h.backed for h in world.hosts] == [False, False]
 
 
+def test_a_bug_past_the_fence_names_the_run_whose_journal_has_its_traceback(world: FakeWorld, ann: Operator) -> None:
+    world.fail("fleet.retire", KeyError("units"))
+
+    ended = ann.deploy("v42")
+
+    assert ended.code == HalfWay.exit_code
+    assert ended.failure.next == "(rmu show r-001) rmu resume r-001"
+
+
 def test_a_cancel_past_the_fence_comes_too_late(world: FakeWorld, bob: Operator) -> None:
     run = kill_deploy(world, "started retire")
     ask_cancel(world.outside(), run, who="eve@laptop", because="too late")

@@ -41,7 +41,7 @@ class Caller:
         return self("prepare", release=release(version), database=DATABASE)
 
     def start(self, version: str, **body: Any) -> Answer:
-        return self("start", release=ref(version), ready=READY, park_worker=True, **body)
+        return self("start", release=ref(version), ready=READY, **body)
 
     def serve(self, version: str | None, backup: str | None = None, **body: Any) -> Answer:
         refs = {"release": version and ref(version), "backup": backup and ref(backup)}

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError, EndpointConnectionError, NoCredentialsError
+from rmu_host import boot as program
 from rmu_host.answers import No
 from rmu_host.boot import bring_up
 from rmu_host.state import MAP, STATE, adopt
@@ -216,3 +219,30 @@ def test_a_host_that_cannot_serve_tells_its_ssh_key_most_of_all(m: FakeMachine, 
         boot(m, cloud)
 
     assert cloud.items["host_key", "i-1"] == {"key": "ssh-ed25519 AAAA root@host"}
+
+
+@pytest.mark.parametrize(
+    ("trouble", "said"),
+    [
+        (ClientError({"Error": {"Code": "AccessDenied"}}, "GetItem"), "ClientError: An error occurred (AccessDenied)"),
+        (NoCredentialsError(), "NoCredentialsError: Unable to locate credentials"),
+        (EndpointConnectionError(endpoint_url="https://x"), "EndpointConnectionError: Could not connect to the endpoi"),
+        (OSError("no map"), "OSError: no map"),
+        (No("failed", "not_found", "no release record"), "no release record"),
+    ],
+)
+def test_a_boot_that_aws_does_not_let_through_says_why_and_is_tried_again(
+    m: FakeMachine, cloud: FakeCloud, monkeypatch: pytest.MonkeyPatch, trouble: Exception, said: str
+) -> None:
+    def refuse(pk: str, sk: str) -> None:
+        raise trouble
+
+    monkeypatch.setattr(cloud, "item", refuse)
+    monkeypatch.setattr(program, "Cloud", lambda settings: cloud)
+
+    code = program.boot(m)
+
+    last = json.loads((m.read("/var/log/rmu/host.log") or "").splitlines()[-1])
+    assert code == 1
+    assert last["boot"]["step"] == "failed"
+    assert last["boot"]["why"].startswith(said)

@@ -41,7 +41,7 @@ def restored(ask: Caller) -> None:
     """Have what serves stand ready once more, on the restored database."""
     for answer in (
         ask("prepare", release=release("v1"), database=RESTORED),
-        ask("start", release=NEW, ready=READY, park_worker=True),
+        ask("start", release=NEW, ready=READY),
     ):
         assert answer["outcome"] == "changed", answer
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -11,6 +12,8 @@ from ratemyunit_ops.cli.carrying import Asked
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import HalfWay, Refused
 from ratemyunit_ops.model import Database, Pointer
+from ratemyunit_ops.outside.aws.session import Account
+from ratemyunit_ops.outside.terraform import Folders, Terraform
 from ratemyunit_ops.records import held, pointer_entry, read_headers, read_lease
 from tests.fakes import DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, outcome, story
@@ -260,7 +263,7 @@ def test_f36_a_lock_that_a_later_carrier_left_before_they_carried_the_run_is_not
     ended = types(world, places.apply_it, who="bob@desk")
 
     assert ended.code == HalfWay.exit_code
-    assert "force-unlock" in ended.failure.next
+    assert world.state_locks["stack"].by_hand in ended.failure.next
     assert world.state_locks["stack"].who == "bob@desk"
 
 
@@ -271,3 +274,14 @@ def _bare_apply(world: FakeWorld, who: str) -> int:
         w.outside.infra.apply("stack", {}, lambda name, action, seconds: None)
 
     return Operator(world, who)._type(by_hand).code
+
+
+def test_a_state_lock_is_released_by_hand_where_terraform_knows_the_state(tmp_path: Path) -> None:
+    work = tmp_path / "a cache"
+    account = Account(region="us-east-1", profile="rmu-test")
+    terraform = Terraform("test", account, FakeWorld().outside().identity, Folders(sources=tmp_path, work=work))
+
+    assert terraform._unlock_by_hand("stack", "1f2e") == (
+        f"AWS_PROFILE=rmu-test TF_DATA_DIR='{work}/test/stack.data' "
+        f"terraform -chdir='{work}/test/src/live/stack' force-unlock 1f2e"
+    )

@@ -320,6 +320,19 @@ def test_a_squawk_that_answers_no_json_is_not_believed(tmp_path: Path, monkeypat
         lint(path)
 
 
+def test_a_squawk_that_does_not_end_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = put(tmp_path, "squawk", "#!/bin/sh\nexec sleep 60\n")
+    slow.chmod(0o755)
+    monkeypatch.setattr(squawk, "on_path", lambda program: str(slow))
+    monkeypatch.setattr(squawk, "DEADLINE", 0.05)
+    path = put(tmp_path, "x.sql", "select 1;")
+
+    with pytest.raises(Refused, match="squawk did not end within") as refused:
+        lint(path)
+
+    assert refused.value.state == "Nothing was judged."
+
+
 def test_the_operator_s_own_squawk_settings_do_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     put(tmp_path, ".squawk.toml", 'excluded_rules = ["ban-drop-table"]\n')
     monkeypatch.chdir(tmp_path)

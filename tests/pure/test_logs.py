@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ratemyunit_ops.errors import Absent, Unreachable
+from ratemyunit_ops.cli.logs import _well_formed
+from ratemyunit_ops.errors import Absent, Mistyped, Unreachable
 from ratemyunit_ops.model import LogEntry, LogGroup
 from ratemyunit_ops.reports.logs import ROLES, Asked, follow, from_journal, newest, patterns
 from ratemyunit_ops.show.loglines import LogLines
@@ -255,3 +256,10 @@ def test_brackets_in_a_line_are_no_markup(world: FakeWorld) -> None:
 
 
 TRACE = 'Traceback (most recent call last):\n  File "app.py", line 1, in f\nValueError: ' + "word " * 20
+
+
+def test_a_role_that_is_not_there_is_answered_with_those_that_are() -> None:
+    with pytest.raises(Mistyped, match=r"there is no role proxi \(there are: api, worker, proxy, .*boot\)") as why:
+        _well_formed(["proxi"], {})
+
+    assert why.value.next == "rmu logs --role api"

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.cli import migrating
-from ratemyunit_ops.errors import Refused
+from ratemyunit_ops.errors import Mistyped, Refused
 from ratemyunit_ops.model import PendingMigration, RunHeader
 from ratemyunit_ops.outside import podman
 from ratemyunit_ops.records import header_entry, read_release, read_schema_notes
@@ -521,3 +521,25 @@ def test_the_bad_migration_of_the_demo_is_a_tree_that_builds(tmp_path: Path) -> 
     assert (labels["SCHEMA_HEAD"], labels["SCHEMA_OLDEST"], labels["SCHEMA_ADMITS"]) == (bad, bad, "0001")
     assert labels["SCHEMA_REVISIONS"].endswith(f"{bad}:expand:0001,{worse}:contract:{bad}")
     assert podman.tree_key(made, "base") != podman.tree_key(APP, "base")
+
+
+@pytest.mark.parametrize(
+    ("broken", "told"),
+    [
+        (b'revision = "0002"\nphase = \n', "0002_broken.py, line 2: this revision is not Python: invalid syntax"),
+        (b'revision = "sp\xe4ter"\n', "this revision is not Python"),
+        (b'revision = "0002"\x00', "this revision is not Python"),
+    ],
+)
+def test_a_tree_with_a_revision_that_is_not_python_is_not_built(tmp_path: Path, broken: bytes, told: str) -> None:
+    app = tmp_path / "app"
+    path = app / "ratemyunit/migrations/versions/0002_broken.py"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(broken)
+    (app / "Containerfile").touch()
+    (app / "ratemyunit/schema.toml").write_text('head = "0002"\noldest = "0001"\nadmits = "0001"\n')
+
+    with pytest.raises(Mistyped, match=told) as why:
+        podman._schema(app)
+
+    assert why.value.next == f"git diff {path}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -836,6 +837,19 @@ def test_a_dead_salvage_without_apply_is_not_what_apply_goes_on_with(
     assert list((tmp_path / "new").iterdir()), "the folder is made for a resumed one too"
 
 
+def test_the_note_of_a_salvage_that_an_older_rmu_wrote_is_read(world: FakeWorld, ann: Operator) -> None:
+    assert ann.restore(before=DEPLOY).code == 0
+    assert ann.salvage(RESTORE).code == 0
+    item = world.table.items["salvage", RESTORE]
+    body = json.loads(str(item["body"]))
+    body["found"]["conflicts"] = []
+    world.table.items["salvage", RESTORE] = {**item, "body": json.dumps(body)}
+
+    noted = read_salvage(world.outside().ledger, RESTORE)
+
+    assert noted is not None and noted.found.files
+
+
 def test_keys_of_rows_are_in_no_journal_and_no_ledger(world: FakeWorld, ann: Operator) -> None:
     assert ann.restore(before=DEPLOY).code == 0
     world.clock.sleep(600)  # clients change and delete on the restored side what was changed on the other too
@@ -845,7 +859,7 @@ def test_keys_of_rows_are_in_no_journal_and_no_ledger(world: FakeWorld, ann: Ope
     assert document is not None and document["conflicts"]
     assert {name for conflict in document["conflicts"] for name in conflict} == {"table", "why", "rows"}
     noted = read_salvage(world.outside().ledger, RESTORE)
-    assert noted is not None and noted.found.conflicts == ()
+    assert noted is not None and noted.found.conflicts_by
     assert not any('"key"' in str(item.get("body", "")) for item in world.table.items.values())
 
 

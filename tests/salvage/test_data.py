@@ -189,7 +189,7 @@ def test_f35_where_pg_prewarm_is_there_it_reads_every_index_and_long_value(sides
     assert sides.rows("select count(*) from seen where name = 'pg_toast_' || 't'::regclass::oid") == ["1"]
 
 
-def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Sides) -> None:
+def test_a_look_tells_what_was_written_since_and_the_schema(sides: Sides) -> None:
     sides.setup("""create table alembic_version (version_num text primary key); create table t (id int primary key);
         create table schema_line (revision text primary key, oldest_code text);
         insert into alembic_version values ('0003'); insert into schema_line values ('0002', '0001'), ('0003', '0002');
@@ -197,15 +197,15 @@ def test_a_look_tells_what_was_written_since_who_blocks_and_the_schema(sides: Si
     since = float(sides.rows("select extract(epoch from clock_timestamp())", "old")[0])
     sides.on_old("insert into t values (8), (9); update t set id = 100 where id = 1")
 
-    with psycopg.connect(url(sides)) as blocker:
-        blocker.execute("select * from t")
+    with psycopg.connect(url(sides)) as reader:
+        reader.execute("select * from t")
         seen = sides.ask("data_look", database=sides.database(sides.old), since=since)
 
     assert (seen["schema_head"], seen["admits"]) == ("0003", "0002")
     assert seen["tables"].keys() == {"t", "more.u"}
     assert seen["tables"]["t"] == {"rows": 9, "written": 3}
     assert seen["tables"]["more.u"] == {"rows": 0, "written": 0}
-    assert seen["logins"] == {"rmu_app": True, "rmu_migrate": True, "rmu_ops": True}
+    assert not {"logins", "blockers"} & seen.keys()
     assert seen["newest"] > since
     assert (seen["size"] > 0, seen["dated"]) == (True, True)
 
@@ -325,16 +325,6 @@ def test_a_session_that_does_not_end_is_given_up_long_before_a_hold_is_over(
 
     assert sum(later) < 12
     assert fence(sides, look=True)["shut"] is False
-
-
-def test_a_look_shows_what_a_blocker_does_without_its_values(sides: Sides) -> None:
-    sides.setup("create table t (id int primary key, v text)")
-    with psycopg.connect(url(sides)) as blocker:
-        blocker.execute("insert into t values (4711, 'secret of ''a'' user')")
-        sides.cluster.sql("select pg_sleep(5.2)", "postgres")
-        seen = sides.ask("data_look", database=sides.database(sides.old), since=None)
-
-    assert [b["query"] for b in seen["blockers"]] == ["insert into t values (?, ???)"]
 
 
 def statement(sides: Sides, sql: str, verb: str = "data_rows", **variables: str) -> dict[str, Any]:

@@ -142,7 +142,7 @@ class HostGround:
 
     def start(self, version: str, **ready: Any) -> Answer:
         """Start a release."""
-        return self.ask("start", release=self.ref(version), ready={**READY, **ready}, park_worker=True)
+        return self.ask("start", release=self.ref(version), ready={**READY, **ready})
 
     def serve(self, version: str | None, backup: str | None = None, probe: Answer | None = None) -> Answer:
         """Send traffic to a release."""

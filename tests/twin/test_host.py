@@ -323,7 +323,7 @@ def stand_beside(host: HostGround, version: str, database: dict[str, Any]) -> No
     """Have a release that serves stand ready once more, on another database."""
     for answer in (
         host.ask("prepare", release=host.release(version), database=database),
-        host.ask("start", release=on(host, version, database), ready=READY, park_worker=True),
+        host.ask("start", release=on(host, version, database), ready=READY),
     ):
         assert answer["outcome"] in ("changed", "already"), answer
 

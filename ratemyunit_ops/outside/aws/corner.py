@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import Refused, Unreachable
@@ -93,8 +93,7 @@ class Ec2Corner:
         newest = max(found, key=lambda i: str(i["CreationDate"]), default=None)
         if newest is None:
             return None
-        taken = datetime.fromisoformat(newest["CreationDate"].replace("Z", "+00:00")).astimezone(UTC)
-        return HostImage(id=newest["ImageId"], name=newest.get("Name", ""), taken=taken)
+        return HostImage(id=newest["ImageId"], name=newest.get("Name", ""))
 
     def fleet(self, run: str) -> SsmFleet:
         """Speak of releases to the run's host alone."""

@@ -78,9 +78,7 @@ class SsmData:
         }
         question = Question("data_salvage", body)
         answer = self.hosts.ask_one(question, fenced(question, self.bound))
-        # No key of a row travels by command: the first ones lie in the manifest.
-        found = {**answer, "conflicts": (self._manifest(run) or {}).get("conflicts", ())}
-        return SalvageView.model_validate({k: v for k, v in found.items() if k in SalvageView.model_fields})
+        return SalvageView.model_validate({k: v for k, v in answer.items() if k in SalvageView.model_fields})
 
     def files(self, run: str) -> Mapping[str, bytes]:
         """Fetch the files of a restore's salvage; empty where none was made.

@@ -93,27 +93,44 @@ STATES = {
     "data_salvage": "No row was written anywhere; what serves was not touched.",
     "data_apply": "Each file is there whole or not at all, up to the one that failed; applying again is safe.",
 }
+HOST_LOG = "rmu exec --host {host} -- tail -n 20 /var/log/rmu/host.log"
+BY_HAND = "rmu console --host {host}   (docs/break-glass.md, “A statement by hand”)"
+IN_THE_WAY = "end or wait for what is in the way, then type the same command again"
 NEXT = {
-    "disk_full": "rmu exec -- podman system df",
-    "not_ready": "rmu logs",
-    "digest_mismatch": "rmu image list",
-    "pull_failed": "rmu image list",
-    "migrate_failed": "rmu logs",
-    "lock_timeout": "end or wait for what is in the way, then type the same command again",
-    "too_slow": "rmu migrate lint",
+    "broken": HOST_LOG,
     "contract_first": "rmu migrate plan",
-    "start_failed": "rmu logs",
-    "no_hold": "rmu host replace",
+    "digest_mismatch": "rmu image list",
+    "disk_full": "rmu exec -- podman system df",
+    "fence_failed": "rmu runbook run database-connections   (it names the sessions; then the same command again)",
+    "fence_unproven": HOST_LOG,
+    "file_changed": "rmu db salvage RUN --dir FOLDER   (computes it again)",
+    "flip_unproven": "rmu logs --role proxy",
+    "hold_unproven": "rmu logs --role proxy",
+    "lock_timeout": IN_THE_WAY,
+    "locked": IN_THE_WAY,
+    "migrate_failed": "rmu logs",
+    "no_base": "rmu history",
+    "no_hold": "rmu host replace {host}",
     "no_queue": "rmu status",
-    "queue_failed": "rmu logs",
-    "stale_fence": "rmu history",
+    "not_a_look": "rmu runbook lint",
     "not_after": "try again",
     "not_fenced": "rmu status",
-    "no_base": "rmu history",
-    "prepared": "rmu exec -- psql   (commit prepared, or rollback prepared)",
-    "sql_failed": "rmu exec -- tail -n 20 /var/log/rmu/host.log",
-    "subscribed": "rmu exec -- psql   (alter subscription NAME disable)",
+    "not_found": "rmu status",
+    "not_one_statement": "rmu runbook lint",
+    "not_ready": "rmu logs",
+    "prepared": BY_HAND,
+    "pull_failed": "rmu image list",
+    "queue_failed": "rmu logs",
+    "roles_failed": "rmu runbook run database-connections",
+    "serves_here": "rmu status",
+    "sql_failed": HOST_LOG,
+    "stale_fence": "rmu history",
+    "start_failed": "rmu logs",
+    "subscribed": BY_HAND,
+    "too_slow": "rmu migrate lint",
+    "unreachable": "rmu runbook run database-connections",
 }
+"""What to type next, by the host's code. One that is not here is of a newer host program."""
 
 
 @dataclass(frozen=True)
@@ -258,7 +275,7 @@ class SsmFleet:
 
     def start(self, ref: ReleaseRef, *, schema_head: str, deadline: timedelta) -> Facts:
         """Park the worker, start the release and wait until it is ready; remember that it was."""
-        body = {"release": ref.model_dump(), "park_worker": True, "ready": _ready(schema_head, deadline)}
+        body = {"release": ref.model_dump(), "ready": _ready(schema_head, deadline)}
         answers = self._change(Question("start", body, extra=deadline))
         facts = facts_of(answers, ready_s=max(a.get("ready_s", 0) for a in answers.values()))
         self.hosts.memory.ready[(ref, schema_head)] = (self.hosts.clock.monotonic(), facts)
@@ -469,7 +486,7 @@ def _judged(verb: str, answers: Answers) -> Answers:
 def _no(verb: str, host: str, answer: Answer, others: Sequence[str]) -> RmuError:
     why = str(answer.get("why", ""))
     what = "\n".join([f"{host}: {answer.get('detail') or why}", *_evidence(answer)])
-    next_line = NEXT.get(why, "rmu status")
+    next_line = NEXT.get(why, "rmu status").format(host=host)
     if answer["outcome"] == "refused" and not others:
         return Refused(what, next=next_line)
     state = STATES.get(verb, "The host says what it had done; asking again is safe.")

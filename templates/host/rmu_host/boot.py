@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import sys
+import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -45,18 +45,15 @@ def boot(m: Machine) -> int:
     try:
         with locked(m, began + LOCK_S):
             bring_up(m, Cloud(settings(m)), adopt(m), step)
-    except (No, OSError) as why:
-        step(step="failed", why=str(why))
-        print(why, file=sys.stderr)
+    except Exception as why:  # noqa: BLE001  (an AWS that is silent is no OSError; the unit tries again)
+        step(step="failed", why=str(why) if isinstance(why, No) else f"{type(why).__name__}: {why}")
+        traceback.print_exc()
         return 1
     return 0
 
 
 def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
-    """Bring this host to what it should serve, then tell the launch hook.
-
-    Raises No or OSError where it cannot yet.
-    """
+    """Bring this host to what it should serve, then tell the launch hook. Raises where it cannot yet."""
     try:
         serve_what_it_should(m, cloud, instance, log)
     finally:
@@ -65,7 +62,7 @@ def bring_up(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
 
 
 def serve_what_it_should(m: Machine, cloud: Cloud, instance: str, log: Step) -> None:
-    """Serve, complete the launch hook, let the worker work. Raises No or OSError where it cannot yet."""
+    """Serve, complete the launch hook, let the worker work. Raises where it cannot yet."""
     live = read_map(m)
     write_map(m, live)
     write_hold(m, 0)

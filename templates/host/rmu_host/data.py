@@ -21,18 +21,7 @@ SHOWN = 100
 _LABEL = "case when n.nspname = 'public' then c.relname else n.nspname || '.' || c.relname end"
 _ONLY = "case c.relkind when 'r' then 'only ' else '' end"
 
-# What a session does, without the values it does it with: this is shown, logged and kept.
-QUERY = r"left(regexp_replace(regexp_replace(query, '''[^'']*(''|$)', '?', 'g'), '\d+', '?', 'g'), 100)"
-LOOK = f"""
-select json_build_object('size', pg_database_size(current_database()),
-    'logins', (select json_object_agg(rolname, rolcanlogin) from pg_roles
-        where rolname in ('rmu_app', 'rmu_migrate', 'rmu_ops')),
-    'blockers', (select coalesce(json_agg(b), '[]') from (select pid, coalesce(state, '') as state,
-            round(extract(epoch from clock_timestamp() - xact_start)::numeric, 1) as seconds, {QUERY} as query
-        from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()
-            and backend_type = 'client backend' and xact_start < clock_timestamp() - interval '5 seconds'
-        order by xact_start limit 10) b));
-"""
+LOOK = "select json_build_object('size', pg_database_size(current_database()));"
 HEAD = """
 select to_regclass('public.alembic_version') is not null as versioned,
     to_regclass('public.schema_line') is not null as lined \\gset
@@ -54,7 +43,7 @@ select format('select json_build_array(%L, count(*), coalesce(sum(hashtextextend
 
 
 def look(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
-    """Look into a database: schema, sizes, logins, who blocks, and per table the rows written after a moment."""
+    """Look into a database: schema, size, and per table the rows written after a moment."""
     psql = connect(m, request["database"], host, cloud, 2 * SOON_S)
     dated = psql.run("show track_commit_timestamp").strip() == "on"
     since = request.get("since")

@@ -13,13 +13,12 @@ from .traffic import live_now, unback
 
 
 def start(m: Machine, request: dict[str, Any]) -> Answer:
-    """Start a prepared release beside what serves and wait until it is ready."""
+    """Park the worker, start a prepared release beside what serves and wait until it is ready."""
     ref = request["release"]
     slot = slot_of(m, ref)
     if slot is None:
         raise refused("not_found", f"{ref['version']} is in no slot of this host")
-    if request.get("park_worker"):
-        park(m)
+    park(m)
     running = state_of(m, slot) == "active"
     if not running:
         run_slot(m, slot)

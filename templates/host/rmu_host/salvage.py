@@ -65,7 +65,7 @@ def salvage(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cl
     names = [file["name"] for file in made["files"]][: 2 * SHOWN]
     return {
         "outcome": "changed",
-        **{key: made[key] for key in ("tables", "conflicts_all", "conflicts_by")},
+        **{key: made[key] for key in ("tables", "conflicts_by")},
         "notes": made["notes"][:SHOWN],
         "files": [*names, "conflicts.json"],
     }

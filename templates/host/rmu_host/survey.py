@@ -11,7 +11,7 @@ from .hold import holding
 from .machine import Machine
 from .ready import state_of
 from .serve import fell_back
-from .state import SLOTS, fence, record
+from .state import SLOTS, record
 from .traffic import live_now
 
 
@@ -28,7 +28,6 @@ def survey(m: Machine) -> Answer:
         "worker": worker_view(m),
         "memory": m.memory(),
         "disk_free": m.disk_free(),
-        "fence": fence(m),
         "booted": m.booted(),
         "redis": m.run(["systemctl", "is-active", "redis-server.service"]).out.strip() == "active",
     }
