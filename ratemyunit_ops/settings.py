@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 
 from ratemyunit_ops.errors import Mistyped
 from ratemyunit_ops.model import Severity
+from ratemyunit_ops.spans import SpanOrIso
 
 
 class Credentials(BaseModel):
@@ -37,7 +38,7 @@ RESPOND_WITHIN: dict[Severity, timedelta] = {
 
 
 class Environment(BaseModel):
-    """One `[env.NAME]` of rmu.toml. Durations are seconds or ISO 8601."""
+    """One `[env.NAME]` of rmu.toml. Durations are written 5m, as seconds or as ISO 8601 has it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
     region: str
@@ -49,8 +50,8 @@ class Environment(BaseModel):
     credentials: Credentials | None = None
     start_hint: str | None = None
     confirm: bool = False
-    bake: timedelta = timedelta(minutes=5)
-    ready_deadline: timedelta = timedelta(minutes=2)
+    bake: SpanOrIso = timedelta(minutes=5)
+    ready_deadline: SpanOrIso = timedelta(minutes=2)
     warm_floor_mib: int = Field(default=150, ge=0)
     image_base: str | None = None
     allow_critical_findings: tuple[str, ...] = ()
@@ -63,7 +64,7 @@ class Environment(BaseModel):
     measure_every: int = Field(default=60, ge=10, le=300, description="seconds between two looks of a host at itself")
     trusted_hops: int = Field(default=2, ge=0, description="proxies before the host: Cloudflare and the balancer")
     tfvars: str | None = None
-    respond_within: Mapping[Severity, Annotated[timedelta, Field(ge=timedelta(minutes=1))]] = Field(
+    respond_within: Mapping[Severity, Annotated[SpanOrIso, Field(ge=timedelta(minutes=1))]] = Field(
         default_factory=lambda: RESPOND_WITHIN, description="what is not named is the review's"
     )
     slo: Literal["warn", "refuse"] = Field(default="warn", description="what a deploy does when a budget is gone")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -31,6 +30,7 @@ from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_d
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of, warm_on, way_of
 from ratemyunit_ops.records import read_release
 from ratemyunit_ops.reports.runs import report_run
+from ratemyunit_ops.spans import EXAMPLES, read_span
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
 
 HOW = {
@@ -47,7 +47,6 @@ NOTHING_DONE: dict[str, object] = {
     "ssm_commands": 1,
 }
 """What a deploy of what serves already says to programs; its survey was one command."""
-UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
 def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, probe: bool, asked: Asked) -> None:
@@ -125,10 +124,10 @@ def _warn_of_budgets(w: Wired, world: World) -> None:
 
 def duration(text: str, option: str) -> timedelta:
     """Read 30s, 5m or 1h, as an option has it. Raises Mistyped, which names the option."""
-    found = re.fullmatch(r"(\d+)([smh])", text)
-    if not found:
-        raise Mistyped(f"“{text}” is no duration", next=f"{option} 5m   (30s, 5m, 1h)")
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+    try:
+        return read_span(text)
+    except ValueError as why:
+        raise Mistyped(f"“{text}” is no duration", next=f"{option} 5m   ({EXAMPLES})") from why
 
 
 def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked) -> bool:

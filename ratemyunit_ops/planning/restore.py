@@ -22,6 +22,7 @@ from ratemyunit_ops.model import (
     World,
 )
 from ratemyunit_ops.planning.common import credentials_last, database_of, live_release, members, need, schemas_of
+from ratemyunit_ops.spans import WRITTEN, read_span
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.data import FenceDatabase, MoveSequences, WarmDatabase
@@ -46,8 +47,6 @@ MIGRATES = timedelta(minutes=20)
 PROVEN_WITHIN = timedelta(minutes=2)
 """A host that has just come into service is behind the front door a little later."""
 HELD_AT_MOST = timedelta(seconds=30)
-AGO = re.compile(r"(\d+)\s*([smhd]) ago")
-UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 TO = "--to '2026-11-27 14:05 UTC'   (or '12m ago')"
 
 
@@ -87,9 +86,9 @@ def read_time(text: str, now: datetime) -> datetime:
     Raises Mistyped: no time at all, no zone, in the future.
     """
     text = text.strip()
-    ago = AGO.fullmatch(text)
-    if ago:
-        return (now - timedelta(**{UNITS[ago[2]]: int(ago[1])})).replace(microsecond=0)
+    ago = text.removesuffix(" ago")
+    if ago != text and WRITTEN.fullmatch(ago):
+        return (now - read_span(ago)).replace(microsecond=0)
     try:
         found = datetime.fromisoformat(re.sub(r"\s*UTC$", "+00:00", text))
     except ValueError as why:

@@ -6,7 +6,6 @@ remedy is one plan that a person picks. Inputs stand for whole arguments, as `$n
 
 from __future__ import annotations
 
-import re
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -22,26 +21,13 @@ from pydantic import (
 )
 
 from ratemyunit_ops.runbooks.conditions import Condition
-
-SPAN = re.compile(r"(\d{1,4})(s|m|h)")
-UNITS = {"s": 1, "m": 60, "h": 3600}
-
-
-def _span(value: Any) -> Any:
-    """Read `20s`, `5m`, `1h`; a bare number has no unit, so it is none."""
-    if isinstance(value, timedelta):
-        return value
-    found = SPAN.fullmatch(value) if isinstance(value, str) else None
-    if found is None:
-        raise ValueError("a length of time is written 20s, 5m or 1h")
-    return timedelta(seconds=int(found[1]) * UNITS[found[2]])
+from ratemyunit_ops.spans import Span
 
 
 def _condition(value: Any) -> Any:
     return Condition.parse(value) if isinstance(value, str) else value
 
 
-Span = Annotated[timedelta, BeforeValidator(_span)]
 Says = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9-]{0,39}$")]
 """Of runbooks, checks, causes and remedies."""

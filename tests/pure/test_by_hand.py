@@ -134,8 +134,8 @@ def test_a_time_that_is_none_names_the_option_that_it_was_typed_for(
     with pytest.raises(Mistyped, match="“x” is no duration") as why:
         execute(["uptime"], timeout="x")
 
-    assert why.value.next == "--timeout 5m   (30s, 5m, 1h)"
-    assert Operator(world).deploy("v42", bake="x").failure.next == "--bake 5m   (30s, 5m, 1h)"
+    assert why.value.next == "--timeout 5m   (30s, 5m, 2h or 7d)"
+    assert Operator(world).deploy("v42", bake="x").failure.next == "--bake 5m   (30s, 5m, 2h or 7d)"
 
 
 def test_a_console_without_a_terminal_is_refused_before_anything_is_kept(world: FakeWorld) -> None:

@@ -147,7 +147,7 @@ WRONG = {
     "no other runbook": ("remedies: [end]", "remedies: [end]\n    see: gone", "@20: causes.1.see: there is no other"),
     "a remedy without proof": ('    proof: {all: ["worst is unknown"]}\n', "", "remedies.1: steps need a proof"),
     "a regex without bounds": ("'^ *(\\\\d+)'", "'(a+)+b'", "regex: no group is repeated"),
-    "a length without unit": ("takes: 5s", "takes: 5", "@24: remedies.1.takes: a length of time is written 20s"),
+    "a length without unit": ("takes: 5s", "takes: 5", "@24: remedies.1.takes: a length of time is written 30s"),
     "a key said twice": ("severity: SEV-3", "severity: SEV-3\nseverity: SEV-1", "@4: severity: stands here twice"),
     "another name": ("name: small", "name: tall", "@1: name: tall stands in"),
     "no YAML": ("symptoms: [it", "symptoms: [[it", "no YAML"),

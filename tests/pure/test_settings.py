@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -113,3 +114,16 @@ def test_a_uid_without_a_name_is_called_as_terraform_calls_it_else_by_its_number
 
     assert named == f"ci@{os.uname().nodename}"
     assert settings.user() == f"{os.getuid()}@{os.uname().nodename}"
+
+
+@pytest.mark.parametrize("written", ['"90s"', '"PT90S"', "90", '"PT1M30S"'])
+def test_a_length_of_time_is_read_as_on_the_command_line_and_as_iso_has_it(file: Path, written: str) -> None:
+    file.write_text(GOOD.replace("[env.twin.app]", f"bake = {written}\n[env.twin.app]"))
+
+    assert settings.load().env.bake == timedelta(seconds=90)
+
+
+def test_a_length_of_time_that_nobody_can_read_is_named(file: Path) -> None:
+    told = said(file, GOOD.replace("[env.twin.app]", 'bake = "soon"\n[env.twin.app]'))
+
+    assert told == ", line 5: [env.twin] bake: a length of time is written 30s, 5m, 2h or 7d"
