@@ -200,7 +200,10 @@ def _wrong_key(path: Path, section: str, why: ValidationError) -> Mistyped:
     line = _line_of(path, [*section.split("."), *words] if section else words)
     at = f", line {line}" if line else ""
     inside = f" [{section}]" if section else ""
-    return Mistyped(f"{path}{at}:{inside} {'.'.join(words)}: {first['msg'].lower()}", next=f"edit {path}")
+    return Mistyped(
+        f"{path}{at}:{inside} {'.'.join(words)}: {first['msg'].lower().removeprefix('value error, ')}",
+        next=f"edit {path}",
+    )
 
 
 def _line_of(path: Path, words: Sequence[str]) -> int | None:
