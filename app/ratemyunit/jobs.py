@@ -1,12 +1,12 @@
 """Scrape jobs: rows in PostgreSQL are the truth, Redis only says which id to look at next.
 
 A lost Redis loses nothing: `refill` puts due rows back. A job taken twice from Redis runs once, since only `claim`
-decides. A worker that dies lets its lease run out and the row is due again. A site has one job at a time (sites.py).
+decides. A worker that dies lets its lease run out, and `lapse` ends the try. A site has one job at a time (sites.py).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from redis import Redis
@@ -21,7 +21,9 @@ from ratemyunit.scraper.port import Job
 QUEUE = "rmu:jobs"
 LEASE = timedelta(seconds=90)
 MOST_ATTEMPTS = 5
+FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
+DIED = "the worker that had it died"
 
 
 @dataclass(frozen=True)
@@ -71,12 +73,13 @@ def due(connection: Connection, *, most: int) -> Sequence[UUID]:
 def counts(connection: Connection) -> Counts:
     """Count jobs: due and not taken, running, put off until later, given up."""
     since = case((jobs.c.state == "running", jobs.c.lease_until), else_=jobs.c.not_before)
+    untaken = or_(_due(), _lapsed())
     query = select(
-        func.count().filter(_due()),
+        func.count().filter(untaken),
         func.count().filter(and_(jobs.c.state == "running", jobs.c.lease_until >= func.now())),
         func.count().filter(and_(jobs.c.state == "queued", jobs.c.not_before > func.now())),
         func.count().filter(jobs.c.state == "failed"),
-        func.coalesce(func.extract("epoch", func.now() - func.min(since).filter(_due())), 0.0),
+        func.coalesce(func.extract("epoch", func.now() - func.min(since).filter(untaken)), 0.0),
     ).where(jobs.c.state != "done")
     waiting, running, later, failed, oldest = connection.execute(query).one()
     return Counts(waiting, running, later, failed, round(float(oldest), 1))
@@ -120,9 +123,7 @@ def fail(connection: Connection, job: Job, why: str) -> None:
     if job.attempts >= MOST_ATTEMPTS:
         give_up(connection, job, why)
         return
-    pause = min(LONGEST_PAUSE, timedelta(seconds=5 * 4 ** (job.attempts - 1)))
-    # Jitter, so that jobs that failed together do not come back together.
-    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random() / 2))
+    _leave(connection, job, state="queued", error=why[:500], not_before=_later())
 
 
 def give_up(connection: Connection, job: Job, why: str) -> None:
@@ -130,11 +131,35 @@ def give_up(connection: Connection, job: Job, why: str) -> None:
     _leave(connection, job, state="failed", error=why[:500])
 
 
-def _due() -> ColumnElement[bool]:
-    return or_(
-        and_(jobs.c.state == "queued", jobs.c.not_before <= func.now()),
-        and_(jobs.c.state == "running", jobs.c.lease_until < func.now()),
+def lapse(connection: Connection) -> int:
+    """End the tries whose lease ran out, as if they had failed; answer how many.
+
+    A page that ends its worker each time is given up like any other.
+    """
+    # Whoever holds a row decides on it just now.
+    over = select(jobs.c.id).where(_lapsed()).with_for_update(skip_locked=True)
+    spent = jobs.c.attempts >= MOST_ATTEMPTS
+    ended = update(jobs).where(jobs.c.id.in_(over)).values(error=DIED, lease_until=None)
+    ended = ended.values(
+        state=case((spent, "failed"), else_="queued"), not_before=case((spent, jobs.c.not_before), else_=_later())
     )
+    return connection.execute(ended).rowcount
+
+
+def _due() -> ColumnElement[bool]:
+    return and_(jobs.c.state == "queued", jobs.c.not_before <= func.now())
+
+
+def _lapsed() -> ColumnElement[bool]:
+    return and_(jobs.c.state == "running", jobs.c.lease_until < func.now())
+
+
+def _later() -> ColumnElement[datetime]:
+    """Spell when a job that failed is due again: later with each attempt."""
+    tries = func.least(jobs.c.attempts, MOST_ATTEMPTS)  # rows of older code may have any number
+    pause = func.least(LONGEST_PAUSE, FIRST_PAUSE * func.power(4, tries - 1))
+    # Jitter, so that jobs that failed together do not come back together.
+    return func.now() + pause * (0.5 + func.random() / 2)
 
 
 def _leave(connection: Connection, job: Job, **values: object) -> bool:

@@ -77,6 +77,8 @@ class Rows:
     def _found(self) -> UUID | None:
         """Look for due rows, and offer all but the first to whoever asks next."""
         with self._begun() as connection:
+            if died := jobs.lapse(connection):
+                log.warning("jobs whose worker died are put off or given up", extra={"fields": {"jobs": died}})
             due = jobs.due(connection, most=100)
             if not due:
                 crawls.end_finished(connection)

@@ -73,6 +73,15 @@ def taken(rows: repository.Rows) -> Job:
     return job
 
 
+def run_out(engine: Engine, rows: repository.Rows) -> None:
+    """Let the lease of what runs run out, and then the pause that this costs."""
+    with engine.begin() as connection:
+        connection.execute(text("update jobs set lease_until = now() - interval '1 s' where state = 'running'"))
+    assert rows.next() is None
+    with engine.begin() as connection:
+        connection.execute(text("update jobs set not_before = now() where state = 'queued'"))
+
+
 def state(engine: Engine, crawl: UUID) -> dict[str, Any]:
     """Ask how a crawl stands."""
     with engine.connect() as connection:
@@ -110,8 +119,7 @@ def test_a_crawl_killed_in_the_middle_goes_on_with_the_page_that_was_not_kept(
     lost = taken(rows)  # and its worker dies; so does Redis
     redis.flushall()
     assert rows.next() is None
-    with engine.begin() as connection:
-        connection.execute(text("update jobs set lease_until = now() - interval '1 s' where state = 'running'"))
+    run_out(engine, rows)
 
     again = taken(rows)
     assert (again.id, again.attempts) == (lost.id, 2)
@@ -123,8 +131,7 @@ def test_a_crawl_killed_in_the_middle_goes_on_with_the_page_that_was_not_kept(
 def test_a_worker_that_lost_its_lease_keeps_nothing(engine: Engine, rows: repository.Rows) -> None:
     crawl = begun(engine)
     late = taken(rows)
-    with engine.begin() as connection:
-        connection.execute(text("update jobs set lease_until = now() - interval '1 s'"))
+    run_out(engine, rows)
     taken(rows)
 
     assert rows.keep(late, Reading((Found("A1", "A"),), links("1"))) == 0
