@@ -32,7 +32,7 @@ class Unit(BaseModel):
 
 
 class RatedUnit(Unit):
-    """A unit with its ratings, newest first."""
+    """A unit with its ratings, newest first. Of more than a hundred, those without words are left out first."""
 
     ratings: list[Rating]
 
