@@ -1,7 +1,8 @@
 """Search, the universities to search in, and one unit with its ratings."""
 
 import json
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -26,7 +27,7 @@ class Unit(BaseModel):
     description: str
     university: str
     university_id: UUID
-    updated_at: Any
+    updated_at: datetime
     rating_count: int
     rating_average: float | None
 
