@@ -1,7 +1,8 @@
 """Scrape jobs: rows in PostgreSQL are the truth, Redis only says which id to look at next.
 
-A lost Redis loses nothing: `refill` puts due rows back. A job taken twice from Redis runs once, since only `claim`
-decides. A worker that dies lets its lease run out, and `lapse` ends the try. A site has one job at a time (sites.py).
+A lost Redis loses nothing: who finds no offer looks for due rows. A job taken twice from Redis runs once, since only
+`claim` decides. A worker that dies lets its lease run out, and `lapse` ends the try. A site has one job at a time
+(sites.py).
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,7 @@ MOST_ATTEMPTS = 5
 FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
 DIED = "the worker that had it died"
+STOPPED = "its crawl was stopped"
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,6 @@ def push(redis: Redis, ids: Iterable[UUID]) -> None:
         redis.zadd(QUEUE, offers, nx=True)
 
 
-def refill(connection: Connection, redis: Redis, *, most: int = 100) -> None:
-    """Offer every row again that a worker may take now, oldest first."""
-    push(redis, due(connection, most=most))
-
-
 def due(connection: Connection, *, most: int) -> Sequence[UUID]:
     """List the rows that a worker may take now, oldest first: one of each site that may be asked."""
     open_now = _due() & sites.open_to(sites.OF_JOB)
@@ -88,12 +85,20 @@ def counts(connection: Connection) -> Counts:
 def claim(connection: Connection, job: UUID, pause: timedelta = timedelta(0)) -> Job | None:
     """Take the row, if it is due, nobody else has it, its site may be asked, and the queue is not paused.
 
-    The site may then be asked again after the pause, or a longer one that it wants.
+    The site may then be asked again after the pause, or a longer one that it wants. A page that came back after its
+    crawl was stopped is given up.
     """
     # The lock lets a second worker pass by at once instead of waiting for the first one's commit.
     wanted = select(sites.OF_JOB).where(jobs.c.id == job, _due(), pauses.running())
     site = connection.execute(wanted.with_for_update(skip_locked=True, of=jobs)).scalar_one_or_none()
-    if site is None or not sites.take(connection, site, pause):
+    if site is None:
+        return None
+    page = crawls.of_job(connection, job)
+    if page and page["state"] != "running":
+        over = update(jobs).where(jobs.c.id == job)
+        connection.execute(over.values(state="failed", error=func.coalesce(jobs.c.error, STOPPED)))
+        return None
+    if not sites.take(connection, site, pause):
         return None
     take = (
         update(jobs)
@@ -102,7 +107,6 @@ def claim(connection: Connection, job: UUID, pause: timedelta = timedelta(0)) ->
         .returning(jobs.c.id, jobs.c.url, jobs.c.university, jobs.c.attempts)
     )
     row = dict(connection.execute(take).mappings().one())
-    page = crawls.of_job(connection, job)
     if page is None:
         return Job(**row, site=site)
     return Job(**row, site=site, kind=page["kind"], crawl=page["crawl_id"], rules=rules.read(page["rules"]))

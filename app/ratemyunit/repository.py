@@ -70,9 +70,9 @@ class Rows:
         """Ask Redis, which answers at once what to look at; without it, jobs are found all the same."""
         try:
             offered = self._redis.zpopmin(jobs.QUEUE)
-        except (RedisError, OSError):
+            return UUID(str(offered[0][0])) if offered else None
+        except (RedisError, OSError, ValueError):  # the last: whoever put it there, it is no id
             return None
-        return UUID(str(offered[0][0])) if offered else None
 
     def _found(self) -> UUID | None:
         """Look for due rows, and offer all but the first to whoever asks next."""

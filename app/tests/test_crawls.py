@@ -203,6 +203,41 @@ def test_a_crawl_that_is_stopped_begins_no_other_page(engine: Engine, rows: repo
     assert state(engine, crawl) == {"state": "stopped", "pages": 2, "done": 2, "failed": 0, "units": 1}
 
 
+@pytest.mark.parametrize("leave", ["put_off", "give_back", "dies"])
+def test_a_page_in_hand_is_not_tried_again_once_its_crawl_is_stopped(
+    engine: Engine, rows: repository.Rows, leave: str
+) -> None:
+    crawl = begun(engine)
+    job = taken(rows)
+    with engine.begin() as connection:
+        assert crawls.stop(connection, crawl)
+
+    if leave == "put_off":
+        rows.put_off(job, "the page answered 500")
+    elif leave == "give_back":
+        rows.give_back(job)
+    run_out(engine, rows)
+
+    assert rows.next() is None
+    with engine.connect() as connection:
+        found = jobs.one(connection, job.id)
+    why = {"put_off": "the page answered 500", "give_back": "its crawl was stopped", "dies": jobs.DIED}
+    assert found and (found["state"], found["error"]) == ("failed", why[leave])
+    assert found["attempts"] <= 1
+    assert state(engine, crawl)["state"] == "stopped"
+
+
+@pytest.mark.parametrize("foreign", [b"no id", b"\xff\xfe", b""])
+def test_what_is_no_id_among_the_offers_is_passed_by(
+    engine: Engine, redis: Redis, rows: repository.Rows, foreign: bytes
+) -> None:
+    redis.zadd(jobs.QUEUE, {foreign: 0})
+    with engine.begin() as connection:
+        job = jobs.add(connection, f"{SITE}/", "U")
+
+    assert taken(rows).id == job
+
+
 # Politeness, across workers.
 
 

@@ -61,13 +61,13 @@ def change(engine: Engine, what: str) -> None:
 
 def test_a_lost_redis_loses_no_job(engine: Engine, redis: Redis) -> None:
     first, second = add(engine), add(engine, "http://127.0.0.1:2/")
+    rows = repository.Rows(engine, redis, timedelta(0))
     redis.flushall()
 
-    with engine.connect() as connection:
-        jobs.refill(connection, redis)
-        jobs.refill(connection, redis)
+    found = rows.next()
 
-    assert [job for job, _ in redis.zpopmin(jobs.QUEUE, 10)] == [str(first), str(second)]
+    assert found and found.id == first
+    assert redis.zrange(jobs.QUEUE, 0, -1) == [str(second)]
 
 
 def test_a_job_is_claimed_once(engine: Engine) -> None:
@@ -210,9 +210,7 @@ def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: Red
     job = add(engine)
     change(engine, "not_before = now() + interval '1 h'")
 
-    with engine.connect() as connection:
-        jobs.refill(connection, redis)
-
+    assert repository.Rows(engine, redis, timedelta(0)).next() is None
     assert redis.zcard(jobs.QUEUE) == 0
     assert take(engine, job) is None
 

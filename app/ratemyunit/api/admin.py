@@ -54,7 +54,7 @@ def scrape(wish: Scrape, pool: Pool, redis: Cache, settings: Asked) -> dict[str,
     try:
         jobs.push(redis, [job])
     except RedisError:
-        log.warning("job is stored but not offered; the worker's refill will find it")
+        log.warning("job is stored but not offered; a worker will find it")
     return {"job": job}
 
 
