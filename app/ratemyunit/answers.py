@@ -20,7 +20,10 @@ from sqlalchemy.engine import make_url
 from ratemyunit import schema
 from ratemyunit.settings import Settings
 
-KEPT_S = 30
+KEPT_S = 5
+"""Nobody asks under a key again once somebody has written, and Redis has little room, for other things too."""
+MOST = 32 * 1024
+"""In bytes. A page of units of a usual catalogue has half of that."""
 # Redis saves time here or it is left alone: a search is not slower for want of a cache.
 PATIENCE_S = 0.1
 LEFT_ALONE_S = 5.0
@@ -52,7 +55,8 @@ class Answers:
         if kept is not None:
             return str(kept)
         found = find()
-        self._ask(lambda: self._redis.set(key, found, ex=KEPT_S))
+        if len(found.encode()) <= MOST:
+            self._ask(lambda: self._redis.set(key, found, ex=KEPT_S))
         return found
 
     def close(self) -> None:

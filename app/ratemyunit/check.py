@@ -137,6 +137,7 @@ def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
     # A queue that is paused gives no job away; this transaction alone sees it run.
     tried.writes(pauses.resume, connection)
     tried.reads(jobs.counts, connection)
+    tried.writes(jobs.lapse, connection)
     asked = tried.writes(jobs.add, connection, f"http://127.0.0.1/{mark}", mark)
     tried.reads(jobs.one, connection, asked)
     tried.reads(jobs.due, connection, most=1)

@@ -101,14 +101,17 @@ def one(connection: Connection, crawl: UUID) -> Mapping[str, Any] | None:
 
 
 def of_job(connection: Connection, job: UUID) -> RowMapping | None:
-    """Find what a job needs to know of the crawl it belongs to: its id, its page's kind, the catalogue's rules."""
-    query = select(crawl_pages.c.crawl_id, crawl_pages.c.kind, sources.c.rules)
+    """Find what a job needs to know of its crawl: id and state, its page's kind, the catalogue's rules."""
+    query = select(crawl_pages.c.crawl_id, crawls.c.state, crawl_pages.c.kind, sources.c.rules)
     query = query.join(crawls, crawls.c.id == crawl_pages.c.crawl_id).join(sources)
     return connection.execute(query.where(crawl_pages.c.job_id == job)).mappings().first()
 
 
 def stop(connection: Connection, crawl: UUID) -> bool:
-    """Stop a crawl: pages that nobody has begun are taken away; answer whether it ran until now."""
+    """Stop a crawl: pages that nobody has begun are taken away; answer whether it ran until now.
+
+    A page in hand is finished. Where that fails it is not tried again: `jobs.claim` sees to it.
+    """
     ended = update(crawls).where(crawls.c.id == crawl, crawls.c.state == "running")
     if not connection.execute(ended.values(state="stopped", ended_at=func.now())).rowcount:
         return False

@@ -54,16 +54,26 @@ class Shared(QueuePool):
             raise PoolTimeout(f"all {self.share or 1} connections are in use, and none was free in {self._timeout} s")
         try:
             entry = super()._do_get()
-            if self.share is None:
-                self._size(entry)
         except BaseException:
             self._free.release()
             raise
+        if self.share is None:
+            self._size_or_close(entry)
         return entry
 
     def _do_return_conn(self, record: ConnectionPoolEntry) -> None:
         super()._do_return_conn(record)
         self._free.release()
+
+    def _size_or_close(self, entry: ConnectionPoolEntry) -> None:
+        try:
+            self._size(entry)
+        except BaseException:
+            # A database that recovers admits a connection and ends it at once: its place is the next one's.
+            entry.close()
+            self._dec_overflow()
+            self._free.release()
+            raise
 
     def _size(self, entry: ConnectionPoolEntry) -> None:
         connection = entry.dbapi_connection

@@ -1,12 +1,13 @@
 """Scrape jobs: rows in PostgreSQL are the truth, Redis only says which id to look at next.
 
-A lost Redis loses nothing: `refill` puts due rows back. A job taken twice from Redis runs once, since only `claim`
-decides. A worker that dies lets its lease run out and the row is due again. A site has one job at a time (sites.py).
+A lost Redis loses nothing: who finds no offer looks for due rows. A job taken twice from Redis runs once, since only
+`claim` decides. A worker that dies lets its lease run out, and `lapse` ends the try. A site has one job at a time
+(sites.py).
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from redis import Redis
@@ -21,7 +22,10 @@ from ratemyunit.scraper.port import Job
 QUEUE = "rmu:jobs"
 LEASE = timedelta(seconds=90)
 MOST_ATTEMPTS = 5
+FIRST_PAUSE = timedelta(seconds=5)
 LONGEST_PAUSE = timedelta(minutes=5)
+DIED = "the worker that had it died"
+STOPPED = "its crawl was stopped"
 
 
 @dataclass(frozen=True)
@@ -54,11 +58,6 @@ def push(redis: Redis, ids: Iterable[UUID]) -> None:
         redis.zadd(QUEUE, offers, nx=True)
 
 
-def refill(connection: Connection, redis: Redis, *, most: int = 100) -> None:
-    """Offer every row again that a worker may take now, oldest first."""
-    push(redis, due(connection, most=most))
-
-
 def due(connection: Connection, *, most: int) -> Sequence[UUID]:
     """List the rows that a worker may take now, oldest first: one of each site that may be asked."""
     open_now = _due() & sites.open_to(sites.OF_JOB)
@@ -71,12 +70,13 @@ def due(connection: Connection, *, most: int) -> Sequence[UUID]:
 def counts(connection: Connection) -> Counts:
     """Count jobs: due and not taken, running, put off until later, given up."""
     since = case((jobs.c.state == "running", jobs.c.lease_until), else_=jobs.c.not_before)
+    untaken = or_(_due(), _lapsed())
     query = select(
-        func.count().filter(_due()),
+        func.count().filter(untaken),
         func.count().filter(and_(jobs.c.state == "running", jobs.c.lease_until >= func.now())),
         func.count().filter(and_(jobs.c.state == "queued", jobs.c.not_before > func.now())),
         func.count().filter(jobs.c.state == "failed"),
-        func.coalesce(func.extract("epoch", func.now() - func.min(since).filter(_due())), 0.0),
+        func.coalesce(func.extract("epoch", func.now() - func.min(since).filter(untaken)), 0.0),
     ).where(jobs.c.state != "done")
     waiting, running, later, failed, oldest = connection.execute(query).one()
     return Counts(waiting, running, later, failed, round(float(oldest), 1))
@@ -85,12 +85,20 @@ def counts(connection: Connection) -> Counts:
 def claim(connection: Connection, job: UUID, pause: timedelta = timedelta(0)) -> Job | None:
     """Take the row, if it is due, nobody else has it, its site may be asked, and the queue is not paused.
 
-    The site may then be asked again after the pause, or a longer one that it wants.
+    The site may then be asked again after the pause, or a longer one that it wants. A page that came back after its
+    crawl was stopped is given up.
     """
     # The lock lets a second worker pass by at once instead of waiting for the first one's commit.
     wanted = select(sites.OF_JOB).where(jobs.c.id == job, _due(), pauses.running())
     site = connection.execute(wanted.with_for_update(skip_locked=True, of=jobs)).scalar_one_or_none()
-    if site is None or not sites.take(connection, site, pause):
+    if site is None:
+        return None
+    page = crawls.of_job(connection, job)
+    if page and page["state"] != "running":
+        over = update(jobs).where(jobs.c.id == job)
+        connection.execute(over.values(state="failed", error=func.coalesce(jobs.c.error, STOPPED)))
+        return None
+    if not sites.take(connection, site, pause):
         return None
     take = (
         update(jobs)
@@ -99,7 +107,6 @@ def claim(connection: Connection, job: UUID, pause: timedelta = timedelta(0)) ->
         .returning(jobs.c.id, jobs.c.url, jobs.c.university, jobs.c.attempts)
     )
     row = dict(connection.execute(take).mappings().one())
-    page = crawls.of_job(connection, job)
     if page is None:
         return Job(**row, site=site)
     return Job(**row, site=site, kind=page["kind"], crawl=page["crawl_id"], rules=rules.read(page["rules"]))
@@ -120,9 +127,7 @@ def fail(connection: Connection, job: Job, why: str) -> None:
     if job.attempts >= MOST_ATTEMPTS:
         give_up(connection, job, why)
         return
-    pause = min(LONGEST_PAUSE, timedelta(seconds=5 * 4 ** (job.attempts - 1)))
-    # Jitter, so that jobs that failed together do not come back together.
-    _leave(connection, job, state="queued", error=why[:500], not_before=func.now() + pause * (0.5 + func.random() / 2))
+    _leave(connection, job, state="queued", error=why[:500], not_before=_later())
 
 
 def give_up(connection: Connection, job: Job, why: str) -> None:
@@ -130,11 +135,35 @@ def give_up(connection: Connection, job: Job, why: str) -> None:
     _leave(connection, job, state="failed", error=why[:500])
 
 
-def _due() -> ColumnElement[bool]:
-    return or_(
-        and_(jobs.c.state == "queued", jobs.c.not_before <= func.now()),
-        and_(jobs.c.state == "running", jobs.c.lease_until < func.now()),
+def lapse(connection: Connection) -> int:
+    """End the tries whose lease ran out, as if they had failed; answer how many.
+
+    A page that ends its worker each time is given up like any other.
+    """
+    # Whoever holds a row decides on it just now.
+    over = select(jobs.c.id).where(_lapsed()).with_for_update(skip_locked=True)
+    spent = jobs.c.attempts >= MOST_ATTEMPTS
+    ended = update(jobs).where(jobs.c.id.in_(over)).values(error=DIED, lease_until=None)
+    ended = ended.values(
+        state=case((spent, "failed"), else_="queued"), not_before=case((spent, jobs.c.not_before), else_=_later())
     )
+    return connection.execute(ended).rowcount
+
+
+def _due() -> ColumnElement[bool]:
+    return and_(jobs.c.state == "queued", jobs.c.not_before <= func.now())
+
+
+def _lapsed() -> ColumnElement[bool]:
+    return and_(jobs.c.state == "running", jobs.c.lease_until < func.now())
+
+
+def _later() -> ColumnElement[datetime]:
+    """Spell when a job that failed is due again: later with each attempt."""
+    tries = func.least(jobs.c.attempts, MOST_ATTEMPTS)  # rows of older code may have any number
+    pause = func.least(LONGEST_PAUSE, FIRST_PAUSE * func.power(4, tries - 1))
+    # Jitter, so that jobs that failed together do not come back together.
+    return func.now() + pause * (0.5 + func.random() / 2)
 
 
 def _leave(connection: Connection, job: Job, **values: object) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, case, delete, exists, func, select
+from sqlalchemy import Connection, RowMapping, and_, case, delete, exists, func, select
 from sqlalchemy.dialects.postgresql import insert
 
 from ratemyunit.schema import ratings, units
@@ -19,6 +19,8 @@ Taken = Literal["new", "known", "differs", "rated", "no unit"]
 _told = (ratings.c.id, ratings.c.unit_id, ratings.c.stars, ratings.c.created_at)
 _columns = (*_told, ratings.c.comment, ratings.c.author_id, ratings.c.review)
 _public = (*_told, case((ratings.c.review == "shown", ratings.c.comment), else_="").label("comment"))
+_shown = and_(ratings.c.review == "shown", ratings.c.comment != "")
+_newest = (ratings.c.created_at.desc(), ratings.c.id)
 
 
 @dataclass(frozen=True)
@@ -58,9 +60,13 @@ def one(connection: Connection, rating: UUID) -> RowMapping | None:
 
 
 def of(connection: Connection, unit: UUID) -> list[RowMapping]:
-    """List a unit's ratings as everybody may read them, newest first."""
-    query = select(*_public).where(ratings.c.unit_id == unit)
-    query = query.order_by(ratings.c.created_at.desc(), ratings.c.id).limit(MOST_SHOWN)
+    """List a unit's ratings as everybody may read them, newest first.
+
+    Where there are more than `MOST_SHOWN`, stars without words are left out before words that are shown.
+    """
+    kept = select(ratings.c.id).where(ratings.c.unit_id == unit)
+    kept = kept.order_by(_shown.desc(), *_newest).limit(MOST_SHOWN)
+    query = select(*_public).where(ratings.c.id.in_(kept)).order_by(*_newest)
     return list(connection.execute(query).mappings())
 
 
@@ -74,7 +80,7 @@ def by(connection: Connection, author: UUID) -> list[RowMapping]:
     """List an account's own ratings with their units, newest first."""
     query = select(*_columns, units.c.code, units.c.title).join_from(ratings, units)
     query = query.where(ratings.c.author_id == author)
-    query = query.order_by(ratings.c.created_at.desc(), ratings.c.id).limit(MOST_SHOWN)
+    query = query.order_by(*_newest).limit(MOST_SHOWN)
     return list(connection.execute(query).mappings())
 
 

@@ -70,13 +70,15 @@ class Rows:
         """Ask Redis, which answers at once what to look at; without it, jobs are found all the same."""
         try:
             offered = self._redis.zpopmin(jobs.QUEUE)
-        except (RedisError, OSError):
+            return UUID(str(offered[0][0])) if offered else None
+        except (RedisError, OSError, ValueError):  # the last: whoever put it there, it is no id
             return None
-        return UUID(str(offered[0][0])) if offered else None
 
     def _found(self) -> UUID | None:
         """Look for due rows, and offer all but the first to whoever asks next."""
         with self._begun() as connection:
+            if died := jobs.lapse(connection):
+                log.warning("jobs whose worker died are put off or given up", extra={"fields": {"jobs": died}})
             due = jobs.due(connection, most=100)
             if not due:
                 crawls.end_finished(connection)

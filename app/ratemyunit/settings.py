@@ -18,6 +18,7 @@ RATE = re.compile(r"off|[1-9]\d{0,6}/(?:second|minute|hour)")
 PROXIES = "127.0.0.0/8 ::1/128"
 
 FIXTURE_HOSTS = ("127.0.0.1", "localhost")
+KEPT = frozenset({"HOME", "LANG", "PATH", "TMPDIR", "TZ"})
 NUMBER = re.compile(r"\d{1,4}(?:\.\d{1,3})?")
 
 
@@ -82,6 +83,12 @@ def read(environ: Mapping[str, str] | None = None) -> Settings:
         trusted_proxies=_networks(env),
         rates={policy: _rate(env, f"RATE_{policy.upper()}", usual) for policy, usual in RATES.items()},
     )
+
+
+def forget() -> None:
+    """Take everything out of the environment but what any program needs: whatever is started now inherits no secret."""
+    for name in set(os.environ) - KEPT:
+        del os.environ[name]
 
 
 def database_url(environ: Mapping[str, str] | None = None) -> str:

@@ -24,6 +24,8 @@ def run() -> int:
     except settings.SettingsWrong as why:
         log.error("settings are wrong: %s", why)
         return 2
+    # A page's browser has no need of what is in it.
+    settings.forget()
     logs.start(asked.log_level, role="worker", release=asked.version)
     health_door = _serve_health(asked)
     try:

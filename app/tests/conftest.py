@@ -155,15 +155,18 @@ def redis_url() -> Iterator[str]:
 
 
 class redis_server:
-    """A Redis process as a context."""
+    """A Redis process as a context, by a file of settings where one is given."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, settings: Path | None = None, **more: str) -> None:
         self._port = port
+        self._settings = [str(settings)] if settings else []
+        self._more = [word for name, value in more.items() for word in (f"--{name}", value)]
 
     def __enter__(self) -> str:
         """Start it and wait until it listens."""
         port = self._port or free_port()
-        argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        named = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
+        argv = ["redis-server", *self._settings, *named, *self._more]
         self._process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tempfile.gettempdir())
         wait_until(lambda: listens(port))
         return f"redis://127.0.0.1:{port}/0"

@@ -234,6 +234,15 @@ def test_rows_without_a_code_or_a_title_are_no_units(reader: Reader) -> None:
     assert (unit.code, unit.title, unit.description) == ("C 1", "A B", "xy")
 
 
+def test_half_a_letter_that_cannot_be_stored_is_replaced(reader: Reader) -> None:
+    row = b'{"code": "C1", "title": "A\\ud800B", "description": "x \\ud83d\\ude00 \\ud800 y"}'
+    reader.answers(b'{"units": [%s]}' % row, sites.JSON)
+
+    (unit,) = reader.read("/page", "json").units
+
+    assert (unit.title, unit.description) == ("A B", "x \U0001f600 \ufffd y")
+
+
 def test_json_that_is_built_to_do_harm_gives_nothing(reader: Reader) -> None:
     for body in (
         b"[" * 200_000,

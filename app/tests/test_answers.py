@@ -1,18 +1,24 @@
 """Cached answers: quick, and never stale, whoever writes; and what happens without Redis."""
 
+import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
-from conftest import Cluster, redis_server, silent, wait_until
+from conftest import APP, Cluster, redis_server, silent, wait_until
 from fastapi.testclient import TestClient
 from patient import LONG
 from prometheus_client import REGISTRY
 from redis import Redis
+from sqlalchemy import Connection
 
-from ratemyunit import answers, api, search, settings, units
+from ratemyunit import answers, api, jobs, search, settings, units
 from ratemyunit import database as pool
+from ratemyunit.guard import rates
 
 
 def application(cluster: Cluster, database: str, redis_url: str) -> TestClient:
@@ -170,3 +176,66 @@ def test_answers_leave_redis_by_themselves_and_name_nobodys_words(client: TestCl
         keys = list(redis.scan_iter("rmu:answer:*"))
         assert keys and all(0 < redis.ttl(key) <= answers.KEPT_S for key in keys)
         assert not [key for key in keys if "name" in key]
+
+
+@pytest.fixture
+def small_redis(tmp_path: Path) -> Iterator[str]:
+    """Start a Redis with a host's settings, but with room for hardly anything."""
+    of_a_host = APP.parent / "templates/host/files/redis.conf"
+    with redis_server(settings=of_a_host, maxmemory="4mb", dir=str(tmp_path)) as url:
+        yield url
+
+
+def cache(cluster: Cluster, redis_url: str) -> answers.Answers:
+    """Make a cache of answers."""
+    return answers.Answers(settings.read({"DATABASE_URL": cluster.url("postgres"), "REDIS_URL": redis_url}))
+
+
+def test_more_answers_than_redis_has_room_for_cost_no_offer_and_no_count(cluster: Cluster, small_redis: str) -> None:
+    offers = [uuid4(), uuid4()]
+    with Redis.from_url(small_redis, decode_responses=True) as redis, connected(cluster) as connection:
+        jobs.push(redis, offers[:1])
+        kept = cache(cluster, small_redis)
+        for n in range(600):
+            kept.of(connection, f"question {n}", lambda: "x" * 16_000)
+        kept.close()
+
+        jobs.push(redis, offers[1:])
+        allowed = asyncio.run(counted(small_redis, {"read": "3/minute"}))
+
+        assert set(redis.zrange(jobs.QUEUE, 0, -1)) == set(map(str, offers))
+        assert allowed == [True, True, True, False]
+        assert list(redis.scan_iter("rates*")) and list(redis.scan_iter("rmu:answer:*"))
+
+
+async def counted(redis_url: str, limit: dict[str, str]) -> list[bool]:
+    """Count four requests of a client."""
+    counters = rates.Counters(redis_url, limit)
+    try:
+        return [stands.allowed for _ in range(4) if (stands := await counters.hit("read", "203.0.113.7"))]
+    finally:
+        await counters.close()
+
+
+@contextmanager
+def connected(cluster: Cluster) -> Iterator[Connection]:
+    """Connect as the application does."""
+    engine = pool.engine(cluster.url("postgres"))
+    with engine.connect() as connection:
+        yield connection
+    engine.dispose()
+
+
+@pytest.mark.parametrize(
+    ("answer", "kept"), [("x" * answers.MOST, 1), ("x" * answers.MOST + "x", 0), ("\u20ac" * 20_000, 0)]
+)
+def test_an_answer_that_is_large_is_given_and_not_kept(
+    cluster: Cluster, redis_url: str, answer: str, kept: int
+) -> None:
+    with Redis.from_url(redis_url) as redis, connected(cluster) as connection:
+        redis.flushdb()
+        made = cache(cluster, redis_url)
+
+        assert made.of(connection, "a question", lambda: answer) == answer
+        made.close()
+        assert redis.dbsize() == kept

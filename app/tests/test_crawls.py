@@ -73,6 +73,15 @@ def taken(rows: repository.Rows) -> Job:
     return job
 
 
+def run_out(engine: Engine, rows: repository.Rows) -> None:
+    """Let the lease of what runs run out, and then the pause that this costs."""
+    with engine.begin() as connection:
+        connection.execute(text("update jobs set lease_until = now() - interval '1 s' where state = 'running'"))
+    assert rows.next() is None
+    with engine.begin() as connection:
+        connection.execute(text("update jobs set not_before = now() where state = 'queued'"))
+
+
 def state(engine: Engine, crawl: UUID) -> dict[str, Any]:
     """Ask how a crawl stands."""
     with engine.connect() as connection:
@@ -110,8 +119,7 @@ def test_a_crawl_killed_in_the_middle_goes_on_with_the_page_that_was_not_kept(
     lost = taken(rows)  # and its worker dies; so does Redis
     redis.flushall()
     assert rows.next() is None
-    with engine.begin() as connection:
-        connection.execute(text("update jobs set lease_until = now() - interval '1 s' where state = 'running'"))
+    run_out(engine, rows)
 
     again = taken(rows)
     assert (again.id, again.attempts) == (lost.id, 2)
@@ -123,8 +131,7 @@ def test_a_crawl_killed_in_the_middle_goes_on_with_the_page_that_was_not_kept(
 def test_a_worker_that_lost_its_lease_keeps_nothing(engine: Engine, rows: repository.Rows) -> None:
     crawl = begun(engine)
     late = taken(rows)
-    with engine.begin() as connection:
-        connection.execute(text("update jobs set lease_until = now() - interval '1 s'"))
+    run_out(engine, rows)
     taken(rows)
 
     assert rows.keep(late, Reading((Found("A1", "A"),), links("1"))) == 0
@@ -194,6 +201,41 @@ def test_a_crawl_that_is_stopped_begins_no_other_page(engine: Engine, rows: repo
 
     assert rows.next() is None
     assert state(engine, crawl) == {"state": "stopped", "pages": 2, "done": 2, "failed": 0, "units": 1}
+
+
+@pytest.mark.parametrize("leave", ["put_off", "give_back", "dies"])
+def test_a_page_in_hand_is_not_tried_again_once_its_crawl_is_stopped(
+    engine: Engine, rows: repository.Rows, leave: str
+) -> None:
+    crawl = begun(engine)
+    job = taken(rows)
+    with engine.begin() as connection:
+        assert crawls.stop(connection, crawl)
+
+    if leave == "put_off":
+        rows.put_off(job, "the page answered 500")
+    elif leave == "give_back":
+        rows.give_back(job)
+    run_out(engine, rows)
+
+    assert rows.next() is None
+    with engine.connect() as connection:
+        found = jobs.one(connection, job.id)
+    why = {"put_off": "the page answered 500", "give_back": "its crawl was stopped", "dies": jobs.DIED}
+    assert found and (found["state"], found["error"]) == ("failed", why[leave])
+    assert found["attempts"] <= 1
+    assert state(engine, crawl)["state"] == "stopped"
+
+
+@pytest.mark.parametrize("foreign", [b"no id", b"\xff\xfe", b""])
+def test_what_is_no_id_among_the_offers_is_passed_by(
+    engine: Engine, redis: Redis, rows: repository.Rows, foreign: bytes
+) -> None:
+    redis.zadd(jobs.QUEUE, {foreign: 0})
+    with engine.begin() as connection:
+        job = jobs.add(connection, f"{SITE}/", "U")
+
+    assert taken(rows).id == job
 
 
 # Politeness, across workers.

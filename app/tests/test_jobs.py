@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
 from ratemyunit import database as pool
-from ratemyunit import health, jobs
+from ratemyunit import health, jobs, repository
 from ratemyunit.scraper.port import Job
 
 
@@ -60,13 +61,13 @@ def change(engine: Engine, what: str) -> None:
 
 def test_a_lost_redis_loses_no_job(engine: Engine, redis: Redis) -> None:
     first, second = add(engine), add(engine, "http://127.0.0.1:2/")
+    rows = repository.Rows(engine, redis, timedelta(0))
     redis.flushall()
 
-    with engine.connect() as connection:
-        jobs.refill(connection, redis)
-        jobs.refill(connection, redis)
+    found = rows.next()
 
-    assert [job for job, _ in redis.zpopmin(jobs.QUEUE, 10)] == [str(first), str(second)]
+    assert found and found.id == first
+    assert redis.zrange(jobs.QUEUE, 0, -1) == [str(second)]
 
 
 def test_a_job_is_claimed_once(engine: Engine) -> None:
@@ -84,27 +85,54 @@ def test_a_claim_passes_by_a_row_that_another_worker_is_claiming(engine: Engine)
         assert take(engine, job) is None  # at once: a wait would end in the statement's timeout
 
 
-def test_a_dead_workers_job_is_due_again_when_its_lease_runs_out(engine: Engine, redis: Redis) -> None:
+def dies(engine: Engine) -> int:
+    """Let the lease of whatever runs run out; answer how many tries that ended."""
+    change(engine, "lease_until = now() - interval '1 s' where state = 'running'")
+    with engine.begin() as connection:
+        return jobs.lapse(connection)
+
+
+def test_a_dead_workers_job_comes_back_when_its_lease_runs_out(engine: Engine) -> None:
     job = add(engine)
     dead = take(engine, job)
-    change(engine, "lease_until = now() - interval '1 s'")
 
+    assert dies(engine) == 1
+
+    assert take(engine, job) is None  # not at once
+    assert row(engine, job)["error"] == jobs.DIED
+    change(engine, "not_before = now()")
     again = take(engine, job)
-
     assert dead and again
     assert (dead.attempts, again.attempts) == (1, 2)
+
+
+def test_a_job_in_hand_does_not_lapse(engine: Engine) -> None:
+    job = add(engine)
+    assert take(engine, job)
+
+    with engine.begin() as connection:
+        assert jobs.lapse(connection) == 0
+
+    assert row(engine, job)["state"] == "running"
 
 
 def test_a_worker_that_lost_its_lease_cannot_write_over_the_next_one(engine: Engine) -> None:
     job = add(engine)
     late = take(engine, job)
-    change(engine, "lease_until = now() - interval '1 s'")
+    assert dies(engine) == 1
+    change(engine, "not_before = now()")
     assert late and take(engine, job)
 
     with engine.begin() as connection:
         jobs.fail(connection, late, "too late")
 
     assert (row(engine, job)["state"], row(engine, job)["error"]) == ("running", None)
+
+
+def worker_dies(connection: Connection, job: Job, why: str) -> None:
+    """End a try as a worker does that the page has ended."""
+    connection.execute(text("update jobs set lease_until = now() - interval '1 s' where id = :job"), {"job": job.id})
+    jobs.lapse(connection)
 
 
 def pauses_of(engine: Engine, job: UUID, fail: Callable[[Connection, Job, str], None]) -> list[float]:
@@ -122,17 +150,32 @@ def pauses_of(engine: Engine, job: UUID, fail: Callable[[Connection, Job, str], 
     return pauses
 
 
-def test_bug_critical_004_a_failed_job_comes_back_later_each_time_and_at_last_no_more(engine: Engine) -> None:
+@pytest.mark.parametrize(("fail", "why"), [(jobs.fail, "the page answered 500"), (worker_dies, jobs.DIED)])
+def test_bug_critical_004_a_failed_job_comes_back_later_each_time_and_at_last_no_more(
+    engine: Engine, fail: Callable[[Connection, Job, str], None], why: str
+) -> None:
     job = add(engine)
 
-    pauses = pauses_of(engine, job, jobs.fail)
+    pauses = pauses_of(engine, job, fail)
 
     assert len(pauses) == jobs.MOST_ATTEMPTS
     assert 2 < pauses[0] <= 5
     assert pauses[0] < pauses[1] < pauses[2] < pauses[3] <= jobs.LONGEST_PAUSE.total_seconds()
     assert row(engine, job)["state"] == "failed"
-    assert row(engine, job)["error"] == "the page answered 500"
+    assert row(engine, job)["error"] == why
     assert take(engine, job) is None
+
+
+def test_bug_critical_004_a_page_that_ends_its_worker_each_time_is_given_up(engine: Engine, redis: Redis) -> None:
+    job = add(engine)
+    rows = repository.Rows(engine, redis, timedelta(0))
+
+    for _ in range(20):
+        rows.next()  # takes it, or finds that the worker which had it died
+        change(engine, "lease_until = now() - interval '1 s', not_before = now()")
+
+    found = row(engine, job)
+    assert (found["attempts"], found["state"], found["error"]) == (jobs.MOST_ATTEMPTS, "failed", jobs.DIED)
 
 
 def test_bug_critical_004_the_naive_version_never_gives_up_and_waits_as_long_for_all(engine: Engine) -> None:
@@ -167,9 +210,7 @@ def test_a_job_put_off_is_not_offered_before_its_time(engine: Engine, redis: Red
     job = add(engine)
     change(engine, "not_before = now() + interval '1 h'")
 
-    with engine.connect() as connection:
-        jobs.refill(connection, redis)
-
+    assert repository.Rows(engine, redis, timedelta(0)).next() is None
     assert redis.zcard(jobs.QUEUE) == 0
     assert take(engine, job) is None
 

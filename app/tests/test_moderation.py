@@ -55,6 +55,21 @@ def test_stars_count_at_once_and_words_are_read_when_they_are_shown(app: FastAPI
     assert read(app, unit) == [(4, "")]
 
 
+@pytest.mark.parametrize("words", ["", "nobody has read these yet"])
+def test_no_number_of_ratings_without_words_that_are_shown_hides_a_review(app: FastAPI, words: str) -> None:
+    boss, ana = admin(app), student(app)
+    unit = first_unit(ana.browser)
+    assert judge(boss, ana.rate(unit).json()["id"], "shown") == 204
+    many = "insert into ratings (id, unit_id, stars, comment) select gen_random_uuid(), :unit, 1, :words"
+    with app.state.engine.begin() as connection:
+        connection.execute(text(f"{many} from generate_series(1, 150)"), {"unit": unit, "words": words})
+
+    found = read(app, unit)
+
+    assert (len(found), found[-1], set(found[:-1])) == (100, (4, "hard, but fair"), {(1, "")})
+    assert "hard, but fair" in browser(app).get(f"/units/{unit}").text
+
+
 def test_who_decided_and_when_is_kept(app: FastAPI) -> None:
     boss, ana = admin(app), student(app)
     rating = ana.rate(first_unit(ana.browser)).json()["id"]

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from typing import Any
 
 import pytest
 import schemathesis
@@ -12,9 +13,9 @@ from fastapi import FastAPI, HTTPException
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from patient import LONG
-from people import admin, running
+from people import OPERATOR, admin, application, running
 from schemathesis import Case, GenerationMode
-from schemathesis.checks import not_a_server_error
+from schemathesis.checks import CheckFunction, not_a_server_error
 from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
@@ -62,6 +63,22 @@ def mighty(app: FastAPI) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def base(app: FastAPI) -> Iterator[str]:
     """Serve the application."""
+    with served(app) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def poor(app: FastAPI, cluster: Cluster) -> Iterator[str]:
+    """Serve an application that has neither database nor Redis."""
+    made = application(cluster, "not_there", f"redis://127.0.0.1:{free_port()}/0", RATE_ACCOUNT="off")
+    made.state.portal = app.state.portal
+    with served(made) as url:
+        yield url
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """Serve an application that a test client has started."""
     port = free_port()
     server = uvicorn.Server(uvicorn.Config(app, port=port, log_config=None, ws="none", lifespan="off"))
     thread = threading.Thread(target=lambda: app.state.portal.call(server.serve), daemon=True)
@@ -79,14 +96,16 @@ def operations() -> list[APIOperation]:
     return [found.ok() for found in document.get_all_operations()]
 
 
-def tried(operation: APIOperation, base: str, headers: dict[str, str], tries: int) -> None:
+def tried(
+    operation: APIOperation, base: str, headers: dict[str, str], tries: int, checks: list[CheckFunction] = CHECKS
+) -> None:
     """Send what fits the document and what does not; each answer has to be one that it knows."""
     for mode in GenerationMode:
 
         @settings(COMMON, max_examples=tries)
         @given(case=operation.as_strategy(generation_mode=mode))
         def one(case: Case) -> None:
-            case.call_and_validate(base_url=base, headers=headers, checks=CHECKS, timeout=LONG)
+            case.call_and_validate(base_url=base, headers=headers, checks=checks, timeout=LONG)
 
         with suppress(Unsatisfiable):  # some take no input, so none is wrong
             one()
@@ -105,6 +124,37 @@ def test_every_answer_to_who_may_do_it_is_one_that_the_document_knows(
 @EACH
 def test_every_answer_to_a_stranger_is_one_that_the_document_knows(operation: APIOperation, base: str) -> None:
     tried(operation, base, {}, FEW)
+
+
+@EACH
+def test_every_answer_without_database_and_redis_is_one_that_the_document_knows(
+    operation: APIOperation, poor: str
+) -> None:
+    tried(operation, poor, OPERATOR, FEW, [check for check in CHECKS if check is not not_a_server_error])
+
+
+def test_no_schema_of_the_document_fits_everything(app: FastAPI) -> None:
+    document = app.openapi()
+    answers = [
+        content["schema"]
+        for operations in document["paths"].values()
+        for operation in operations.values()
+        for answer in operation["responses"].values()
+        for content in answer.get("content", {}).values()
+    ]
+
+    assert [schema for schema in [*answers, *document["components"]["schemas"].values()] if vague(schema)] == []
+
+
+def vague(schema: Any) -> bool:
+    """Tell whether there is a place in a schema where anything at all would do."""
+    if not isinstance(schema, dict) or "$ref" in schema:
+        return False
+    inner = [*schema.get("properties", {}).values(), *schema.get("anyOf", []), *schema.get("allOf", [])]
+    inner += [schema[name] for name in ("items", "additionalProperties") if name in schema]
+    says = {"type", "anyOf", "allOf", "enum", "const"} & set(schema)
+    open_ = schema.get("type") == "object" and not {"properties", "additionalProperties"} & set(schema)
+    return not says or open_ or schema.get("additionalProperties") is True or any(map(vague, inner))
 
 
 def test_a_mistake_and_an_answer_that_a_document_does_not_know_are_found() -> None:

@@ -12,7 +12,7 @@ import pytest
 from conftest import APP, Cluster, Role
 from patient import LONG
 from sqlalchemy import text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DBAPIError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from ratemyunit import database as pool
@@ -102,6 +102,24 @@ def test_a_database_that_could_not_be_reached_costs_no_connection_of_the_share(c
     finally:
         engine.dispose()
         cluster.sql("drop database not_there_yet with (force)")
+
+
+@pytest.mark.parametrize("first", ["select pg_terminate_backend(pg_backend_pid())", "select 1 / 0"])
+def test_a_database_that_fails_the_first_question_costs_no_connection_of_the_share(
+    cluster: Cluster, database: str, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    monkeypatch.setattr(pool, "FREE_S", 5)
+    engine = pool.engine(cluster.url(database), pool=2)
+    with monkeypatch.context() as failing:
+        failing.setattr(pool, "ADMITS", first)
+        for _ in range(3):
+            with pytest.raises(DBAPIError):
+                engine.connect()
+
+    with engine.connect() as one, engine.connect() as other:
+        assert one.scalar(text("select 1")) == other.scalar(text("select 1")) == 1
+    assert engine.pool.share == 2
+    engine.dispose()
 
 
 def test_a_statement_over_its_time_is_cancelled_and_the_connection_goes_on(cluster: Cluster, database: str) -> None:

@@ -15,6 +15,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from ratemyunit import settings
 from ratemyunit.guard import client, rates
+from ratemyunit.web import assets
 
 FEW = {"RATE_READ": "3/minute", "RATE_WRITE": "2/minute", "RATE_AUTH": "2/minute", "RATE_ACCOUNT": "3/hour"}
 PROXY = ("127.0.0.1", 50_000)
@@ -136,8 +137,34 @@ def test_ipv4_in_the_clothes_of_ipv6_is_the_same_client(app: FastAPI) -> None:
 
 def test_this_host_and_what_asks_how_we_are_is_never_limited(app: FastAPI) -> None:
     assert reads(browser(app, client=PROXY), *[{}] * 5) == [200] * 5
+    assert {browser(app, client=PROXY).get(path).status_code for path in ("/readyz", "/metrics") * 4} == {200}
     window = browser(app, client=("203.0.113.7", 1))
-    assert {window.get(path).status_code for path in ("/livez", "/readyz", "/version") for _ in range(4)} == {200}
+    free = ("/livez", "/version", assets.url("site.css"))
+    assert {window.get(path).status_code for path in free * 4} == {200}
+
+
+@pytest.mark.parametrize("path", ["/readyz", "/metrics", "/livez/more"])
+def test_what_is_the_hosts_own_to_ask_is_counted_for_everybody_else(app: FastAPI, path: str) -> None:
+    window = browser(app, client=("203.0.113.7", 1))
+
+    assert [window.get(path).status_code for _ in range(4)][3] == 429
+
+
+def test_a_file_of_no_release_is_counted_and_looked_for_only_where_it_could_be_one(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(assets, "find", lambda _, name: asked.append(name))
+    window = browser(app, client=PROXY)
+
+    def statuses(name: str, client: str) -> list[int]:
+        return [window.get(f"/static/{name}", headers=proxied(client)).status_code for _ in range(4)]
+
+    assert statuses("none.css", "203.0.113.7") == [404, 404, 404, 429]
+    assert statuses(f"{'a' * 300}-0123456789abcdef.css", "203.0.113.8") == [404, 404, 404, 429]
+    assert asked == []
+    assert statuses("none-0123456789abcdef.css", "203.0.113.9") == [404, 404, 404, 429]
+    assert asked == ["none-0123456789abcdef.css"] * 3
 
 
 def test_reading_writing_and_signing_in_are_counted_apart(app: FastAPI) -> None:

@@ -220,6 +220,23 @@ def test_f13_a_worker_told_to_stop_gives_its_job_back(
     assert after["lease_until"] is None
 
 
+def test_a_page_s_browser_and_its_driver_hold_no_secret_of_the_worker(
+    start: Start, cluster: Cluster, database: str, redis_url: str
+) -> None:
+    named = {"DATABASE_URL": cluster.url(database), "REDIS_URL": redis_url, "SOME_KEY": "secret"}
+    api, worker = start("api", **named), start("worker", **named)
+    with sites.served() as site:
+        wish = {"url": f"{site.url}/hostile/silent", "university": "Slow University"}
+        api.post("/api/admin/scrape", wish, Authorization=f"Bearer {TOKEN}")
+        wait_until(lambda: len(_browsers(worker)) > 3)
+        environments = list(filter(None, map(_environment, _family(worker))))
+        worker.stop()
+
+    assert len(environments) > 4  # the driver too
+    for name in (b"DATABASE_URL", b"REDIS_URL", b"ADMIN_TOKEN", b"SOME_KEY"):
+        assert not any(name in environment for environment in environments), name
+
+
 def test_a_worker_whose_browser_hangs_still_stops_and_gives_its_job_back(
     start: Start, cluster: Cluster, database: str, redis_url: str
 ) -> None:
@@ -247,12 +264,23 @@ def test_a_worker_whose_browser_hangs_still_stops_and_gives_its_job_back(
 
 
 def _browsers(worker: Role) -> list[int]:
+    return [pid for pid, name in _family(worker).items() if name.startswith("chrom")]
+
+
+def _family(worker: Role) -> dict[int, str]:
+    """List what the worker has started, and what that has: number -> name."""
     listed = subprocess.run(["ps", "-eo", "pid=,ppid=,comm="], capture_output=True, text=True, check=True).stdout
     rows = [(int(pid), int(parent), name) for pid, parent, name in (row.split(None, 2) for row in listed.splitlines())]
     family = {worker.process.pid}
     for _ in rows:
         family |= {pid for pid, parent, _ in rows if parent in family}
-    return [pid for pid, _, name in rows if pid in family and name.startswith("chrom")]
+    return {pid: name for pid, _, name in rows if pid in family - {worker.process.pid}}
+
+
+def _environment(pid: int) -> bytes:
+    with suppress(OSError):  # it has ended meanwhile
+        return Path(f"/proc/{pid}/environ").read_bytes()
+    return b""
 
 
 def _kill(pid: int) -> None:

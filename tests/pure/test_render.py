@@ -170,8 +170,8 @@ def test_f07_backends_are_fixed_loopback_ports_not_names_that_could_move() -> No
 def test_f39_no_health_path_of_the_proxy_asks_the_database() -> None:
     config = render.render("host/files/haproxy.cfg", {"trusted_hops": 1})
 
-    assert "httpchk GET /livez" in config
-    assert "readyz" not in config
+    health = [line for line in config.splitlines() if "httpchk" in line or "monitor-uri" in line]
+    assert [line.split()[-1] for line in health] == ["/livez", "/rmu-health"]
 
 
 def test_program_request_and_document_stay_far_below_what_ssm_takes_in_one_command() -> None:

@@ -1,6 +1,6 @@
 """What an account sees of its own."""
 
-from typing import Any
+from datetime import datetime
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -26,7 +26,7 @@ class Own(BaseModel):
     stars: int
     comment: str
     review: Review
-    created_at: Any
+    created_at: datetime
 
 
 class Owned(BaseModel):

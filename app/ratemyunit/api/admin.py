@@ -1,7 +1,8 @@
 """Scrapes that an admin asks for."""
 
 import logging
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated, Literal
 from uuid import UUID
 
 from fastapi import APIRouter
@@ -26,6 +27,21 @@ class Scrape(BaseModel):
     university: Annotated[str, Field(min_length=1, max_length=200, pattern=NO_NUL)]
 
 
+class Job(BaseModel):
+    """A job as it stands. `error` is why its last try failed; `units_found` how many units its page showed."""
+
+    id: UUID
+    url: str
+    university: str
+    state: Literal["queued", "running", "done", "failed"]
+    attempts: int
+    not_before: datetime
+    lease_until: datetime | None
+    error: str | None
+    units_found: int | None
+    created_at: datetime
+
+
 @router.post("/scrape", status_code=202)
 def scrape(wish: Scrape, pool: Pool, redis: Cache, settings: Asked) -> dict[str, UUID]:
     """Put a scrape down as a job, and offer it to the workers."""
@@ -38,15 +54,15 @@ def scrape(wish: Scrape, pool: Pool, redis: Cache, settings: Asked) -> dict[str,
     try:
         jobs.push(redis, [job])
     except RedisError:
-        log.warning("job is stored but not offered; the worker's refill will find it")
+        log.warning("job is stored but not offered; a worker will find it")
     return {"job": job}
 
 
 @router.get("/jobs/{job_id}", responses=documented(404))
-def job(job_id: UUID, pool: Pool) -> dict[str, Any]:
+def job(job_id: UUID, pool: Pool) -> Job:
     """Show one job."""
     with pool.connect() as connection:
         found = jobs.one(connection, job_id)
     if found is None:
         raise HTTPException(404, "there is no such job")
-    return dict(found)
+    return Job(**found)

@@ -1,6 +1,7 @@
 """Rate a unit."""
 
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
@@ -21,7 +22,7 @@ class Rating(BaseModel):
     id: UUID
     stars: int
     comment: str
-    created_at: Any
+    created_at: datetime
 
 
 class Given(BaseModel):

@@ -1,7 +1,8 @@
 """Search, the universities to search in, and one unit with its ratings."""
 
 import json
-from typing import Annotated, Any
+from datetime import datetime
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query, Response
@@ -26,13 +27,13 @@ class Unit(BaseModel):
     description: str
     university: str
     university_id: UUID
-    updated_at: Any
+    updated_at: datetime
     rating_count: int
     rating_average: float | None
 
 
 class RatedUnit(Unit):
-    """A unit with its ratings, newest first."""
+    """A unit with its ratings, newest first. Of more than a hundred, those without words are left out first."""
 
     ratings: list[Rating]
 

@@ -20,13 +20,15 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ratemyunit import problems
 from ratemyunit.guard import client
 from ratemyunit.guard.origin import SAFE
+from ratemyunit.web import assets
 
 if TYPE_CHECKING:
     from limits import RateLimitItem
     from limits.aio.strategies import SlidingWindowCounterRateLimiter as Window
 
-# Whoever runs the app asks these, and a page's files come by the dozen and cost nothing.
-FREE = ("/livez", "/readyz", "/version", "/metrics", "/static/")
+# Nothing is asked for these, nor for this release's own files, which come by the dozen.
+FREE = frozenset({"/livez", "/version"})
+FILES = "/static/"
 DOORS = ("/api/auth/", "/sign-in", "/sign-up")
 # Redis answers in a millisecond. One that does not is left alone for a while, so that it holds up one request, not all.
 PATIENCE_S = 0.25
@@ -141,11 +143,15 @@ class Rates:
         await answer(scope, receive, telling)
 
     async def _stands(self, scope: Scope) -> Standing | None:
-        if scope["type"] != "http" or scope["path"].startswith(FREE):
+        if scope["type"] != "http" or _free(scope["path"]):
             return None
         who = client.of(scope).address
         # None: this host itself. Its own programs are nobody's clients.
         return await self._counters.hit(_policy(scope), who) if who else None
+
+
+def _free(path: str) -> bool:
+    return path in FREE or (path.startswith(FILES) and assets.ours(path.removeprefix(FILES)) is not None)
 
 
 def _policy(scope: Scope) -> str:

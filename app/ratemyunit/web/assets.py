@@ -7,6 +7,7 @@ holds. Its own it serves from memory: a page needs no database to find its style
 
 import hashlib
 import logging
+import re
 import threading
 from dataclasses import dataclass
 from datetime import timedelta
@@ -30,6 +31,8 @@ serves (a drill compares every row) it must write nothing.
 AGAIN = timedelta(seconds=1)
 TYPES = {"css": "text/css; charset=utf-8", "js": "text/javascript; charset=utf-8", "svg": "image/svg+xml"}
 HASH = 16
+NAME = re.compile(r"[\w.-]{1,100}-[0-9a-f]{16}\.\w{1,10}", re.ASCII)
+"""What every release's hashed names look like: nobody looks for another one."""
 
 log = logging.getLogger("ratemyunit.assets")
 

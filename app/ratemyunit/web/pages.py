@@ -124,7 +124,7 @@ def unit_page(
 def static(name: str, pool: Reading) -> Response:
     """Serve a file by its hashed name: this release's own, or one of another release whose pages are still open."""
     found = assets.ours(name)
-    if found is None:
+    if found is None and assets.NAME.fullmatch(name):
         with pool.connect() as connection:
             found = assets.find(connection, name)
     if found is None:

@@ -1,5 +1,6 @@
 """What every adapter does with the rows that it found: make units of them, or refuse them all."""
 
+import re
 from collections.abc import Iterable, Mapping
 from urllib.parse import urljoin
 
@@ -13,6 +14,8 @@ MOST_LINKS = 5_000
 LONGEST_CODE, LONGEST_TITLE, LONGEST_DESCRIPTION = 32, 300, 20_000
 # What a decoder puts where bytes are none of the charset that the page claims.
 GARBLED = "\ufffd"
+# JSON and scripts can spell half a letter, which no database can store.
+HALF = re.compile(r"[\ud800-\udfff]")
 
 
 def reading(job: Job, rows: Iterable[Mapping[str, str]], links: Iterable[Link] = ()) -> Reading:
@@ -56,7 +59,8 @@ def _found(row: Mapping[str, str], rules: Rules) -> Found | None:
         raise Trouble("the page's text is not in the charset that it says")
     if not code or len(code) > LONGEST_CODE or not title:
         return None
-    return Found(code, title[:LONGEST_TITLE], row["description"].replace("\x00", "").strip()[:LONGEST_DESCRIPTION])
+    description = HALF.sub(GARBLED, row["description"].replace("\x00", "")).strip()
+    return Found(code, title[:LONGEST_TITLE], description[:LONGEST_DESCRIPTION])
 
 
 def _line(text: str) -> str:
