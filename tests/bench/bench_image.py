@@ -1,4 +1,4 @@
-"""How big the product's one image is, and how much of it each role needs; it is built where no build of the tree is kept.
+"""How big the product's one image is, and how much of it each role needs; built where no build of this tree is kept.
 
     python tests/bench/bench_image.py
 
@@ -15,7 +15,6 @@ HERE = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(HERE)]
 
 from ratemyunit_ops.outside.podman import Podman, Target  # noqa: E402
-
 from tests.bench.figures import keep, load, say  # noqa: E402
 from tests.twin.layers import Layer, layers  # noqa: E402
 
@@ -24,8 +23,8 @@ MOST_MB = 1000
 BASE, PYTHON, BROWSER, PACKAGES, DRIVER, CODE = "base", "python", "browser", "packages", "driver", "code"
 # One image for all: what a role has no use for costs it a pull and room on the disk, and no memory.
 NEEDED = {
-    "api, migrate, check": (BASE, PYTHON, PACKAGES, CODE),
-    "worker": (BASE, PYTHON, PACKAGES, CODE, BROWSER, DRIVER),
+    "the api, migrations and checks": (BASE, PYTHON, PACKAGES, CODE),
+    "the worker": (BASE, PYTHON, PACKAGES, CODE, BROWSER, DRIVER),
 }
 
 
@@ -41,7 +40,7 @@ def part(layer: Layer, lowest: bool, name: str) -> str:
 
 
 def weighed(image: list[Layer]) -> tuple[Counter[str], Counter[str]]:
-    """Weigh an image's parts in bytes: unpacked, and as they move. The driver moves with the packages, in their layer."""
+    """Weigh an image's parts in bytes: unpacked, and as they move; the driver moves with the packages, in one layer."""
     unpacked: Counter[str] = Counter()
     moved: Counter[str] = Counter()
     for number, layer in enumerate(image):

@@ -609,7 +609,7 @@ def image(f: Figures) -> list[Row]:
     ]
     rows += [
         Row(
-            f"– of which {one['role']} need",
+            f"– of which for {one['role']}",
             f"{one['unpacked_mb']} MB",
             f"{one['unpacked_mb'] / base:.1f}x",
             "measured",
