@@ -84,7 +84,7 @@ def test_the_corpus_is_no_small_one() -> None:
 
 
 @pytest.mark.parametrize(("pattern", "text"), CORPUS, ids=[pattern for pattern, _ in CORPUS])
-def test_a_cunning_pattern_is_linear_or_refused(pattern: str, text: str) -> None:
+def test_high_2_a_cunning_pattern_is_linear_or_refused(pattern: str, text: str) -> None:
     began = time.process_time()
     try:
         Rules(follow=pattern).check()

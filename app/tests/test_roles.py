@@ -124,7 +124,7 @@ def test_version_repeats_what_it_was_started_with(start: Start, cluster: Cluster
     assert headers["cache-control"] == "no-store"
 
 
-def test_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_0(
+def test_high_4_an_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_0(
     start: Start, cluster: Cluster, database: str, redis_url: str
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
