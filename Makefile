@@ -12,7 +12,7 @@ PYTEST := $(BIN)/python -m pytest
 .DEFAULT_GOAL := help
 .PHONY: help tools test-tools demo demo-data demo-incident drill test check style pure policy app live e2e sweep twin down fresh audit build lock runbooks \
         bench-flip bench-deploy bench-cli bench-host bench-hold bench-restore bench-quiet bench-salvage bench-slo \
-        bench-alarms bench-app bench-load bench-web bench-scrape
+        bench-alarms bench-app bench-load bench-web bench-scrape bench-image
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## /{printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -133,6 +133,9 @@ bench-load: tools $(STAMP) ## the product on a host of 1 GiB: searches a second 
 
 bench-scrape: test-tools $(STAMP) app/.venv/.made ## 1,000 pages scraped at full speed, 200 of them hostile; what is left open is counted
 	$(BIN)/python tests/bench/bench_scrape.py
+
+bench-image: tools $(STAMP) ## how big the image is, whole, by part and by role; a minute, and a build where none is kept
+	$(SUDO) $(BIN)/python tests/bench/bench_image.py
 
 bench-salvage: $(STAMP) ## 200 restores to random moments, cut over and salvaged, on plain PostgreSQL; an hour
 	PYTHONPATH=.:templates/host $(BIN)/python -m tests.salvage.sweep

@@ -2,9 +2,12 @@
 
 import asyncio
 import logging
+import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from types import FrameType
 
 import uvicorn
 
@@ -13,8 +16,11 @@ from ratemyunit.guard.protocol import Http
 
 # Longer than any proxy in front keeps an idle connection, or it would send a request into a closing socket.
 KEEP_ALIVE = 80
-# The host waits 45 s before it kills; we promise to be gone after 30.
-GRACE = 27
+# In seconds. The host waits 40 before it kills; we promise to be gone after 30.
+GRACE = 20
+"""How long requests in hand may take after a stop."""
+CLOSING = 7
+"""How long closing may take after that. A request's thread cannot be ended, and Python would wait for it for ever."""
 
 log = logging.getLogger("ratemyunit.serve")
 
@@ -29,6 +35,13 @@ class Server(uvicorn.Server):
         for name in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(name, self.handle_exit, name, None)
         yield
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Begin the end, and see to it that it comes."""
+        super().handle_exit(sig, frame)
+        last = threading.Timer(GRACE + CLOSING, _leave)
+        last.daemon = True
+        last.start()
 
 
 def run() -> int:
@@ -59,3 +72,8 @@ def run() -> int:
     server.run()
     log.info("stopped")
     return 0
+
+
+def _leave() -> None:
+    log.error("stopped, though something in hand never ended")
+    os._exit(0)

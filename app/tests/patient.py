@@ -36,6 +36,9 @@ LIMITS = {
     ],
 }
 
+USUAL: dict[str, object] = {}
+"""What the limits are where nobody sets them, in the units that they have."""
+
 
 def be(role: str) -> None:
     """Lift the limits of a role. No module is loaded that the role would not load."""
@@ -48,6 +51,7 @@ def limit(name: str, seconds: float) -> None:
     module, _, constant = name.rpartition(".")
     where = import_module(f"ratemyunit.{module}")
     usual = getattr(where, constant)
+    USUAL.setdefault(name, usual)
     setattr(where, constant, timedelta(seconds=seconds) if isinstance(usual, timedelta) else type(usual)(seconds))
 
 

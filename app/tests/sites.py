@@ -95,6 +95,7 @@ class Site:
         self.asked: list[tuple[float, str]] = []
         self.answers: dict[str, Answer | Callable[[], Answer]] = {}
         self.lengths: dict[str, int] = {}
+        self.torn: set[str] = set()
         self.redirects: dict[str, str] = {}
         self.url = ""
         self.over = threading.Event()
@@ -143,7 +144,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(302, HTML, b"", Location=self.site.redirects[self.path])
             return
         made = self.site.answers.get(self.path) or catalogue(self.site.url, self.path) or HOSTILE.get(endless)
-        self._say(*((made() if callable(made) else made) or (404, HTML, b"no such page")))
+        answer = (made() if callable(made) else made) or (404, HTML, b"no such page")
+        (self._tear if self.path in self.site.torn else self._say)(*answer)
 
     def _say(self, status: int, kind: str, body: bytes, **headers: str) -> None:
         self.send_response(status)
@@ -155,6 +157,15 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
+
+    def _tear(self, status: int, kind: str, body: bytes) -> None:
+        # In chunks, of which the last one never comes.
+        self.protocol_version, self.close_connection = "HTTP/1.1", True
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Transfer-Encoding", "chunked")
+        self.end_headers()
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(body), body))
 
     def _silent(self) -> None:
         self.site.over.wait(60)

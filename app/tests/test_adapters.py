@@ -14,7 +14,7 @@ from playwright.async_api import Error as BrowserError
 
 from ratemyunit import fixture, settings
 from ratemyunit.scraper import adapters
-from ratemyunit.scraper.adapters import units
+from ratemyunit.scraper.adapters import pages, units
 from ratemyunit.scraper.addresses import Guard
 from ratemyunit.scraper.browsers import Pool
 from ratemyunit.scraper.fetch import MOST_BYTES, Fetcher
@@ -63,6 +63,13 @@ class Reader:
     def answers(self, body: bytes, kind: str = sites.HTML, path: str = "/page") -> None:
         """Serve a body."""
         self.site.answers[path] = (200, kind, body)
+
+
+def embedded(items: list[dict[str, str]]) -> str:
+    """Draw a page that carries units as Next.js carries them."""
+    carried = json.dumps({"props": {"pageProps": {"pageContent": {"academicItems": items}}}}, ensure_ascii=False)
+    script = f'<script id="__NEXT_DATA__" type="application/json">{carried}</script>'
+    return f'<!doctype html><html><head><meta charset="utf-8"></head><body>{script}</body></html>'
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +180,21 @@ def test_answers_that_end_before_their_length_give_nothing(reader: Reader) -> No
     assert "broke off" in reader.fails("/page")
 
 
+def test_answers_in_chunks_that_break_off_give_nothing(reader: Reader) -> None:
+    reader.site.torn.add("/page")
+    reader.answers(sites.listing([ROW]), sites.JSON)
+    assert "cannot be asked" in reader.fails("/page", "json")
+
+    reader.answers(sites.kept("southlea-sitemap-units.xml", reader.site.url), sites.XML)
+    assert "cannot be asked" in reader.fails("/page", "sitemap")
+
+    reader.answers(f"<!doctype html>{sites.cards(3)}".encode())
+    assert "broke off" in reader.fails("/page")
+
+    reader.answers(sites.kept("westhaven-handbook.html", reader.site.url))
+    assert "broke off" in reader.fails("/page", "embedded", NEXT_JS)
+
+
 def test_answers_in_another_charset_than_they_say_give_nothing(reader: Reader) -> None:
     reader.answers(json.dumps({"units": [ROW]}, ensure_ascii=False).encode("latin-1"), sites.JSON)
     assert "no JSON" in reader.fails("/page", "json")
@@ -183,6 +205,12 @@ def test_answers_in_another_charset_than_they_say_give_nothing(reader: Reader) -
 
     reader.answers('<?xml version="1.0" encoding="UTF-8"?><urlset>\u00e9</urlset>'.encode("latin-1"), sites.XML)
     assert "charset" in reader.fails("/page", "sitemap")
+
+
+def test_a_script_in_another_charset_than_its_page_says_gives_nothing(reader: Reader) -> None:
+    reader.answers(embedded([{"code": "C1", "title": "Caf\u00e9"}]).encode("latin-1"))
+
+    assert "charset" in reader.fails("/page", "embedded", NEXT_JS)
 
 
 def test_empty_answers_give_nothing(reader: Reader) -> None:
@@ -211,6 +239,26 @@ def test_ten_times_more_is_read_whole_and_more_than_a_page_can_hold_is_refused_w
         assert "bigger than 10 MiB" in reader.fails("/page", kind)
     reader.answers(gzip.compress(b" " * (MOST_BYTES + 1)), "application/gzip")
     assert "unpacks to more" in reader.fails("/page", "sitemap")
+
+
+def test_a_script_of_ten_times_more_is_read_whole_and_one_over_4_mib_is_refused_whole(reader: Reader) -> None:
+    reader.answers(embedded([{"code": f"C{n}", "title": "T"} for n in range(80)]).encode())
+    assert len(reader.read("/page", "embedded", NEXT_JS).units) == 80
+
+    reader.answers(embedded([{"code": "C1", "title": "T", "handbook_summary": "x" * pages.MOST_SCRIPT}]).encode())
+    assert "bigger than 4 MiB" in reader.fails("/page", "embedded", NEXT_JS)
+
+
+def test_a_sitemap_of_as_many_pages_as_may_be_is_read_whole_and_one_more_is_refused_whole(reader: Reader) -> None:
+    def sitemap(count: int) -> bytes:
+        named = "".join(f"<url><loc>{reader.site.url}/units/{n}</loc></url>" for n in range(count))
+        return f'<urlset xmlns="http://www.sitemaps.org/schemas/sitemap/0.9">{named}</urlset>'.encode()
+
+    reader.answers(sitemap(units.MOST_LINKS), sites.XML)
+    assert len(reader.read("/page", "sitemap").links) == units.MOST_LINKS
+
+    reader.answers(sitemap(units.MOST_LINKS + 1), sites.XML)
+    assert "more than 5000 links" in reader.fails("/page", "sitemap")
 
 
 def test_html_instead_of_what_was_asked_for_gives_nothing(reader: Reader) -> None:

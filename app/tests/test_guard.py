@@ -70,7 +70,7 @@ def fail(*_: object, **__: object) -> None:
         ("POST", "/api/admin/queue/pause", 401),
     ],
 )
-def test_every_answer_closes_what_a_browser_leaves_open(app: FastAPI, method: str, path: str, status: int) -> None:
+def test_high_2_an_answer_closes_what_a_browser_leaves_open(app: FastAPI, method: str, path: str, status: int) -> None:
     answer = browser(app).request(method, path)
 
     assert (answer.status_code, loose(answer)) == (status, set())

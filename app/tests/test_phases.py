@@ -9,6 +9,8 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,10 +19,14 @@ import psycopg
 import pytest
 from conftest import APP, Cluster
 from patient import LONG
+from psycopg.rows import dict_row
+from sqlalchemy import text
 from test_migrate import hurry, pid
 
-from ratemyunit import blockers, migrate, revisions, schema
+from ratemyunit import blockers, jobs, migrate, pauses, revisions, schema
+from ratemyunit import database as pool
 
+FIXTURES = Path(__file__).parent / "fixtures"
 HEAD = schema.HEAD
 LINE = [f"{number:04}" for number in range(1, int(HEAD) + 1)]
 NEXT, AFTER = (f"{int(HEAD) + more:04}" for more in (1, 2))
@@ -139,21 +145,67 @@ def test_an_empty_database_takes_contract_revisions_too(cluster: Cluster, empty_
     assert (code, said["head"]) == (0, AFTER)
 
 
+# What code of 0003 may have left, each job at a site of its own.
+LEFT_BY_0003 = """
+insert into universities (name) values ('North'), ('Sør 📚');
+insert into units (university_id, code, title, description)
+    select id, 'A1', 'Old', '' from universities union all
+    select id, 'É2-“x”', 'Ønsker \\ 100% _', repeat('long ', 4000) from universities;
+insert into ratings (id, unit_id, stars, comment)
+    select gen_random_uuid(), units.id, stars, comment
+    from units, generate_series(1, 5) as stars, unnest(array['', 'It''s fine', E'two\nlines 📈']) as comment;
+insert into jobs (url, university, state, attempts, not_before, lease_until, error, units_found) values
+    ('http://due.example/', 'North', 'queued', 0, now() - interval '1 min', null, null, null),
+    ('http://later.example/', 'North', 'queued', 2, now() + interval '1 h', null, 'no answer', null),
+    ('http://taken.example/', 'North', 'running', 1, now() - interval '1 min', now() + interval '1 h', null, null),
+    ('http://died.example/', 'North', 'running', 1, now() - interval '1 h', now() - interval '1 min', null, null),
+    ('http://done.example/', 'North', 'done', 1, now() - interval '1 d', null, null, 6),
+    ('http://failed.example/', 'North', 'failed', 5, now() - interval '1 d', null, 'no answer', null);
+insert into queue_pauses (queue, paused_by, because) values ('scrapes', 'ann@laptop', 'the site is down');
+"""
+
+
 def test_f33_old_rows_survive_the_expansion_and_old_code_goes_on_writing(
     cluster: Cluster, empty_database: str, tmp_path: Path
 ) -> None:
-    first_revision(cluster, empty_database, tmp_path)
-    with psycopg.connect(cluster.url(empty_database), autocommit=True) as app:
-        app.execute("insert into universities (name) values ('North')")
-        app.execute("insert into units (university_id, code, title) select id, 'A1', 'Old' from universities")
+    filled_by_0003(cluster, empty_database, tmp_path)
+    before = contents(cluster, empty_database)
 
-        migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+    migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
 
-        app.execute("insert into units (university_id, code, title) select id, 'A2', 'Newer' from universities")
-        assert app.execute("select code, title from units order by code").fetchall() == [
-            ("A1", "Old"),
-            ("A2", "Newer"),
-        ]
+    assert contents(cluster, empty_database, {table: columns for table, (columns, _) in before.items()}) == before
+    assert {len(rows) for _, rows in before.values()} == {1, 2, 4, 6, 60}
+    with psycopg.connect(cluster.url(empty_database)) as app:
+        app.execute("delete from queue_pauses")
+        met = list(said_again(app, FIXTURES / "statements-of-0003.json"))
+    assert len(met) == 30
+    assert [(sql, rows) for sql, rows, wanted in met if rows != wanted] == []
+
+
+def test_todays_worker_heeds_the_pause_and_takes_the_jobs_that_older_code_left(
+    cluster: Cluster, empty_database: str, tmp_path: Path
+) -> None:
+    filled_by_0003(cluster, empty_database, tmp_path)
+    migrate.upgrade(cluster.url(empty_database, "rmu_migrate"))
+    engine = pool.engine(cluster.url(empty_database))
+
+    def taken() -> set[str]:
+        with engine.begin() as connection:
+            tried = [jobs.claim(connection, job) for job in connection.execute(text("select id from jobs")).scalars()]
+        return {job.url for job in tried if job is not None}
+
+    with engine.connect() as connection:
+        pause = pauses.current(connection)
+        stands = jobs.counts(connection)
+    paused = taken()
+    with engine.begin() as connection:
+        pauses.resume(connection)
+    running, again = taken(), taken()
+    engine.dispose()
+
+    assert pause is not None and (pause["paused_by"], pause["because"]) == ("ann@laptop", "the site is down")
+    assert (stands.waiting, stands.running, stands.later, stands.failed) == (2, 1, 1, 1)
+    assert (paused, running, again) == (set(), {"http://due.example/", "http://died.example/"}, set())
 
 
 def test_a_statement_over_its_revisions_limit_is_cancelled_and_said_so(migrating: str, tmp_path: Path) -> None:
@@ -317,13 +369,50 @@ def test_check_without_a_database_says_so(cluster: Cluster) -> None:
     assert (code, said["failed"]) == (1, "connect")
 
 
-def first_revision(cluster: Cluster, database: str, where: Path) -> None:
-    """Bring an empty database to 0001, by a tree that has never heard of more."""
-    before = Tree(where, head="0001")
+def first_revision(cluster: Cluster, database: str, where: Path, head: str = "0001") -> None:
+    """Bring an empty database to 0001, or another head, by a tree that has never heard of more."""
+    before = Tree(where, head=head)
     for later in (where / "ratemyunit/migrations/versions").glob("*.py"):
-        if later.name > "0002":
+        if later.name[:4] > head:
             later.unlink()
-    assert before.run("migrate", url=cluster.url(database, "rmu_migrate"))[1]["head"] == "0001"
+    assert before.run("migrate", url=cluster.url(database, "rmu_migrate"))[1]["head"] == head
+
+
+def filled_by_0003(cluster: Cluster, database: str, where: Path) -> None:
+    """Make a database of 0003 with rows of every table, in every state that they may be in."""
+    first_revision(cluster, database, where, "0003")
+    with psycopg.connect(cluster.url(database)) as app:
+        app.execute(LEFT_BY_0003)
+
+
+def contents(
+    cluster: Cluster, database: str, known: dict[str, list[str]] | None = None
+) -> dict[str, tuple[list[str], list[str]]]:
+    """Read every table that the application writes, or the columns of those that are known: columns and sorted rows."""
+    every = """
+        select table_name, array_agg(column_name::text order by ordinal_position) from information_schema.columns
+        where table_schema = 'public' and table_name not in ('alembic_version', 'schema_line') group by table_name
+    """
+    with psycopg.connect(cluster.url(database, "master")) as connection:
+        tables = known or dict(connection.execute(every).fetchall())
+        asked = {table: f"select {', '.join(columns)} from {table}" for table, columns in tables.items()}
+        return {table: (tables[table], sorted(map(str, connection.execute(sql)))) for table, sql in asked.items()}
+
+
+def said_again(connection: psycopg.Connection[Any], recording: Path) -> Iterator[tuple[str, int, int]]:
+    """Say what older code said; tell of each statement how many rows it met, now and then."""
+    firsts: list[dict[str, Any]] = []
+
+    def value(given: Any) -> Any:
+        if isinstance(given, dict):
+            return timedelta(**given) if "seconds" in given else firsts[given["of"][0]][given["of"][1]]
+        return given
+
+    for one in json.loads(recording.read_text())["statements"]:
+        cursor = connection.cursor(row_factory=dict_row)
+        cursor.execute(one["sql"], {name: value(given) for name, given in one["params"].items()})
+        firsts.append((cursor.fetchone() or {}) if cursor.description else {})
+        yield one["sql"], cursor.rowcount, one["rows"]
 
 
 def rows(cluster: Cluster, database: str) -> dict[str, int]:

@@ -47,7 +47,7 @@ def proxied(address: str, forwarded: str = "") -> dict[str, str]:
     return {"X-Real-IP": address, **({"X-Forwarded-For": forwarded} if forwarded else {})}
 
 
-def test_a_client_may_ask_so_often_and_is_then_told_how_long_to_wait(app: FastAPI) -> None:
+def test_high_2_a_client_may_ask_so_often_and_is_then_told_how_long_to_wait(app: FastAPI) -> None:
     window = browser(app, client=("203.0.113.7", 1))
 
     answers = [window.get("/api/units") for _ in range(4)]

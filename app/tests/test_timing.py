@@ -45,7 +45,7 @@ def slower(app: FastAPI) -> float:
     return sum(a > b for a in first for b in second) / TRIES**2
 
 
-def test_the_time_of_a_refusal_does_not_tell_whether_the_account_is_there(app: FastAPI) -> None:
+def test_high_2_the_time_of_a_refusal_does_not_tell_whether_the_account_is_there(app: FastAPI) -> None:
     assert abs(slower(app) - 0.5) < FAR
 
 

@@ -53,6 +53,7 @@ NOTES = {
     "before the command that breaks something, to the mail. The local AWS's periods are 10 s: on an account they are "
     "those of [alarms.md](alarms.md), and the 15 s are some more. The figures are of several runs of the two files: "
     "time and load are the last one's, and the load was up to 75 in the others.",
+    "image": "Files are weighed as they are unpacked, MB of a million bytes. Playwright's own image is about 2 GB.",
     "slo": "Made-up traffic with nights, one request in 2,000 failing on a good day, and an incident every nine days. "
     "*Ideally* is exact counts, each minute, at once; *requests alone* is the same without probes and without a least "
     "number of bad events. A way in that is cut is seen late at much traffic, since a probe a minute is all that is "
@@ -596,6 +597,49 @@ def web(f: Figures) -> list[Row]:
     return [row(page, bare) for page, bare in zip(f["pages"], f["control"]["pages"], strict=True)]
 
 
+IMAGE_PARTS = {
+    "base": "Debian",
+    "python": "Python",
+    "browser": "Chromium and fonts",
+    "packages": "Python packages",
+    "driver": "Playwright's driver, in the packages' layer",
+    "code": "our code, which is what a new release moves",
+}
+
+
+def image(f: Figures) -> list[Row]:
+    """Show how big the image is, whole, by role and by part."""
+    whole, base = f["whole"], f["control"]["unpacked_mb"]
+    rows = [
+        Row(
+            "the one image, unpacked",
+            f"{whole['unpacked_mb']} MB ({whole['moved_mb']} MB are moved)",
+            f"{whole['unpacked_mb'] / base:.1f}x the {base} MB of {f['control']['what']}",
+            f"≤ {f['target_mb']} MB",
+            whole["unpacked_mb"] <= f["target_mb"],
+        )
+    ]
+    rows += [
+        Row(
+            f"– of which for {one['role']}",
+            f"{one['unpacked_mb']} MB",
+            f"{one['unpacked_mb'] / base:.1f}x",
+            "measured",
+        )
+        for one in f["roles"]
+    ]
+    rows += [
+        Row(
+            f"– {IMAGE_PARTS[one['part']]}",
+            f"{one['unpacked_mb']} MB" + (f" ({one['moved_mb']} MB)" if one["moved_mb"] else ""),
+            f"{one['unpacked_mb'] / base:.2f}x",
+            "measured",
+        )
+        for one in f["parts"]
+    ]
+    return rows
+
+
 FIRST_DEMO_S, NEXT_DEMO_S = 900, 300
 
 
@@ -643,6 +687,7 @@ SECTIONS: dict[str, tuple[str, Callable[[Figures], list[Row]]]] = {
     "load": ("A host under students", load),
     "web": ("Pages on a phone", web),
     "scrape": ("Scraping, and pages that mean harm", scrape),
+    "image": ("The image", image),
 }
 
 
