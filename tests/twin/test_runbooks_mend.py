@@ -76,7 +76,7 @@ def test_a_worker_that_hangs_beside_a_full_disk_is_restarted(product: Stack) -> 
 
 @pytest.mark.parametrize(
     ("fault", "target", "cause", "remedy"),
-    [("journal-full", None, "journal", "vacuum"), ("images-piled", "400", "images", "prune")],
+    [("journal-full", None, "journal", "vacuum"), ("images-piled", "900", "images", "prune")],
 )
 def test_a_full_disk_has_room_again_and_what_serves_goes_on(
     product: Stack, fault: str, target: str | None, cause: str, remedy: str
