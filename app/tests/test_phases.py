@@ -201,11 +201,14 @@ def test_todays_worker_heeds_the_pause_and_takes_the_jobs_that_older_code_left(
     with engine.begin() as connection:
         pauses.resume(connection)
     running, again = taken(), taken()
+    with engine.begin() as connection:
+        lapsed, after = jobs.lapse(connection), jobs.counts(connection)
     engine.dispose()
 
     assert pause is not None and (pause["paused_by"], pause["because"]) == ("ann@laptop", "the site is down")
     assert (stands.waiting, stands.running, stands.later, stands.failed) == (2, 1, 1, 1)
-    assert (paused, running, again) == (set(), {"http://due.example/", "http://died.example/"}, set())
+    assert (paused, running, again) == (set(), {"http://due.example/"}, set())
+    assert (lapsed, after.running, after.later) == (1, 2, 2)  # whose worker died is put off as one that failed
 
 
 def test_a_statement_over_its_revisions_limit_is_cancelled_and_said_so(migrating: str, tmp_path: Path) -> None:
