@@ -304,7 +304,8 @@ class Stack:
 
     def serves_alone(self, version: str) -> None:
         """See that this release serves and that nothing half-done is left: no lease, no backup."""
-        assert self.who().get("version") == version
+        answered = self.who()
+        assert answered.get("version") == version, f"not {version} but {answered}"
         seen = self.status()
         assert (seen["release"], seen["lease"], seen["unknown"]) == (version, None, [])
 

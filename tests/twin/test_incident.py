@@ -9,7 +9,8 @@ from botocore.exceptions import ClientError
 from ratemyunit_ops.twin.inner import call
 from tests.twin.driver import Stack, wait_until
 
-ON_CALL = "oncall@example.org"
+ON_CALL = "oncall"
+"""How the addresses begin; another test of the shared stack gives on-call another one."""
 
 
 def newest(stack: Stack) -> int:
@@ -18,7 +19,7 @@ def newest(stack: Stack) -> int:
 
 def brought(stack: Stack, after: int, words: str) -> list[str]:
     news = call(stack.site, "deliveries", after)
-    told = (d for d in news if d["endpoint"] == ON_CALL and d["status"] == "delivered")
+    told = (d for d in news if d["endpoint"].startswith(ON_CALL) and d["status"] == "delivered")
     return [str(d["message"]) for d in told if words in str(d["message"])]
 
 
@@ -31,7 +32,7 @@ def escalation(stack: Stack, incident: str) -> dict[str, Any] | None:
 
 
 def test_an_incident_pages_is_taken_closed_and_written_up(stack: Stack, tmp_path: Path) -> None:
-    call(stack.site, "confirm", ON_CALL)
+    call(stack.site, "confirm")
     before = newest(stack)
 
     opened = stack.rmu("incident", "open", "--severity", "SEV-1", "--title", "a rehearsal")
@@ -55,7 +56,7 @@ def test_an_incident_pages_is_taken_closed_and_written_up(stack: Stack, tmp_path
 
 @pytest.mark.long
 def test_nobody_acknowledges_so_it_comes_again_and_a_refusal_is_said(stack: Stack) -> None:
-    call(stack.site, "confirm", ON_CALL)
+    call(stack.site, "confirm")
     soon = stack.settings("soon.toml", respond_within={"SEV-1": "PT1M"})
     before = newest(stack)
     call(stack.site, "sns-refuses", True)
