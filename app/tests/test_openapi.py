@@ -44,7 +44,7 @@ COMMON = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-MANY, FEW = 50, 2
+MANY, FEW = 25, 2
 
 
 @pytest.fixture(scope="module")

@@ -189,6 +189,7 @@ def test_credentials_are_private_to_root_and_go_with_the_slot(host: HostGround) 
     assert "No such file" in host.shell(f"cat {place}")
 
 
+@pytest.mark.long
 def test_f33_a_migration_tries_the_old_release_in_containers_that_leave_nothing(host: HostGround) -> None:
     host.deploy("v2")
     host.deploy("v1", CHECK_FAILS="1")

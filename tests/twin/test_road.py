@@ -38,6 +38,7 @@ def test_the_same_client_counts_drops_when_what_serves_is_stopped_and_then_start
     assert seen.failed > 0
 
 
+@pytest.mark.long
 def test_f40_a_rollback_straight_after_a_rollback_is_refused_and_names_the_next_older(stack: Stack) -> None:
     live, new = stack.live(), stack.push()
     stack.deploy(new)
