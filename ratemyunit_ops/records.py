@@ -125,11 +125,21 @@ def held(view: LeaseView | None) -> bool:
 
 def holder(ledger: Ledger) -> LeaseView | None:
     """Read who holds the environment; None when nobody does. A run that has ended holds nothing."""
+    return _holding(ledger)[0]
+
+
+def unfinished(ledger: Ledger) -> LeaseView | None:
+    """Read who holds the environment with a run that was written down; any other lease is cleared by who comes next."""
+    seen, header = _holding(ledger)
+    return seen if header is not None else None
+
+
+def _holding(ledger: Ledger) -> tuple[LeaseView | None, RunHeader | None]:
     seen = read_lease(ledger)
     if seen is None or not held(seen):
-        return None
+        return None, None
     header = read_header(ledger, seen.run)
-    return None if header is not None and header.outcome is not None else seen
+    return (None, None) if header is not None and header.outcome is not None else (seen, header)
 
 
 def deed_entry(deed: Deed) -> Entry:

@@ -8,8 +8,8 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -131,13 +131,7 @@ def test_high_4_an_api_told_to_stop_finishes_the_request_it_has_and_leaves_with_
     start: Start, cluster: Cluster, database: str, redis_url: str
 ) -> None:
     api = start("api", DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    answers: list[int] = []
-    with psycopg.connect(cluster.url(database, "rmu_migrate")) as blocker:
-        blocker.execute("lock table units in access exclusive mode")
-        slow = threading.Thread(target=lambda: answers.append(api.get("/api/units?search=networks")[0]))
-        slow.start()
-        wait_until(lambda: _waiting(cluster, database) == 1)
-
+    with a_request_in_hand(api, cluster, database) as (slow, answers):
         api.process.terminate()
         wait_until(lambda: _refuses(api))
         assert api.process.poll() is None
@@ -153,13 +147,7 @@ def test_high_4_an_api_told_to_stop_leaves_in_time_though_a_request_never_ends(
 ) -> None:
     limits = ("serve.GRACE=2", "serve.CLOSING=3")
     api = start("api", limits, DATABASE_URL=cluster.url(database), REDIS_URL=redis_url)
-    answers: list[int] = []
-    with psycopg.connect(cluster.url(database, "rmu_migrate")) as blocker:
-        blocker.execute("lock table units in access exclusive mode")
-        slow = threading.Thread(target=lambda: answers.append(api.get("/api/units?search=networks")[0]))
-        slow.start()
-        wait_until(lambda: _waiting(cluster, database) == 1)
-
+    with a_request_in_hand(api, cluster, database) as (slow, _):
         began = time.monotonic()
         code = api.stop()
         took = time.monotonic() - began
@@ -320,6 +308,18 @@ def _kill(pid: int) -> None:
 def _job(api: Role, job: str) -> dict[str, object]:
     answer: dict[str, object] = json.loads(api.get(f"/api/admin/jobs/{job}", Authorization=f"Bearer {TOKEN}")[2])
     return answer
+
+
+@contextmanager
+def a_request_in_hand(api: Role, cluster: Cluster, database: str) -> Iterator[tuple[threading.Thread, list[int]]]:
+    """Let the api have a request that does not end while the block runs; yield who asks, and the statuses it got."""
+    answers: list[int] = []
+    with psycopg.connect(cluster.url(database, "rmu_migrate")) as blocker:
+        blocker.execute("lock table units in access exclusive mode")
+        slow = threading.Thread(target=lambda: answers.append(api.get("/api/units?search=networks")[0]))
+        slow.start()
+        wait_until(lambda: _waiting(cluster, database) == 1)
+        yield slow, answers
 
 
 def _waiting(cluster: Cluster, database: str) -> int:

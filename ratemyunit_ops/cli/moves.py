@@ -28,7 +28,7 @@ from ratemyunit_ops.model import LeaseView, Unknown, World
 from ratemyunit_ops.planning.common import live_release
 from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of, warm_on, way_of
-from ratemyunit_ops.records import read_release
+from ratemyunit_ops.records import read_release, unfinished
 from ratemyunit_ops.reports.runs import report_run
 from ratemyunit_ops.spans import EXAMPLES, read_span
 from ratemyunit_ops.survey import DEPLOY, ROLLBACK, survey, warm_release
@@ -142,7 +142,7 @@ def resumed_own_dead_run(w: Wired, verb: str, version: str | None, asked: Asked)
 
 def own_dead_run(w: Wired, verb: str, version: str | None) -> str | None:
     """Name the unfinished run that these very words began, and say so. Raises Busy for anybody else's run."""
-    seen = runs.unfinished(w.outside)
+    seen = unfinished(w.outside.ledger)
     if seen is None:
         return None
     plan = read_events(w.outside.ledger, seen.run)[0].facts["plan"]
@@ -154,7 +154,7 @@ def own_dead_run(w: Wired, verb: str, version: str | None) -> str | None:
 
 def _open_deploy(w: Wired) -> LeaseView | None:
     """Show who holds the environment with a deploy; None where none is open."""
-    seen = runs.unfinished(w.outside)
+    seen = unfinished(w.outside.ledger)
     if seen is None or read_events(w.outside.ledger, seen.run)[0].facts["plan"]["verb"] != "deploy":
         return None
     return seen

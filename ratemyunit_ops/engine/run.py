@@ -137,12 +137,6 @@ def _unwind_the_dead(o: Outside, watched: LeaseView, s: Session) -> str:
     return header.outcome or "half_way" if header else "half_way"
 
 
-def unfinished(o: Outside) -> LeaseView | None:
-    """Show who holds the environment with an unfinished run; any other lease is cleared by who comes next."""
-    seen = holder(o.ledger)
-    return seen if seen is not None and read_header(o.ledger, seen.run) is not None else None
-
-
 def _clear_leftover(o: Outside, s: Session) -> None:
     """Free a lease whose process died just before its plan was written, or just after its run was closed."""
     seen = read_lease(o.ledger)

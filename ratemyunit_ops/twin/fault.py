@@ -46,8 +46,19 @@ def faults() -> dict[str, Fault]:
             *_switch("disk_full", True, "restores find no room", "restores find room again"),
         ),
         "partition": Fault("take a host off the network", _partition, _join),
-        "ssm-latency": Fault("make SSM slower; TARGET is seconds each way (default 5)", _slow, _fast),
-        "reads-lag": Fault("answer Describe calls as they were answered, for TARGET seconds (default 5)", _lag, _unlag),
+        "ssm-latency": Fault(
+            "make SSM slower; TARGET is seconds each way (default 5)",
+            *_seconds("ssm-latency", 1.0, "SSM takes {:g} s each way", "SSM takes 1 s each way"),
+        ),
+        "reads-lag": Fault(
+            "answer Describe calls as they were answered, for TARGET seconds (default 5)",
+            *_seconds(
+                "reads-lag",
+                0.0,
+                "a Describe call may be answered as it was {:g} s before",
+                "a Describe call is answered as things are",
+            ),
+        ),
         "plant-findings": Fault("let image scans find CRITICAL ones; TARGET is a digest, else all", _plant, _unplant),
         **fault_host.FAULTS,
         **fault_database.FAULTS,
@@ -195,6 +206,21 @@ def _knob(name: str, usual: int) -> tuple[Act, Act]:
     return turn, back
 
 
+def _seconds(action: str, usual: float, says: str, says_again: str) -> tuple[Act, Act]:
+    """Make the two acts of a fault that is a number of seconds, 5 where none is named."""
+
+    def turn(site: Site, target: str | None) -> str:
+        seconds = number(target or "5")
+        call(site, action, seconds)
+        return says.format(seconds)
+
+    def back(site: Site, target: str | None) -> str:
+        call(site, action, usual)
+        return says_again
+
+    return turn, back
+
+
 def _switch(name: str, value: bool, says: str, says_again: str) -> tuple[Act, Act]:
     """Make the two acts of a fault that is a switch."""
 
@@ -220,28 +246,6 @@ def _join(site: Site, target: str | None) -> str:
     # Its addresses survive a link that is down, its routes do not; what is there already is an error to `ip`.
     inside(machine, "ip -force -batch /etc/twin-network 2>/dev/null; ip route show default | grep -q via")
     return f"{machine.name} is on the network"
-
-
-def _slow(site: Site, target: str | None) -> str:
-    seconds = number(target or "5")
-    call(site, "ssm-latency", seconds)
-    return f"SSM takes {seconds:g} s each way"
-
-
-def _fast(site: Site, target: str | None) -> str:
-    call(site, "ssm-latency", 1.0)
-    return "SSM takes 1 s each way"
-
-
-def _lag(site: Site, target: str | None) -> str:
-    seconds = number(target or "5")
-    call(site, "reads-lag", seconds)
-    return f"a Describe call may be answered as it was {seconds:g} s before"
-
-
-def _unlag(site: Site, target: str | None) -> str:
-    call(site, "reads-lag", 0)
-    return "a Describe call is answered as things are"
 
 
 def _plant(site: Site, target: str | None) -> str:

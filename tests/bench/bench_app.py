@@ -36,7 +36,8 @@ from ratemyunit import schema, search  # noqa: E402
 from tests.bench import made_up_units  # noqa: E402
 from tests.bench.asking import PAGE, Seen, ask, parts, searching, send  # noqa: E402
 from tests.bench.figures import ended_in_order, keep, load, say, wait_for_quiet  # noqa: E402
-from tests.salvage.cluster import Cluster, folder, free_port  # noqa: E402
+from tests.processes import free_port, redis_in  # noqa: E402
+from tests.salvage.cluster import Cluster, folder  # noqa: E402
 
 PYTHON = HERE / "app/.venv/bin/python"
 RATE, SECONDS = 50, 120
@@ -129,19 +130,6 @@ def database() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         subprocess.run(["rm", "-rf", cluster.directory], check=True)
-
-
-@contextmanager
-def redis_in(place: str) -> Iterator[int]:
-    """Start a Redis that keeps nothing."""
-    port = free_port()
-    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=place)
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 def started(env: dict[str, str], log: Path, port: int) -> tuple[subprocess.Popen[bytes], float]:

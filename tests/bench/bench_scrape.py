@@ -31,7 +31,8 @@ sys.path[:0] = [str(HERE), str(HERE / "templates" / "host"), str(HERE / "app")]
 from ratemyunit.scraper import memory  # noqa: E402
 
 from tests.bench.figures import ended_in_order, keep, load, say  # noqa: E402
-from tests.salvage.cluster import Cluster, folder, free_port  # noqa: E402
+from tests.processes import free_port, redis_in  # noqa: E402
+from tests.salvage.cluster import Cluster, folder  # noqa: E402
 
 PYTHON = HERE / "app/.venv/bin/python"
 SITES = 6
@@ -254,7 +255,7 @@ def worker(on: Ground, **settings: str) -> Iterator[subprocess.Popen[bytes]]:
 def ground() -> Iterator[Ground]:
     """Raise all that the worker needs."""
     chromium = os.environ.get("CHROMIUM_PATH") or next(path for path in BROWSERS if os.path.exists(path))
-    with tempfile.TemporaryDirectory(prefix="rmu-bench-") as place, database() as cluster, running(place) as redis:
+    with tempfile.TemporaryDirectory(prefix="rmu-bench-") as place, database() as cluster, redis_in(place) as redis:
         (Path(place) / "tmp").mkdir()
         wrapped = Path(place) / "chromium"
         wrapped.write_text(f'#!/bin/sh\nexec {chromium} --remote-debugging-port=0 "$@"\n')
@@ -285,19 +286,6 @@ def database() -> Iterator[Cluster]:
     finally:
         cluster.stop()
         subprocess.run(["rm", "-rf", cluster.directory], check=True)
-
-
-@contextmanager
-def running(place: str) -> Iterator[int]:
-    """Start a Redis that keeps nothing."""
-    port = free_port()
-    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=place)
-    try:
-        yield port
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 if __name__ == "__main__":

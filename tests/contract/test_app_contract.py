@@ -27,7 +27,8 @@ from typing import Any
 import pytest
 
 from tests.contract_app import app as smallest
-from tests.salvage.cluster import FAST, Cluster, folder, free_port
+from tests.processes import free_port, redis_in
+from tests.salvage.cluster import FAST, Cluster, folder
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 OF_THE_PRODUCT = CHECKOUT / "app/.venv/bin/python"
@@ -166,14 +167,8 @@ def postgres() -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def redis(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    port = free_port()
-    argv = ["redis-server", "--port", str(port), "--bind", "127.0.0.1", "--save", ""]
-    process = subprocess.Popen(argv, stdout=subprocess.DEVNULL, cwd=tmp_path_factory.mktemp("redis"))
-    try:
+    with redis_in(tmp_path_factory.mktemp("redis")) as port:
         yield f"redis://127.0.0.1:{port}/0"
-    finally:
-        process.terminate()
-        process.wait(30)
 
 
 def the_product(postgres: Cluster, redis: str, where: Path) -> App:

@@ -11,7 +11,6 @@ import os
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -26,19 +25,12 @@ from rmu_host.state import HOLD, MAP
 
 from tests.clients.keepalive import PATIENCE_S, Line
 from tests.fakes.host_machine import DATABASE, App, FakeMachine, ref, release
+from tests.processes import free_port
 from tests.pure.test_host_program import Caller
 
 CLIENTS = "127.0.0.2"
 RESTORED = {**DATABASE, "identifier": "rmu-test-db-r7"}
 NEW = ref("v1", "rmu-test-db-r7")
-
-
-def free_port() -> int:
-    """Find a port nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        port: int = s.getsockname()[1]
-        return port
 
 
 class Side:

@@ -14,6 +14,7 @@ from ratemyunit_ops.errors import Failed, HalfWay, Refused, RolledBack, Unreacha
 from ratemyunit_ops.model import LeaseView
 from ratemyunit_ops.planning.infra import InfraRequest, plan_apply
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback
+from ratemyunit_ops.records import unfinished
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import ROLLBACK, facts, survey
@@ -357,7 +358,7 @@ def test_f24_ci_may_pin_the_base_it_was_built_on(world: FakeWorld, ann: Operator
 def test_f25_the_second_and_third_try_take_the_same_path_as_the_first(world: FakeWorld, ann: Operator) -> None:
     def cancelled_deploy(after: float) -> list[str]:
         def cancel() -> None:
-            seen = runs.unfinished(world.outside())
+            seen = unfinished(world.outside().ledger)
             assert seen is not None
             ask_cancel(world.outside(), seen.run, who="bob@ci", because="not yet")
 

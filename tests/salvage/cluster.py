@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,6 +16,8 @@ from rmu_host import data, data_fence, data_rows, salvage, salvage_apply
 from rmu_host.cloud import Cloud
 from rmu_host.machine import Machine, Ran
 from rmu_host.units import DATABASE
+
+from tests.processes import free_port
 
 HOST = {"env": "test", "region": "here"}
 BIN = max(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda p: int(p.parent.name), default=Path("/usr/bin"))
@@ -40,12 +41,6 @@ alter default privileges for role rmu_migrate in schema public
 alter default privileges for role rmu_migrate in schema public grant usage, select on sequences to rmu_app;
 """
 FAST = "-c fsync=off -c full_page_writes=off -c max_connections=60 -c shared_buffers=32MB -c autovacuum=off"
-
-
-def free_port() -> int:
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])
 
 
 def folder() -> Path:

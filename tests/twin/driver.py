@@ -212,6 +212,15 @@ class Stack:
         path.write_text("\n".join(lines) + "\n")
         return path
 
+    def take_product(self) -> None:
+        """Let `rmu image build` build the product's tree, and settings be the product's."""
+        (self.where / "app").symlink_to(CHECKOUT / "app")
+        self.config = self.settings("rmu.toml", app=PRODUCT, ready_deadline="PT90S")
+
+    def databases(self) -> dict[str, str]:
+        """Name every database that the account has, each with a URL that works from here."""
+        return {row["identifier"]: row["url"] for row in self.rmu("twin", "status")["databases"]}
+
     @property
     def front_door(self) -> str:
         """The URL clients use."""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 import pytest
 
 from ratemyunit_ops.twin.inner import call
-from tests.twin.driver import CHECKOUT, PRODUCT, Stack, raised_stack
+from tests.twin.driver import Stack, raised_stack
 from tests.twin.ward import DAILY, EMAIL, Ward
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
@@ -26,8 +26,7 @@ PROCESSES = ["HealthCheck", "ReplaceUnhealthy"]
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     with raised_stack("alarms", 9580, tmp_path_factory.mktemp("alarms")) as stack:
         call(stack.site, "confirm", EMAIL)
-        (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
+        stack.take_product()
         stack.rmu("image", "build", "v1", patience=900)
         stack.rmu("image", "push", "v1", patience=900)
         stack.rmu("deploy", "v1", "--yes", patience=900)

@@ -22,6 +22,7 @@ from ratemyunit_ops.twin import certs
 from ratemyunit_ops.twin.keepers.balancer_config import backend_of, render
 from ratemyunit_ops.twin.keepers.requests import Requests
 from ratemyunit_ops.twin.site import Site
+from tests.processes import free_port
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy: balancer rules are unproven")
 ARN = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/web/0123456789abcdef"
@@ -40,12 +41,6 @@ class Target(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Stay quiet."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Balancer:

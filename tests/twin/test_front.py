@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from ratemyunit_ops import render
-from tests.twin.test_balancer import Target, free_port
+from tests.processes import free_port
+from tests.twin.test_balancer import Target
 
 pytestmark = pytest.mark.skipif(shutil.which("haproxy") is None, reason="needs haproxy: the proxy's rules are unproven")
 TEMPLATES = Path(render.__file__).parents[1] / "templates/host/files"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import socket
 import subprocess
 import sys
 import time
@@ -20,6 +19,7 @@ import pytest
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.outside.podman import Podman, Target, index_settings
 from ratemyunit_ops.ports import BuiltImage
+from tests.processes import free_port
 from tests.twin.layers import layers, secrets
 
 pytestmark = pytest.mark.twin
@@ -274,10 +274,3 @@ def run(*argv: str) -> str:
     done = subprocess.run(argv, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, f"{argv[:2]}: {done.stderr}"
     return done.stdout
-
-
-def free_port() -> int:
-    """Find a port that nobody listens on."""
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return int(s.getsockname()[1])

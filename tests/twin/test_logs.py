@@ -13,7 +13,7 @@ from uuid import uuid4
 import pytest
 
 from ratemyunit_ops.twin.machine import Machine
-from tests.twin.driver import CHECKOUT, PRODUCT, Stack, raised_stack, wait_until
+from tests.twin.driver import Stack, raised_stack, wait_until
 
 pytestmark = pytest.mark.twin
 
@@ -53,8 +53,7 @@ def test_a_request_is_found_by_the_id_that_its_client_gave(stack: Stack) -> None
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin of its own with the product, whose database logs every statement."""
     with raised_stack("logs", 9880, tmp_path_factory.mktemp("logs")) as stack:
-        (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
+        stack.take_product()
         stack.rmu("image", "push", "v1", patience=900)
         stack.deploy("v1")
         group = stack.aws("rds").describe_db_instances()["DBInstances"][0]["DBParameterGroups"][0]

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.twin.driver import CHECKOUT, PRODUCT, Stack, raised_stack, wait_until
+from tests.twin.driver import Stack, raised_stack, wait_until
 from tests.twin.memory import memory_watched
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
@@ -22,8 +22,7 @@ ROOM_MIB = 800
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin of its own: the app's schema and the smallest app's do not belong into one history."""
     with raised_stack("road-app", 5660, tmp_path_factory.mktemp("road-app")) as stack:
-        (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
+        stack.take_product()
         yield stack
 
 

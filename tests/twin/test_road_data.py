@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from tests.demo.bad_migration import after, told, tree, tree_that_lies
-from tests.twin.driver import CHECKOUT, PRODUCT, SEARCH, Stack, raised_stack, started
+from tests.twin.driver import SEARCH, Stack, raised_stack, started
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 
@@ -23,8 +23,7 @@ NEXT = after(HEAD)
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin of its own with the product serving as v1. Its tests stand on each other, in this order."""
     with raised_stack("road-data", 5740, tmp_path_factory.mktemp("road-data")) as stack:
-        (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("rmu.toml", app=PRODUCT, ready_deadline="PT90S")
+        stack.take_product()
         stack.rmu("image", "push", "v1", patience=900)
         stack.rmu("deploy", "v1", "--yes", patience=900)
         yield stack
@@ -38,12 +37,15 @@ def beside(stack: Stack, name: str, grow: Callable[[Path], Path]) -> Path:
     return settings
 
 
+def live(stack: Stack) -> str:
+    """Name the live database."""
+    return str(stack.status()["database"]["identifier"])
+
+
 def column(stack: Stack) -> set[str]:
     """Name what a rating has for words, as the live database tells."""
-    live = stack.status()["database"]["identifier"]
-    row = next(row for row in stack.rmu("twin", "status")["databases"] if row["identifier"] == live)
     asked = "select column_name from information_schema.columns where table_name = 'ratings'"
-    with psycopg.connect(row["url"]) as connection:
+    with psycopg.connect(stack.databases()[live(stack)]) as connection:
         return {name for (name,) in connection.execute(asked)} & {"comment", "remark"}
 
 
@@ -73,9 +75,7 @@ def test_an_expand_that_shuts_out_the_release_that_serves_stops_its_deploy_and_n
 
 
 def test_after_the_restore_terraform_is_brought_in_line_and_the_old_database_let_go(product: Stack) -> None:
-    [superseded] = {row["identifier"] for row in product.rmu("twin", "status")["databases"]} - {
-        product.status()["database"]["identifier"]
-    }
+    [superseded] = product.databases().keys() - {live(product)}
 
     early = product.rmu("db", "forget", superseded, "--yes", expect=3)
     adopted = product.rmu("infra", "adopt", "--yes", patience=900)
@@ -89,7 +89,7 @@ def test_after_the_restore_terraform_is_brought_in_line_and_the_old_database_let
     assert drift["drift"] is False
     assert superseded in unnamed["what"]
     assert forgotten["outcome"] == "done"
-    assert [row["identifier"] for row in product.rmu("twin", "status")["databases"]] != [superseded]
+    assert list(product.databases()) != [superseded]
     kept = product.aws("rds").describe_db_instance_automated_backups(DBInstanceIdentifier=superseded)
     assert [one["Status"] for one in kept["DBInstanceAutomatedBackups"]] == ["retained"]
 
@@ -102,7 +102,7 @@ def test_a_migration_is_planned_rehearsed_and_listed_and_its_deploy_killed_at_it
     planned = product.rmu("migrate", "plan", "v2", config=config)
     early = product.rmu("migrate", "checklist", "v2", "--yes", config=config, expect=3)
     rehearsed = product.rmu("migrate", "rehearse", "v2", "--yes", config=config, patience=600)
-    beside_it = [row["identifier"] for row in product.rmu("twin", "status")["databases"]]
+    beside_it = list(product.databases())
     late = product.rmu("migrate", "checklist", "v2", "--yes", config=config, expect=None)
     with product.no_drop(path=SEARCH):
         product.kill("deploy", "v2", "--yes", at=started("migrate"))
@@ -113,7 +113,7 @@ def test_a_migration_is_planned_rehearsed_and_listed_and_its_deploy_killed_at_it
         (after(NEXT), "contract"),
     ]
     assert rehearsed["outcome"] == "done"
-    assert beside_it == [product.status()["database"]["identifier"]]
+    assert beside_it == [live(product)]
     better = {line for line, verdict in verdicts(late.document).items() if verdict != "fails"}
     assert better > {line for line, verdict in verdicts(early.document).items() if verdict != "fails"}
     assert (deployed["outcome"], deployed["release"]) == ("done", "v2")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from tests.processes import free_port
 from tests.twin.driver import Stack, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
@@ -32,12 +32,6 @@ RAIN: list[dict[str, Any]] = [
     {"service": "autoscaling", "operation": "DescribeAutoScalingGroups", "times": 4, "latency": 1000},
 ]
 LAG_S = "5"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Proxy:

@@ -118,15 +118,9 @@ def test_a_restore_holds_requests_fences_the_old_database_and_its_salvage_gives_
     assert (again["tables"], again["conflicts"]) == ({}, [])
 
 
-def databases(stack: Stack) -> set[str]:
-    """Name every instance that the account has."""
-    return {row["identifier"] for row in stack.rmu("twin", "status")["databases"]}
-
-
 def login_to(stack: Stack, identifier: str) -> psycopg.Connection[Any]:
     """Try to open a database that is not the live one, as the application."""
-    found = next(d for d in stack.rmu("twin", "status")["databases"] if d["identifier"] == identifier)
-    return opened(stack, found["url"], "rmu_app")
+    return opened(stack, stack.databases()[identifier], "rmu_app")
 
 
 @pytest.mark.long
@@ -152,7 +146,7 @@ def test_a_restore_killed_half_way_is_finished_by_resume(furnished: Stack, at: s
 @pytest.mark.long
 def test_a_restore_given_up_before_its_pointer_moved_leaves_everything_as_it_was(furnished: Stack) -> None:
     stack = furnished
-    live, database, stood = stack.live(), stack.status()["database"]["identifier"], databases(stack)
+    live, database, stood = stack.live(), stack.status()["database"]["identifier"], set(stack.databases())
     with app(stack) as before:
         teach(before, "Eve", "stays")
         moment = a_moment_between()
@@ -168,7 +162,7 @@ def test_a_restore_given_up_before_its_pointer_moved_leaves_everything_as_it_was
     with app(stack) as after:
         assert lessons(after) == wanted
         teach(after, "Gil", "the old one takes writes again")
-    wait_until(lambda: databases(stack) == stood, 60, "the restored copy to be gone")
+    wait_until(lambda: stack.databases().keys() == stood, 60, "the restored copy to be gone")
 
 
 BAD_DAYS = {
@@ -197,7 +191,7 @@ def test_a_restore_that_rds_does_not_end_well_is_named_and_leaves_everything_as_
 ) -> None:
     stack = furnished
     target, what = BAD_DAYS[name]
-    live, database, stood = stack.live(), stack.status()["database"]["identifier"], databases(stack)
+    live, database, stood = stack.live(), stack.status()["database"]["identifier"], set(stack.databases())
     back_up(stack, database)  # the one that is damaged, where one is
     with app(stack) as before:
         teach(before, name, "stays")
@@ -215,7 +209,7 @@ def test_a_restore_that_rds_does_not_end_well_is_named_and_leaves_everything_as_
     assert what in failed["what"]
     assert stack.status()["database"]["identifier"] == database
     stack.serves_alone(live)
-    wait_until(lambda: databases(stack) == stood, 60, "the restored copy to be gone")
+    wait_until(lambda: stack.databases().keys() == stood, 60, "the restored copy to be gone")
     with app(stack) as after:
         assert lessons(after) == wanted
         teach(after, name, "takes writes")
@@ -235,7 +229,7 @@ def test_a_restore_outlives_a_death_of_postgresql_in_its_middle(furnished: Stack
 
     restore = stack.begin("db", "restore", "--to", moment.isoformat(), "--yes")
     restore.wait_for(started(at), 240)
-    for identifier in databases(stack):
+    for identifier in stack.databases():
         stack.rmu("twin", "fault", "postgres-kill", identifier)
     answer = restore.end()
     if answer.document["outcome"] == "half_way":

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.twin.machine import Machine
-from tests.twin.driver import CHECKOUT, PRODUCT, SEARCH, Answer, Stack, raised_stack, started, wait_until
+from tests.twin.driver import SEARCH, Answer, Stack, raised_stack, started, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 DATABASE = "rmu-twin-db-1"
@@ -22,8 +22,7 @@ SESSIONS = "select count(*) from pg_stat_activity where usename = 'rmu_app'"
 def product(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin on which the product serves, with its worker and the queue's endpoints."""
     with raised_stack("runbook", 9700, tmp_path_factory.mktemp("runbook")) as stack:
-        (stack.where / "app").symlink_to(CHECKOUT / "app")
-        stack.config = stack.settings("app.toml", app=PRODUCT, ready_deadline="PT90S")
+        stack.take_product()
         stack.rmu("image", "build", "v1", patience=900)
         stack.rmu("image", "push", "v1", patience=900)
         stack.deploy("v1", patience=900)
