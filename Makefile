@@ -71,32 +71,38 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
-# Tests of machines mostly wait, so all others run beside them; what those said follows at the end.
-NICELY  = nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin
-WAITING = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
+# Tests of machines mostly wait: those that raise no stack run beside those that do, and all others nicely beside both.
+# What they said follows at the end.
+MACHINES := $(wildcard $(addprefix tests/twin/test_,balancer.py commands.py down.py faults.py front.py gate*.py ground.py \
+              host*.py image.py keepers.py restore_keeper.py sickness.py))
+NICELY    = nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin
+WAITING   = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
 
-test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, and one shared twin
+test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, real machines, and one shared stack
 	@mkdir -p build
-	@echo "tests of machines run first, all others beside them; what those said follows at the end"
+	@echo "tests of the shared stack first, all others beside them; what those said follows at the end"
 	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not long and not live"; \
 	 } >build/beside.log 2>&1 & beside=$$!; \
-	$(WAITING) tests/twin -m "not long and not live"; machines=$$?; \
-	wait $$beside; others=$$?; cat build/beside.log; exit $$((machines | others))
+	$(WAITING) $(MACHINES) -m "not long and not live" >build/machines.log 2>&1 & machines=$$!; \
+	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES)) -m "not long and not live"; stacks=$$?; \
+	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
+	cat build/machines.log build/beside.log; exit $$((stacks | machines | others))
 
 live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
 	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
 
-# Each of these raises a twin of its own.
+# The longest of those that raise a stack of their own.
 APART := $(addprefix tests/twin/test_,alarms.py alarms_daily.py runbooks.py runbooks_mend.py)
 
 e2e: test-tools $(STAMP) ## everything, the tests that break the twin included; an hour or more
 	@mkdir -p build
-	@echo "tests of the shared twin run first, all others beside them; what those said follows at the end"
+	@echo "tests of the shared stack first, all others beside them; what those said follows at the end"
 	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not live"; } >build/beside.log 2>&1 & beside=$$!; \
-	$(WAITING) $(APART) -m "not live" >build/apart.log 2>&1 & apart=$$!; \
-	$(WAITING) tests/twin $(addprefix --ignore=,$(APART)) -m "not live"; shared=$$?; \
-	wait $$apart; own=$$?; wait $$beside; others=$$?; \
-	cat build/apart.log build/beside.log; exit $$((shared | own | others))
+	{ $(WAITING) $(MACHINES) -m "not live"; machines=$$?; $(WAITING) $(APART) -m "not live"; exit $$((machines | $$?)); \
+	} >build/machines.log 2>&1 & machines=$$!; \
+	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES) $(APART)) -m "not live"; stacks=$$?; \
+	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
+	cat build/machines.log build/beside.log; exit $$((stacks | machines | others))
 
 sweep: e2e ## hours: everything, and then each guard taken out once to see its test fail
 	$(BIN)/python -m tests.mutations

@@ -7,10 +7,6 @@ import os
 import sys
 import time
 from collections.abc import Callable, Generator, Iterator
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import ExitStack
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any, TypeVar
 
 import pytest
@@ -96,68 +92,23 @@ def twin() -> Iterator[Twin]:
     lower_ground(site)
 
 
-class Ahead:
-    """The shared stack, raised in a thread of its own: that is minutes of waiting, while other tests have work."""
-
-    def __init__(self) -> None:
-        self._end = ExitStack()
-        where = Path(self._end.enter_context(TemporaryDirectory(prefix="road-", ignore_cleanup_errors=True)))
-        self._raising = ThreadPoolExecutor(1).submit(lambda: self._end.enter_context(raised_stack("road", 5620, where)))
-
-    def stack(self) -> Stack:
-        """Wait until it stands; raises what kept it from standing."""
-        return self._raising.result()
-
-    def lower(self) -> None:
-        """Take it down again, whether or not it ever stood."""
-        wait([self._raising])
-        self._end.close()
-
-
-AHEAD = pytest.StashKey[Ahead]()
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the tests that need the shared stack last, so that it may be raised meanwhile."""
-    items.sort(key=needs_stack)
-
-
-def pytest_collection_finish(session: pytest.Session) -> None:
-    """Begin to raise the shared stack if a test will need it."""
-    asked_to_run = not session.config.option.collectonly
-    if asked_to_run and os.geteuid() == 0 and not missing() and any(map(needs_stack, session.items)):
-        session.config.stash[AHEAD] = Ahead()
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    """Take the shared stack down, also when the tests were broken off."""
-    ahead = session.config.stash.get(AHEAD, None)
-    if ahead is not None:
-        ahead.lower()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Give the shared stack back to the next test when one fails in the middle of a run."""
+    """Give the stack back to the next test when one fails in the middle of a run."""
     report = yield
-    ahead = item.config.stash.get(AHEAD, None)
-    if report.failed and report.when == "call" and ahead is not None and needs_stack(item):
-        ahead.stack().release()
+    stack = getattr(item, "funcargs", {}).get("stack")
+    if report.failed and report.when == "call" and isinstance(stack, Stack):
+        stack.release()
     return report
 
 
-def needs_stack(item: pytest.Item) -> bool:
-    """Tell whether a test asks for the shared stack."""
-    return "stack" in getattr(item, "fixturenames", ())
-
-
 @pytest.fixture(scope="session")
-def stack(pytestconfig: pytest.Config) -> Stack:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin of its own with the stack applied, shared by all tests that drive `rmu`."""
-    ahead = pytestconfig.stash.get(AHEAD, None)
-    if ahead is None:
+    if os.geteuid() != 0 or missing():
         pytest.skip(f"needs root and {missing() or 'nothing else'}: the twin's machines are not proven here")
-    return ahead.stack()
+    with raised_stack("road", 5620, tmp_path_factory.mktemp("road")) as raised:
+        yield raised
 
 
 class Web:
