@@ -12,7 +12,7 @@ from ratemyunit_ops.records import pointer_entry
 from ratemyunit_ops.steps.base import Change, Check
 
 STALE_PLAN = timedelta(minutes=10)
-"""How old a plan that was shown may be before Terraform is asked anew what it would take away."""
+"""How old a plan that was shown may be before Terraform is asked anew what it would do."""
 
 
 class EnsureSecrets(Change):
@@ -50,7 +50,9 @@ class ApplyInfra(Change):
         return f"terraform apply {self.root}: {counted(self.summary)}"
 
     def done(self, o: Outside) -> bool:
-        return o.infra.lock_holder(self.root) is None and o.infra.plan(self.root, self.variables).empty
+        if o.infra.lock_holder(self.root) is not None:
+            return False
+        return (self.summary.empty and not self._stale(o)) or o.infra.plan(self.root, self.variables).empty
 
     def do(self, o: Outside) -> Facts:
         release_own_lock(o, self.root)
@@ -64,7 +66,7 @@ class ApplyInfra(Change):
 
     def _still_agreed(self, o: Outside) -> None:
         """See that what was shown a while ago still is the worst there is: a resume may come days later."""
-        if o.clock.now() - self.planned < STALE_PLAN:
+        if not self._stale(o):
             return
         now = o.infra.plan(self.root, self.variables)
         more = sorted({*now.replace, *now.destroy} - {*self.summary.replace, *self.summary.destroy})
@@ -74,6 +76,9 @@ class ApplyInfra(Change):
                 state="Terraform changed nothing.",
                 next="rmu infra plan   (then: rmu abandon the run, and rmu infra apply)",
             )
+
+    def _stale(self, o: Outside) -> bool:
+        return o.clock.now() - self.planned >= STALE_PLAN
 
 
 class AdoptDatabase(Change):

@@ -181,8 +181,13 @@ def moves_traffic(event: dict[str, Any]) -> bool:
 def broken_settings(folder: Path) -> Path:
     """Copy rmu.toml, with a release that cannot find Redis and little patience for it."""
     text = Path(os.environ.get("RMU_CONFIG", CHECKOUT / "rmu.toml")).read_text()
-    text = text.replace("[env.twin.app]\n", '[env.twin.app]\nREDIS_URL = "redis://127.0.0.1:1/0"\n')
-    text = text.replace('ready_deadline = "PT60S"', 'ready_deadline = "PT10S"')
+    for line, broken in (
+        ("[env.twin.app]\n", '[env.twin.app]\nREDIS_URL = "redis://127.0.0.1:1/0"\n'),
+        ('ready_deadline = "1m"\n', 'ready_deadline = "10s"\n'),
+    ):
+        if text.count(line) != 1:
+            raise DemoFailed(f"rmu.toml has no line {line.strip()}")
+        text = text.replace(line, broken)
     path = folder / "rmu.toml"
     path.write_text(text)
     return path

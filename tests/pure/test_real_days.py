@@ -16,7 +16,7 @@ from ratemyunit_ops.ports import Group, Outside
 from ratemyunit_ops.records import held, read_headers, read_lease, read_release
 from ratemyunit_ops.steps.database import NoteRestorePoint
 from ratemyunit_ops.steps.hosts import Rejoin, StandBy
-from ratemyunit_ops.steps.infra import ApplyInfra
+from ratemyunit_ops.steps.infra import STALE_PLAN, ApplyInfra
 from tests.fakes import FakeWorld
 from tests.fakes.clock import BEGIN
 from tests.fakes.operator import Ended, Operator
@@ -129,6 +129,18 @@ def test_an_apply_that_is_resumed_later_goes_on_when_it_takes_away_no_more_than_
     step.do(world.outside())
 
     assert world.built["stack"] == {"web"}
+
+
+def test_an_apply_that_was_shown_as_nothing_is_done_until_that_answer_is_old() -> None:
+    world = FakeWorld()
+    world.built["stack"] = {"web"}
+    step = agreed_to_make({"web"}, world)
+    world.wanted["stack"] = {"web", "database"}
+
+    at_once = step.done(world.outside())
+    world.clock.sleep(STALE_PLAN.total_seconds())
+
+    assert (at_once, step.done(world.outside())) == (True, False)
 
 
 def test_the_journal_names_who_acts_to_the_cloud_too() -> None:
