@@ -71,7 +71,7 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
-# Tests of machines mostly wait: those that raise no stack run beside those that do, and all others nicely beside both.
+# Tests of machines mostly wait: those that raise no stack run beside those that do, and the app's nicely beside both.
 # What they said follows at the end.
 MACHINES := $(wildcard $(addprefix tests/twin/test_,balancer.py commands.py down.py faults.py front.py gate*.py ground.py \
               host*.py image.py keepers.py restore_keeper.py sickness.py))
@@ -80,13 +80,13 @@ WAITING   = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
 
 test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, real machines, and one shared stack
 	@mkdir -p build
-	@echo "tests of the shared stack first, all others beside them; what those said follows at the end"
-	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not long and not live"; \
-	 } >build/beside.log 2>&1 & beside=$$!; \
+	@echo "tests of the shared stack first, all others beside and after them; what those said follows at the end"
+	@nice $(MAKE) --no-print-directory style policy app >build/beside.log 2>&1 & beside=$$!; \
 	$(WAITING) $(MACHINES) -m "not long and not live" >build/machines.log 2>&1 & machines=$$!; \
 	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES)) -m "not long and not live"; stacks=$$?; \
-	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
-	cat build/machines.log build/beside.log; exit $$((stacks | machines | others))
+	$(NICELY) -m "not long and not live" >build/others.log 2>&1; others=$$?; \
+	wait $$machines; machines=$$?; wait $$beside; beside=$$?; \
+	cat build/machines.log build/beside.log build/others.log; exit $$((stacks | machines | beside | others))
 
 live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
 	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
