@@ -71,8 +71,8 @@ app/.venv/.made: app/requirements-test.txt app/pyproject.toml
 app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
-# Tests of machines mostly wait: those that raise no stack run beside those that do, and the app's nicely beside both.
-# What they said follows at the end.
+# Tests of machines mostly wait: those that raise no stack run beside those that do, and the app's and all others nicely
+# beside both. What they said follows at the end.
 MACHINES := $(wildcard $(addprefix tests/twin/test_,balancer.py commands.py down.py faults.py front.py gate*.py ground.py \
               host*.py image.py keepers.py restore_keeper.py sickness.py))
 NICELY    = nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin
@@ -80,13 +80,14 @@ WAITING   = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
 
 test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, real machines, and one shared stack
 	@mkdir -p build
-	@echo "tests of the shared stack first, all others beside and after them; what those said follows at the end"
-	@nice $(MAKE) --no-print-directory style policy app >build/beside.log 2>&1 & beside=$$!; \
+	@echo "tests of the shared stack first, all others beside them, Terraform's after them; what those said follows at the end"
+	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) --ignore=tests/terraform -m "not long and not live"; \
+	 } >build/beside.log 2>&1 & beside=$$!; \
 	$(WAITING) $(MACHINES) -m "not long and not live" >build/machines.log 2>&1 & machines=$$!; \
 	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES)) -m "not long and not live"; stacks=$$?; \
-	$(NICELY) -m "not long and not live" >build/others.log 2>&1; others=$$?; \
-	wait $$machines; machines=$$?; wait $$beside; beside=$$?; \
-	cat build/machines.log build/beside.log build/others.log; exit $$((stacks | machines | beside | others))
+	$(WAITING) tests/terraform -m "not long and not live" >build/terraform.log 2>&1; terraform=$$?; \
+	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
+	cat build/terraform.log build/machines.log build/beside.log; exit $$((stacks | terraform | machines | others))
 
 live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
 	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
