@@ -12,9 +12,8 @@ from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Refused, RmuError
 from ratemyunit_ops.model import DatabaseView, Known, MigrationsView, SchemaNote, World
 from ratemyunit_ops.planning.common import database_of, live_release, need, schema_of
-from ratemyunit_ops.planning.deploy import DeployRequest, fit_image
+from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, nothing_pending
 from ratemyunit_ops.planning.migrate import (
-    nothing_pending,
     plan_contract,
     plan_expand,
     plan_questions,

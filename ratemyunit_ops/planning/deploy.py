@@ -12,7 +12,7 @@ from ratemyunit_ops.model import Frozen, ImageView, Known, Release, ReleaseRef, 
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
-from ratemyunit_ops.steps.database import Migrate, NoteRestorePoint, note_before
+from ratemyunit_ops.steps.database import BackedUp, Migrate, NoteRestorePoint, note_before
 from ratemyunit_ops.steps.fleet import Prepare, Retire, StartRelease, StartWorker
 from ratemyunit_ops.steps.releases import RecordRelease
 from ratemyunit_ops.steps.traffic import Serve
@@ -134,6 +134,22 @@ def schema_before(world: World, request: DeployRequest, *, contract: bool) -> Sc
     return note_before(now, admits=max([expanded, *(r.oldest_code for r in todo)]), run=request.run)
 
 
+def nothing_pending(world: World, request: DeployRequest, *, contract: bool) -> bool:
+    """Tell whether the database has by the records all that a version would bring."""
+    now, image = schema_of(world, database_of(world)), need(world.image, "the registry")
+    if now is None or image is None:
+        return False
+    return not image.pending(now.head, contract=contract) and now.head >= image.schema_head
+
+
+def backed_up(world: World, request: DeployRequest, *, contract: bool) -> list[Step]:
+    """Wait for a backup before a version changes a schema that holds something."""
+    database = database_of(world)
+    if schema_of(world, database) is None or nothing_pending(world, request, contract=contract):
+        return []
+    return [BackedUp(database=database.identifier)]
+
+
 def release_of(world: World, request: DeployRequest, image: ImageView) -> Release:
     """Tie an image, the config it is pinned to, and this run together."""
     return Release(
@@ -157,6 +173,7 @@ def _steps(world: World, request: DeployRequest, release: Release, live: Release
         ImageFit(release=ref, base=live.version if live else None, allow_critical=request.allow_critical),
         *_left_behind(world, request),
         Prepare(release=release, database=database),
+        *backed_up(world, request, contract=False),
         NoteRestorePoint(release=release, database=database.identifier, schema_before=before),
         Migrate(release=ref, head=release.schema_head, old=old, database=database.identifier, run=request.run),
         *([StillWorks(release=old, head=release.schema_head, run=request.run)] if old else []),

@@ -7,8 +7,15 @@ from typing import Any
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Database, Release, RestorePoint, World
-from ratemyunit_ops.planning.common import credentials_last, database_of, in_service, live_release, need, schema_of
-from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, release_of, schema_before, schema_fits
+from ratemyunit_ops.planning.common import credentials_last, database_of, in_service, live_release, need
+from ratemyunit_ops.planning.deploy import (
+    DeployRequest,
+    backed_up,
+    fit_image,
+    release_of,
+    schema_before,
+    schema_fits,
+)
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import ImageFit, StillWorks
 from ratemyunit_ops.steps.database import (
@@ -39,6 +46,7 @@ def plan_expand(world: World, request: DeployRequest) -> Plan:
     old = live.ref if live else None
     steps: list[Step] = [
         *_in_a_slot(request, release, live, database),
+        *backed_up(world, request, contract=False),
         _point(world, request, contract=False),
         Migrate(release=release.ref, head=release.schema_head, old=old, database=database.identifier, run=request.run),
         *([StillWorks(release=old, head=release.schema_head, run=request.run)] if old else []),
@@ -66,6 +74,7 @@ def plan_contract(world: World, request: DeployRequest) -> Plan:
     steps: list[Step] = [
         *_in_a_slot(request, release, live, database),
         Unneeded(admits=admits, tip=tip),
+        *backed_up(world, request, contract=True),
         _point(world, request, contract=True),
         Contract(
             release=release.ref, tip=tip, live=live.ref, database=database.identifier, run=request.run, fence=True
@@ -123,14 +132,6 @@ def plan_questions(
     plan = _plan(world, request, "migrate checklist", [Ask(question=q) for q in questions])
     told = {"version": request.version, "lines": lines}
     return plan.model_copy(update={"request": {**plan.request, "seen": seen, "told": told}})
-
-
-def nothing_pending(world: World, request: DeployRequest, *, contract: bool) -> bool:
-    """Tell whether the database has by the records all that a version would bring."""
-    now, image = schema_of(world, database_of(world)), need(world.image, "the registry")
-    if now is None or image is None:
-        return False
-    return not image.pending(now.head, contract=contract) and now.head >= image.schema_head
 
 
 def _plan(world: World, request: DeployRequest, verb: str, steps: list[Step]) -> Plan:

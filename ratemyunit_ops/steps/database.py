@@ -21,6 +21,33 @@ from ratemyunit_ops.steps.base import Change, Check
 from ratemyunit_ops.steps.named import placed
 
 
+class BackedUp(Check):
+    """Wait until the database has a backup: until then nothing takes back what a migration does.
+
+    A restored instance has none of its own for some minutes, and cannot be restored to a moment before its first one
+    (https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/USER_PIT.html).
+    """
+
+    kind: Literal["backed_up"] = "backed_up"
+    database: str
+    deadline: timedelta = timedelta(minutes=30)
+
+    def title(self) -> str:
+        return "a backup is there to go back to"
+
+    def look(self, o: Outside) -> Facts:
+        until = o.clock.monotonic() + self.deadline.total_seconds()
+        while (newest := o.databases.view(self.database).latest_restorable) is None:
+            if o.clock.monotonic() > until:
+                raise Failed(
+                    f"{self.database} has no backup yet: what a migration does could not be taken back",
+                    state="Nothing was migrated.",
+                    next="rmu doctor   (it tells whether backups are kept; then the same command)",
+                )
+            o.clock.sleep(5)
+        return {"restorable": newest.isoformat()}
+
+
 class NoteRestorePoint(Change):
     """Write the release's record with the moment before its migrations, so that a restore can name it."""
 

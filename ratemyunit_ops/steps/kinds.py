@@ -19,6 +19,7 @@ from ratemyunit_ops.steps.data import (
     WarmDatabase,
 )
 from ratemyunit_ops.steps.database import (
+    BackedUp,
     Contract,
     Migrate,
     NotePoint,
@@ -120,6 +121,7 @@ AnyStep = Annotated[
     | ApplyInfra
     | ApplySalvage
     | Ask
+    | BackedUp
     | Bake
     | BringAlong
     | ChangeInCorner

@@ -43,6 +43,7 @@ from ratemyunit_ops.steps.data import (
     WarmDatabase,
 )
 from ratemyunit_ops.steps.database import (
+    BackedUp,
     Contract,
     Migrate,
     NotePoint,
@@ -429,6 +430,7 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
         w := to_rehearse(),
         RehearseContract(release=w.release("v43"), live=w.record("v41").ref, database=PLANNED, tip="0002"),
     ),
+    "backed_up": lambda: (fresh(), BackedUp(database=DATABASE.identifier)),
     "unneeded": lambda: (contractible(), Unneeded(admits="0001", tip="0002")),
     "note_point": lambda: (fresh(), NotePoint(database=DATABASE.identifier, run="r-001", schema_before=BEFORE)),
     "new_host_serves": lambda: (replaced(), NewHostServes(before=("i-1", "i-2"), release="v41")),

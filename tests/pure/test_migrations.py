@@ -16,6 +16,7 @@ from ratemyunit_ops.records import header_entry, read_release, read_schema_notes
 from ratemyunit_ops.reports.migrations import newest_rehearsal
 from tests.demo.bad_migration import APP, after, tree
 from tests.fakes import DATABASE, FakeWorld
+from tests.fakes.clock import BEGIN
 from tests.fakes.databases import Store
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
 
@@ -156,6 +157,48 @@ def test_migrate_up_expands_before_the_deploy_and_notes_its_own_restore_point(wo
     noted = [e.facts["restore_point"] for e in journal(world) if e.kind == "done" and "restore_point" in e.facts]
     assert [p["resource_id"] for p in noted] == ["db-RESOURCE1"]
     assert read_release(world.outside().ledger, "v43") is None  # not deployed
+
+
+def without_backup(world: FakeWorld, *, until: float | None = None) -> None:
+    """Have a database as it is after a restore: RDS has not made its first backup yet."""
+    there = world.databases[DATABASE.identifier]
+    world.databases[DATABASE.identifier] = there.model_copy(update={"latest_restorable": None})
+    if until is not None:
+        world.clock.later(until, lambda: world.databases.update({DATABASE.identifier: there}))
+
+
+def test_nothing_is_migrated_before_a_restored_database_has_a_backup(world: FakeWorld, ann: Operator) -> None:
+    without_backup(world, until=240)
+
+    assert ann.deploy("v43").code == 0
+
+    story_of = journal(world)
+    waited = next(e for e in story_of if e.kind == "done" and "restorable" in e.facts)
+    noted = next(e for e in story_of if e.kind == "done" and "restore_point" in e.facts)
+    assert (waited.at - BEGIN).total_seconds() >= 240 and noted.at >= waited.at
+
+
+@pytest.mark.parametrize("contract", [False, True])
+def test_where_no_backup_comes_nothing_is_migrated(world: FakeWorld, ann: Operator, contract: bool) -> None:
+    if contract:
+        assert ann.deploy("v43").code == 0
+        world.clock.sleep(timedelta(days=2).total_seconds())
+        push(world, "v44", "0003", FIRST, SECOND, THIRD, DROPS)
+        assert ann.deploy("v44").code == 0
+    before = schema(world)
+    without_backup(world)
+
+    ended = ann.migrate_up("v44", contract=True) if contract else ann.migrate_up("v43")
+
+    assert "has no backup yet" in ended.why and ended.failure.next.startswith("rmu doctor")
+    assert schema(world) == before
+
+
+def test_what_changes_no_schema_waits_for_no_backup(world: FakeWorld, ann: Operator) -> None:
+    push(world, "v42", "0002", FIRST, SECOND)
+    without_backup(world)
+
+    assert ann.deploy("v42").code == 0
 
 
 def test_migrating_up_twice_has_nothing_to_do(world: FakeWorld, ann: Operator) -> None:
