@@ -20,9 +20,9 @@ from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.ahead import Ahead, if_cancelled, if_resumed
 from ratemyunit_ops.engine.journal import Event, read_events
 from ratemyunit_ops.errors import Interrupted, Mistyped, Refused, RmuError, RolledBack
-from ratemyunit_ops.planning.common import credentials_last, still_restores
+from ratemyunit_ops.planning.common import credentials_last, restore_takes, still_restores
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import read_pointer
+from ratemyunit_ops.records import read_headers, read_pointer
 from ratemyunit_ops.reports.runs import cost_lines, kind_of, nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words
 from ratemyunit_ops.steps.base import Plan
@@ -166,7 +166,8 @@ def resume_checked(w: Wired, run: str, session: runs.Session) -> None:
     events = read_events(w.outside.ledger, run)
     kinds = [kind_of(s) for s in events[0].facts["plan"]["steps"]] if events else []
     if still_restores(kinds, events):
-        credentials_last(w.outside.identity.expires(), w.outside.clock.now())
+        takes = restore_takes(read_headers(w.outside.ledger))
+        credentials_last(w.outside.identity.expires(), w.outside.clock.now(), takes)
     runs.resume(w.outside, run, session)
 
 

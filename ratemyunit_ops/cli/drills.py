@@ -28,8 +28,8 @@ from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.errors import Absent, Mistyped, Refused, RmuError
-from ratemyunit_ops.model import DatabaseView, Known, Release, RestoreWindow, World
-from ratemyunit_ops.planning.common import need
+from ratemyunit_ops.model import DatabaseView, Known, Release, RestoreWindow, RunHeader, World
+from ratemyunit_ops.planning.common import need, restore_takes
 from ratemyunit_ops.planning.drill import (
     DrillRequest,
     Leftover,
@@ -155,6 +155,7 @@ def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
     image = o.corner.newest_image() if typed.from_image else None
     if typed.from_image and image is None:
         raise Refused("there is no image of a host yet (one is made daily)", next="rmu dr drill   (boots the template)")
+    runs = _headers(w)
     return DrillRequest(
         run=new_run_id(),
         verb=typed.verb,
@@ -176,7 +177,8 @@ def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
         expects_database=named or w.places.get("database", ""),
         ready_deadline=w.settings.env.ready_deadline,
         expires=o.identity.expires(),
-        leftovers=leftovers(world, o.corner.hosts(), o.databases.all(), _headers(w)),
+        takes=restore_takes(runs),
+        leftovers=leftovers(world, o.corner.hosts(), o.databases.all(), {h.run: (h.verb, h.outcome) for h in runs}),
     )
 
 
@@ -242,11 +244,11 @@ def _keeps(tag: str) -> bool:
     return tag.startswith("keep-")
 
 
-def _headers(w: Wired) -> dict[str, tuple[str, str | None]]:
-    """Tell each run's verb and outcome; none where the ledger is gone."""
+def _headers(w: Wired) -> tuple[RunHeader, ...]:
+    """List every run; none where the ledger is gone."""
     with suppress(RmuError):
-        return {h.run: (h.verb, h.outcome) for h in read_headers(w.outside.ledger)}
-    return {}
+        return read_headers(w.outside.ledger)
+    return ()
 
 
 def _tell(w: Wired, request: DrillRequest) -> None:

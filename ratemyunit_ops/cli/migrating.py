@@ -11,7 +11,7 @@ from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Refused, RmuError
 from ratemyunit_ops.model import DatabaseView, Known, MigrationsView, SchemaNote, World
-from ratemyunit_ops.planning.common import database_of, live_release, need, schema_of
+from ratemyunit_ops.planning.common import database_of, live_release, need, restore_takes, schema_of
 from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, nothing_pending
 from ratemyunit_ops.planning.migrate import (
     plan_contract,
@@ -70,7 +70,8 @@ def run_rehearse(w: Wired, version: str, asked: Asked) -> None:
     if resumed_own_dead_run(w, "migrate rehearse", version, asked):
         return
     world, request = _look(w, version, more=frozenset({"windows", "settings"}))
-    carry_out(w, plan_rehearse(world, request, expires=w.outside.identity.expires()), asked)
+    expires, takes = w.outside.identity.expires(), restore_takes(read_headers(w.outside.ledger))
+    carry_out(w, plan_rehearse(world, request, expires=expires, takes=takes), asked)
     seen = newest_rehearsal(w.outside.ledger, version)
     if seen is not None and seen.run == request.run:
         took = f"{seen.took_s:.1f} s" if seen.took_s is not None else "not measured"

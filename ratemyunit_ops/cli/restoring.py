@@ -14,6 +14,7 @@ from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.engine.journal import read_events
 from ratemyunit_ops.errors import HalfWay, Mistyped, Refused
 from ratemyunit_ops.model import Known, World
+from ratemyunit_ops.planning.common import restore_takes
 from ratemyunit_ops.planning.restore import (
     Aim,
     Before,
@@ -24,7 +25,7 @@ from ratemyunit_ops.planning.restore import (
     read_time,
 )
 from ratemyunit_ops.planning.salvage import ForgetRequest, SalvageRequest, plan_forget, plan_salvage, words_of
-from ratemyunit_ops.records import read_salvage
+from ratemyunit_ops.records import read_headers, read_salvage
 from ratemyunit_ops.show.screen import on_both_clocks
 from ratemyunit_ops.steps.base import Plan
 from ratemyunit_ops.survey import RESTORE, SALVAGE, point_before, survey, survey_since
@@ -100,6 +101,7 @@ def _request(w: Wired, world: World, moment: Moment) -> RestoreRequest:
         before=_before(w, moment.before) if moment.before else None,
         ready_deadline=w.settings.env.ready_deadline,
         expires=w.outside.identity.expires(),
+        takes=restore_takes(read_headers(w.outside.ledger)),
     )
 
 

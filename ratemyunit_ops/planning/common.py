@@ -7,11 +7,14 @@ from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 from ratemyunit_ops.errors import Refused, Unreachable
-from ratemyunit_ops.model import Database, Known, Release, SchemaNote, Unknown, World, newest_schema
+from ratemyunit_ops.model import Database, Known, Release, RunHeader, SchemaNote, Unknown, World, newest_schema
 
 T = TypeVar("T")
-TAKES = timedelta(minutes=45)
-"""What a restore is assumed to take: credentials that end earlier would leave it half-way."""
+TAKES, TAKES_AT_MOST = timedelta(minutes=45), timedelta(minutes=150)
+"""What a restore is assumed to take before one has told, and where its waits give up: credentials that end earlier
+would leave it half-way."""
+RESTORES = frozenset({"db restore", "dr restore", "dr drill", "migrate rehearse"})
+NEWEST = 5
 TAKES_LONG = frozenset({"restorable", "restore_database", "database_available", "same_settings", "warm_database"})
 """Kinds of steps that wait for a restored database; what comes after them is a matter of minutes."""
 
@@ -55,12 +58,18 @@ def schema_of(world: World, database: Database) -> SchemaNote | None:
     )
 
 
-def credentials_last(expires: datetime | None, now: datetime) -> None:
+def restore_takes(runs: Sequence[RunHeader]) -> timedelta:
+    """Tell what a restore may take: half as long again as the longest of the newest that ended well, within bounds."""
+    took = [h.finished - h.started for h in runs if h.verb in RESTORES and h.outcome == "done" and h.finished]
+    return min(TAKES_AT_MOST, max([TAKES, *(1.5 * one for one in took[-NEWEST:])]))
+
+
+def credentials_last(expires: datetime | None, now: datetime, takes: timedelta) -> None:
     """See that credentials outlast a restore. Raises Refused."""
-    if expires is not None and expires - now < TAKES:
+    if expires is not None and expires - now < takes:
         minutes = max(0, int((expires - now).total_seconds()) // 60)
         raise Refused(
-            f"these credentials end in {minutes} min, and a restore may take {TAKES.total_seconds() / 60:.0f}",
+            f"these credentials end in {minutes} min, and a restore may take {takes.total_seconds() / 60:.0f}",
             next="log in anew, for a longer session; then the same command",
         )
 

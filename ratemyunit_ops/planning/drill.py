@@ -27,7 +27,7 @@ from ratemyunit_ops.model import (
     RestoreWindow,
     World,
 )
-from ratemyunit_ops.planning.common import TAKES, need
+from ratemyunit_ops.planning.common import TAKES, credentials_last, need
 from ratemyunit_ops.planning.restore import possible_from
 from ratemyunit_ops.steps.base import Change, Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
@@ -107,6 +107,7 @@ class DrillRequest(Frozen):
     expects_database: str = Field(default="", description="what a cut-over puts another database in the place of")
     ready_deadline: timedelta = timedelta(minutes=2)
     expires: datetime | None = Field(default=None, description="when the caller's credentials end")
+    takes: timedelta = Field(default=TAKES, description="what a restore may take by those that were done before")
     leftovers: tuple[Leftover, ...] = ()
 
 
@@ -117,11 +118,7 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
         Refused: the moment cannot be restored, or a cut-over while the source still lives.
     """
     _possible(world, request)
-    if request.expires is not None and request.expires < world.at + TAKES:
-        raise Refused(
-            f"your credentials end at {request.expires:%H:%M} UTC, before a restore would",
-            next="log in again, then the same",
-        )
+    credentials_last(request.expires, world.at, request.takes)
     alive = {name: status for name, status in request.others.items() if status not in GONE}
     if request.cut_over and alive:
         told = ", ".join(f"{name} ({status})" for name, status in sorted(alive.items()))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Database, Release, RestorePoint, World
-from ratemyunit_ops.planning.common import credentials_last, database_of, in_service, live_release, need
+from ratemyunit_ops.planning.common import TAKES, credentials_last, database_of, in_service, live_release, need
 from ratemyunit_ops.planning.deploy import (
     DeployRequest,
     backed_up,
@@ -84,7 +84,9 @@ def plan_contract(world: World, request: DeployRequest) -> Plan:
     return _plan(world, request, "migrate up --contract", steps)
 
 
-def plan_rehearse(world: World, request: DeployRequest, *, expires: datetime | None = None) -> Plan:
+def plan_rehearse(
+    world: World, request: DeployRequest, *, expires: datetime | None = None, takes: timedelta = TAKES
+) -> Plan:
     """Plan to restore a copy of the live database beside it, migrate the copy, and throw it away.
 
     Raises:
@@ -94,7 +96,7 @@ def plan_rehearse(world: World, request: DeployRequest, *, expires: datetime | N
     live, image, source = live_release(world), fit_image(world, request), database_of(world)
     if live is None:
         raise Refused("nothing is live, so there is no data to rehearse on", next=f"rmu deploy {request.version}")
-    credentials_last(expires, world.at)
+    credentials_last(expires, world.at, takes)
     release, point = release_of(world, request, image), _newest(world, source)
     name = f"rmu-{world.environment}-db-{request.run.removeprefix('r-')}"
     # A copy for minutes: nothing protects it, and nothing of it is backed up.

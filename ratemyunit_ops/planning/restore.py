@@ -21,7 +21,7 @@ from ratemyunit_ops.model import (
     SchemaNote,
     World,
 )
-from ratemyunit_ops.planning.common import credentials_last, database_of, live_release, members, need, schemas_of
+from ratemyunit_ops.planning.common import TAKES, credentials_last, database_of, live_release, members, need, schemas_of
 from ratemyunit_ops.spans import WRITTEN, read_span
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
@@ -68,6 +68,7 @@ class RestoreRequest(Frozen):
     before: Before | None = None
     ready_deadline: timedelta = timedelta(minutes=2)
     expires: datetime | None = None
+    takes: timedelta = TAKES
 
 
 class Aim(Frozen):
@@ -139,7 +140,7 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
         raise Refused("nothing is live, so there is nothing to restore beside", next="rmu status")
     _possible(world, goal)
     _image_is_there(world, goal.release)
-    credentials_last(request.expires, world.at)
+    credentials_last(request.expires, world.at, request.takes)
     left = need(world.data, "the database that serves")
     hosts, source = members(world), database_of(world)
     return Plan(

@@ -11,9 +11,16 @@ import pytest
 
 from ratemyunit_ops.engine.journal import event_key, read_events
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
-from ratemyunit_ops.model import RestorePoint
+from ratemyunit_ops.model import RestorePoint, RunHeader
 from ratemyunit_ops.planning.restore import read_time
-from ratemyunit_ops.records import read_database, read_databases, read_live_notes, read_salvage, read_schema_notes
+from ratemyunit_ops.records import (
+    header_entry,
+    read_database,
+    read_databases,
+    read_live_notes,
+    read_salvage,
+    read_schema_notes,
+)
 from ratemyunit_ops.reports.schemas import RestoreDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
 from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
@@ -384,6 +391,18 @@ def test_credentials_that_end_before_a_restore_would_are_refused_at_its_begin(wo
     assert ended.code == 3
     assert ended.why == "these credentials end in 20 min, and a restore may take 45"
     assert set(world.databases) == {OLD}
+
+
+def test_credentials_have_to_outlast_what_restores_took_until_now(world: FakeWorld) -> None:
+    took = timedelta(minutes=60)
+    begun = world.clock.now() - timedelta(days=90)
+    header = RunHeader(run="r-0", verb="dr drill", who="ann", started=begun, finished=begun + took, outcome="done")
+    world.put(header_entry(header))
+    ann = Operator(world, credentials_end=world.clock.now() + timedelta(minutes=70))
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.why == "these credentials end in 70 min, and a restore may take 90"
 
 
 def test_credentials_that_end_too_early_do_not_resume_a_restore_that_has_yet_to_wait(world: FakeWorld) -> None:
