@@ -42,7 +42,7 @@ def push(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     from ratemyunit_ops.cli.images import push_version
     from ratemyunit_ops.cli.wire import wire
 
-    push_version(wire(env, as_json=as_json), version)
+    push_version(wire(env, as_json=as_json, changes=True), version)
 
 
 @app.command(name="list", short_help="List the images in the registry.")
