@@ -64,7 +64,7 @@ def list_images(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Show what the scan found in VERSION.")
 def scan(version: Version, env: Env = None, as_json: AsJson = False) -> None:
-    """Show what the registry's scan found in VERSION; exit 3 when CRITICAL.
+    """Show what the registry's scan found in VERSION; exit 3 when CRITICAL, unless rmu.toml waives it.
 
     Example: rmu image scan v42 --env production
     """

@@ -8,7 +8,7 @@ from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, new_run_id
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.errors import Absent
+from ratemyunit_ops.errors import Absent, Refused
 from ratemyunit_ops.model import DatabaseView, PlanSummary, World
 from ratemyunit_ops.planning.infra import (
     DATABASE,
@@ -41,11 +41,17 @@ def show_plan(w: Wired) -> None:
 
 
 def show_drift(w: Wired) -> None:
-    """Show Terraform's plan and fail when it is not empty."""
+    """Show Terraform's plan. Exits with 3 when it is not empty."""
     summary = _summary(w, _request(w))
-    w.screen.result({"drift": not summary.empty, **summary.model_dump()}, _lines(summary))
-    if not summary.empty:
-        raise typer.Exit(3)
+    document = {"drift": not summary.empty, **summary.model_dump()}
+    if summary.empty:
+        w.screen.result(document, _lines(summary))
+        return
+    if not w.screen.as_json:
+        w.screen.result({}, _lines(summary))
+    why = Refused("the world is not what Terraform says", next=f"rmu infra apply --env {w.settings.environment}")
+    w.screen.failure(why, document)
+    raise typer.Exit(why.exit_code)
 
 
 def apply_it(w: Wired, asked: Asked) -> None:
