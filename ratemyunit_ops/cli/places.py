@@ -24,14 +24,30 @@ from ratemyunit_ops.records import read_database, read_pointer
 from ratemyunit_ops.survey import survey
 
 
-def bootstrap_it(w: Wired, *, yes: bool) -> None:
+def bootstrap_it(w: Wired, *, yes: bool, dry_run: bool = False) -> None:
     """Apply the bootstrap root, then make the secrets that are missing."""
+    if dry_run:
+        _show_bootstrap(w)
+        return
     agreed(w, Asked("bootstrap", False, yes), f"bootstrap {w.settings.environment}?")
     with w.screen.working("terraform apply bootstrap"):
         done = w.outside.infra.apply("bootstrap", w.names(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
     made = w.outside.secrets.ensure(SECRETS)
     document = {"created": done.create, "secrets": made}
     w.screen.result(document, [f"{len(done.create)} places made, {len(made)} secrets made"])
+
+
+def _show_bootstrap(w: Wired) -> None:
+    with w.screen.working("terraform plan bootstrap"):
+        summary = w.outside.infra.plan("bootstrap", w.names())
+    missing = w.outside.secrets.missing(SECRETS)
+    document = {
+        "outcome": "dry_run",
+        "steps": ["terraform apply bootstrap", "make the secrets that are missing"],
+        **summary.model_dump(),
+        "secrets": missing,
+    }
+    w.screen.result(document, [*_lines(summary), f"{len(missing)} secrets to make: {', '.join(missing) or 'none'}"])
 
 
 def show_plan(w: Wired) -> None:
