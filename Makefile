@@ -72,22 +72,25 @@ app: app/.venv/.made ## the product image's own tests
 	cd app && .venv/bin/python -m pytest
 
 # Tests of machines mostly wait: those that raise no stack run beside those that do, and the app's and all others nicely
-# beside both. What they said follows at the end.
+# beside both. How each part ended stands in build/, and tests/parts.py tells it at the end.
 MACHINES := $(wildcard $(addprefix tests/twin/test_,balancer.py commands.py down.py faults.py front.py gate*.py ground.py \
               host*.py image.py keepers.py restore_keeper.py sickness.py))
 NICELY    = nice $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12 tests --ignore=tests/twin
 WAITING   = $(SUDO) $(PYTEST) -p no:cacheprovider --durations=12
+CHECKS    = nice $(MAKE) --no-print-directory --keep-going style policy app
+PARTS     = mkdir -p build; rm -f build/*.code; began=$$(date +%s); \
+	ended() { echo $$? >build/$$1.code; }; \
+	part() { name=$$1; shift; "$$@" >build/$$name.log 2>&1; ended $$name; }; \
+	shown() { name=$$1; shift; { "$$@" 2>&1; ended $$name; } | tee build/$$name.log; }
 
 test: test-tools $(STAMP) ## what CI runs: check, app, Terraform, contract, real machines, and one shared stack
-	@mkdir -p build
 	@echo "tests of the shared stack first, all others beside them, Terraform's after them; what those said follows at the end"
-	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) --ignore=tests/terraform -m "not long and not live"; \
-	 } >build/beside.log 2>&1 & beside=$$!; \
-	$(WAITING) $(MACHINES) -m "not long and not live" >build/machines.log 2>&1 & machines=$$!; \
-	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES)) -m "not long and not live"; stacks=$$?; \
-	$(WAITING) tests/terraform -m "not long and not live" >build/terraform.log 2>&1; terraform=$$?; \
-	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
-	cat build/terraform.log build/machines.log build/beside.log; exit $$((stacks | terraform | machines | others))
+	@$(PARTS); \
+	{ part checks $(CHECKS); part others $(NICELY) --ignore=tests/terraform -m "not long and not live"; } & \
+	part machines $(WAITING) $(MACHINES) -m "not long and not live" & \
+	shown stack $(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES)) -m "not long and not live"; \
+	part terraform $(WAITING) tests/terraform -m "not long and not live"; \
+	wait; $(BIN)/python -m tests.parts $$began stack machines terraform checks others
 
 live: $(STAMP) ## the ledger's contract on a real account: a table is made and deleted, with the credentials of your environment
 	RMU_LIVE=1 $(PYTEST) -p no:cacheprovider tests/contract -m live
@@ -96,14 +99,12 @@ live: $(STAMP) ## the ledger's contract on a real account: a table is made and d
 APART := $(addprefix tests/twin/test_,alarms.py alarms_daily.py runbooks.py runbooks_mend.py)
 
 e2e: test-tools $(STAMP) ## everything, the tests that break the twin included; an hour or more
-	@mkdir -p build
 	@echo "tests of the shared stack first, all others beside them; what those said follows at the end"
-	@{ nice $(MAKE) --no-print-directory style policy app && $(NICELY) -m "not live"; } >build/beside.log 2>&1 & beside=$$!; \
-	{ $(WAITING) $(MACHINES) -m "not live"; machines=$$?; $(WAITING) $(APART) -m "not live"; exit $$((machines | $$?)); \
-	} >build/machines.log 2>&1 & machines=$$!; \
-	$(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES) $(APART)) -m "not live"; stacks=$$?; \
-	wait $$machines; machines=$$?; wait $$beside; others=$$?; \
-	cat build/machines.log build/beside.log; exit $$((stacks | machines | others))
+	@$(PARTS); \
+	{ part checks $(CHECKS); part others $(NICELY) -m "not live"; } & \
+	{ part machines $(WAITING) $(MACHINES) -m "not live"; part apart $(WAITING) $(APART) -m "not live"; } & \
+	shown stack $(WAITING) tests/twin $(addprefix --ignore=,$(MACHINES) $(APART)) -m "not live"; \
+	wait; $(BIN)/python -m tests.parts $$began stack machines apart checks others
 
 sweep: e2e ## hours: everything, and then each guard taken out once to see its test fail
 	$(BIN)/python -m tests.mutations

@@ -84,7 +84,7 @@ class Bug(RmuError):
 
 
 class Interrupted(RmuError):
-    """The operator pressed Ctrl-C; the run is journaled and resumable."""
+    """The operator pressed Ctrl-C; where a run had begun it is journaled and resumable."""
 
     exit_code = 130
     outcome = "interrupted"

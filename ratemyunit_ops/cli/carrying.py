@@ -15,7 +15,7 @@ from typing import Any
 import typer
 from pydantic import ValidationError
 
-from ratemyunit_ops.cli.wire import Wired
+from ratemyunit_ops.cli.wire import Wired, account_is_named
 from ratemyunit_ops.engine import run as runs
 from ratemyunit_ops.engine.ahead import Ahead, if_cancelled, if_resumed
 from ratemyunit_ops.engine.journal import Event, read_events
@@ -222,7 +222,8 @@ def signed(w: Wired) -> str:
 
 
 def agreed(w: Wired, asked: Asked, question: str) -> str:
-    """Get the reason and the consent the environment wants. Raises Mistyped, Refused."""
+    """Get the reason and the consent the environment wants; it has to name its account. Raises Mistyped, Refused."""
+    account_is_named(w)
     if not w.settings.env.confirm:
         return asked.because or ""
     because = asked.because or w.screen.ask("Why?")

@@ -42,7 +42,7 @@ def push(version: Version, env: Env = None, as_json: AsJson = False) -> None:
     from ratemyunit_ops.cli.images import push_version
     from ratemyunit_ops.cli.wire import wire
 
-    push_version(wire(env, as_json=as_json), version)
+    push_version(wire(env, as_json=as_json, changes=True), version)
 
 
 @app.command(name="list", short_help="List the images in the registry.")
@@ -64,7 +64,7 @@ def list_images(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Show what the scan found in VERSION.")
 def scan(version: Version, env: Env = None, as_json: AsJson = False) -> None:
-    """Show what the registry's scan found in VERSION; exit 3 when CRITICAL.
+    """Show what the registry's scan found in VERSION; exit 3 when CRITICAL, unless rmu.toml waives it.
 
     Example: rmu image scan v42 --env production
     """

@@ -25,12 +25,26 @@ def push_version(w: Wired, version: str) -> None:
 
 
 def scan_version(w: Wired, version: str) -> None:
-    """Show one image's findings."""
+    """Show one image's findings. Exits with 3 where some are CRITICAL and the environment does not waive them."""
     with w.screen.working(f"waiting for the scan of {version}"):
         image = scanned(w.outside, version)
     if image is None:
         raise Refused(f"the registry has no image {version}", next=f"rmu image push {version}")
-    document = {"version": version, "digest": image.digest, "scan": image.scan, "critical": image.findings}
-    w.screen.result(document, [f"{version}: {image.scan}, {image.findings} CRITICAL findings"])
-    if image.scan == "critical":
-        raise typer.Exit(3)
+    waived = image.scan == "critical" and version in w.settings.env.allow_critical_findings
+    document = {
+        "version": version,
+        "digest": image.digest,
+        "scan": image.scan,
+        "critical": image.findings,
+        "waived": waived,
+    }
+    if image.scan == "critical" and not waived:
+        why = Refused(
+            f"the scan of {version} found {image.findings} CRITICAL findings",
+            next=f'rmu image push NEW_VERSION   (or add "{version}" to allow_critical_findings in'
+            f" [env.{w.settings.environment}] of rmu.toml)",
+        )
+        w.screen.failure(why, document)
+        raise typer.Exit(why.exit_code)
+    said = f"{version}: {image.scan}, {image.findings} CRITICAL findings"
+    w.screen.result(document, [f"{said}, waived in rmu.toml" if waived else said])

@@ -38,7 +38,7 @@ def open_(
     from ratemyunit_ops.cli.incidents import open_it
     from ratemyunit_ops.cli.wire import wire
 
-    open_it(wire(env, as_json=as_json, in_folder=True), title=title, severity=severity, alarm=alarm)
+    open_it(wire(env, as_json=as_json, in_folder=True, changes=True), title=title, severity=severity, alarm=alarm)
 
 
 @app.command(short_help="Say that you have it; paging stops.")
@@ -50,7 +50,7 @@ def ack(incident: Named = None, env: Env = None, as_json: AsJson = False) -> Non
     from ratemyunit_ops.cli.incidents import ack_it
     from ratemyunit_ops.cli.wire import wire
 
-    ack_it(wire(env, as_json=as_json, in_folder=True), incident)
+    ack_it(wire(env, as_json=as_json, in_folder=True, changes=True), incident)
 
 
 @app.command(short_help="Write down what you see or do.")
@@ -67,7 +67,7 @@ def note(
     from ratemyunit_ops.cli.incidents import note_it
     from ratemyunit_ops.cli.wire import wire
 
-    note_it(wire(env, as_json=as_json, in_folder=True), incident, text)
+    note_it(wire(env, as_json=as_json, in_folder=True, changes=True), incident, text)
 
 
 @app.command(short_help="Ask for more people: one severity up, and a page.")
@@ -85,7 +85,7 @@ def escalate(
     from ratemyunit_ops.cli.incidents import escalate_it
     from ratemyunit_ops.cli.wire import wire
 
-    escalate_it(wire(env, as_json=as_json, in_folder=True), incident, severity, because or "")
+    escalate_it(wire(env, as_json=as_json, in_folder=True, changes=True), incident, severity, because or "")
 
 
 @app.command(short_help="Close the incident; refused while an alarm is red.")
@@ -104,7 +104,7 @@ def close(
     from ratemyunit_ops.cli.incidents import close_it
     from ratemyunit_ops.cli.wire import wire
 
-    close_it(wire(env, as_json=as_json, in_folder=True), incident, because or "")
+    close_it(wire(env, as_json=as_json, in_folder=True, changes=True), incident, because or "")
 
 
 @app.command(short_help="Write the postmortem's draft.")

@@ -7,22 +7,27 @@ import typer
 from ratemyunit_ops.cli.options import AsJson, Because, DryRun, Env, NoInput, Yes
 
 app = typer.Typer(
-    help="Make and change the places: Terraform, under the lease.\n\nExample: rmu infra plan --env production",
+    help="Make the places: Terraform, its changes under the lease.\n\nExample: rmu infra plan --env production",
     no_args_is_help=True,
     rich_markup_mode=None,
 )
 
 
 @app.command(short_help="Make state bucket, table and first secrets.")
-def bootstrap(env: Env = None, yes: Yes = False, no_input: NoInput = False, as_json: AsJson = False) -> None:
-    """Make the state bucket, the ledger table and the first secrets; safe to repeat. The one effect without a journal.
+def bootstrap(
+    env: Env = None, dry_run: DryRun = False, yes: Yes = False, no_input: NoInput = False, as_json: AsJson = False
+) -> None:
+    """Make the state bucket, the ledger table and the first secrets; safe to repeat.
 
     Example: rmu infra bootstrap --env production
+
+    The one effect without journal and lease, and so without a reason: it makes the table that they stand in. Terraform
+    locks its state against a second one, once the bucket is there.
     """
     from ratemyunit_ops.cli.places import bootstrap_it
     from ratemyunit_ops.cli.wire import wire
 
-    bootstrap_it(wire(env, as_json=as_json, may_ask=not no_input), yes=yes)
+    bootstrap_it(wire(env, as_json=as_json, may_ask=not no_input), yes=yes, dry_run=dry_run)
 
 
 @app.command()
@@ -30,6 +35,9 @@ def plan(env: Env = None, as_json: AsJson = False) -> None:
     """Show what `apply` would do, as counts and names.
 
     Example: rmu infra plan --env production
+
+    Takes no lease, for it changes nothing. Terraform's own lock keeps it and an apply apart: on one machine it waits,
+    from another it is busy.
     """
     from ratemyunit_ops.cli.places import show_plan
     from ratemyunit_ops.cli.wire import wire
@@ -62,6 +70,9 @@ def drift(env: Env = None, as_json: AsJson = False) -> None:
     """Tell whether the world still is what Terraform says; exit 3 when not.
 
     Example: rmu infra drift --env production
+
+    Takes no lease, for it changes nothing. Terraform's own lock keeps it and an apply apart: on one machine it waits,
+    from another it is busy.
     """
     from ratemyunit_ops.cli.places import show_drift
     from ratemyunit_ops.cli.wire import wire

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import shlex
+import signal
 import sys
 import tempfile
 import traceback
+from typing import Any
 
 import typer
+from typer.core import TyperGroup
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli import (
@@ -31,7 +35,20 @@ from ratemyunit_ops.cli import (
 )
 from ratemyunit_ops.errors import Bug, Interrupted, Mistyped, RmuError
 
+
+class Stoppable(TyperGroup):
+    """The commands. Ctrl-C and SIGTERM end one in three parts, unless a run listens to them."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was typed. Raises Interrupted, and what the command raises."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt as why:
+            raise _stopped() from why
+
+
 app = typer.Typer(
+    cls=Stoppable,
     no_args_is_help=True,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
@@ -66,17 +83,26 @@ def version(show: bool = typer.Option(False, "--version", help="Print the versio
 
 def main() -> None:
     """Run a command and exit with its code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         code = app(standalone_mode=False)
     except RmuError as why:
         code = _say(why)
     except typer.TyperException as why:
         code = _mistyped(why)
-    except typer.Abort:
-        code = Interrupted.exit_code
+    except typer.Abort:  # what is typed ended at a question
+        code = _say(_stopped())
     except Exception:  # noqa: BLE001  (no traceback reaches an operator)
         code = _say(_as_bug())
     sys.exit(code)
+
+
+def _stopped() -> Interrupted:
+    return Interrupted(
+        "stopped by Ctrl-C or SIGTERM, before a run began",
+        state="There is nothing to resume; what the command had done without a run stays as it is.",
+        next=f"{shlex.join(['rmu', *sys.argv[1:]])}   (the same again)",
+    )
 
 
 def _mistyped(why: typer.TyperException) -> int:

@@ -8,7 +8,7 @@ from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, agreed, carry_out, new_run_id
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
-from ratemyunit_ops.errors import Absent
+from ratemyunit_ops.errors import Absent, Refused
 from ratemyunit_ops.model import DatabaseView, PlanSummary, World
 from ratemyunit_ops.planning.infra import (
     DATABASE,
@@ -24,14 +24,30 @@ from ratemyunit_ops.records import read_database, read_pointer
 from ratemyunit_ops.survey import survey
 
 
-def bootstrap_it(w: Wired, *, yes: bool) -> None:
+def bootstrap_it(w: Wired, *, yes: bool, dry_run: bool = False) -> None:
     """Apply the bootstrap root, then make the secrets that are missing."""
+    if dry_run:
+        _show_bootstrap(w)
+        return
     agreed(w, Asked("bootstrap", False, yes), f"bootstrap {w.settings.environment}?")
     with w.screen.working("terraform apply bootstrap"):
         done = w.outside.infra.apply("bootstrap", w.names(), lambda n, a, s: w.screen.detail(f"{n}: {a}"))
     made = w.outside.secrets.ensure(SECRETS)
     document = {"created": done.create, "secrets": made}
     w.screen.result(document, [f"{len(done.create)} places made, {len(made)} secrets made"])
+
+
+def _show_bootstrap(w: Wired) -> None:
+    with w.screen.working("terraform plan bootstrap"):
+        summary = w.outside.infra.plan("bootstrap", w.names())
+    missing = w.outside.secrets.missing(SECRETS)
+    document = {
+        "outcome": "dry_run",
+        "steps": ["terraform apply bootstrap", "make the secrets that are missing"],
+        **summary.model_dump(),
+        "secrets": missing,
+    }
+    w.screen.result(document, [*_lines(summary), f"{len(missing)} secrets to make: {', '.join(missing) or 'none'}"])
 
 
 def show_plan(w: Wired) -> None:
@@ -41,11 +57,17 @@ def show_plan(w: Wired) -> None:
 
 
 def show_drift(w: Wired) -> None:
-    """Show Terraform's plan and fail when it is not empty."""
+    """Show Terraform's plan. Exits with 3 when it is not empty."""
     summary = _summary(w, _request(w))
-    w.screen.result({"drift": not summary.empty, **summary.model_dump()}, _lines(summary))
-    if not summary.empty:
-        raise typer.Exit(3)
+    document = {"drift": not summary.empty, **summary.model_dump()}
+    if summary.empty:
+        w.screen.result(document, _lines(summary))
+        return
+    if not w.screen.as_json:
+        w.screen.result({}, _lines(summary))
+    why = Refused("the world is not what Terraform says", next=f"rmu infra apply --env {w.settings.environment}")
+    w.screen.failure(why, document)
+    raise typer.Exit(why.exit_code)
 
 
 def apply_it(w: Wired, asked: Asked) -> None:

@@ -120,8 +120,11 @@ def wire(
     journal: Path | None = None,
     in_folder: bool = False,
     transport: Literal["ssm", "ssh"] = "ssm",
+    changes: bool = False,
 ) -> Wired:
     """Pick the environment, compose the ports, and see that the account is the one the environment names.
+
+    `changes` is said by what changes something and asks nobody: all else learns in `agreed` that no account is named.
 
     With `journal`, a folder holds the ledger instead of the table; so does RMU_JOURNAL, for verbs that may work
     `in_folder`: what serves is never changed by a ledger that hosts and other people do not read. By `transport` ssh,
@@ -152,6 +155,8 @@ def wire(
     wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder)
     if reach:
         right_account(wired)
+    if changes:
+        account_is_named(wired)
     return wired
 
 
@@ -277,8 +282,21 @@ def right_account(w: Wired) -> None:
             next=f"{why.next}   (or did you mean --env production?)",
         ) from why
     named = w.settings.env.account
-    if named is not None and named != account:
+    if named is None:
+        w.screen.frame(w.settings.environment, f"{account}, which rmu.toml does not name", w.settings.env.front_door)
+    elif named != account:
         raise Refused(
             f"these credentials reach account {account}, but {w.settings.environment} is account {named}",
             next=f"aws sso login --profile {w.settings.env.profile or 'PROFILE'}",
+        )
+
+
+def account_is_named(w: Wired) -> None:
+    """See that rmu.toml says which account an environment of AWS itself is, before it is changed. Raises Mistyped."""
+    env, name = w.settings.env, w.settings.environment
+    if env.account is None and env.endpoint is None:
+        account = w.outside.identity.account()
+        raise Mistyped(
+            f"rmu.toml does not say which account {name} is; these credentials reach {account}",
+            next=f'add account = "{account}" to [env.{name}] of rmu.toml, if that is the one',
         )

@@ -23,7 +23,7 @@ from typing import IO, Any
 from python_terraform import IsFlagged
 from python_terraform import Terraform as CommandLine
 
-from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Refused
+from ratemyunit_ops.errors import NOTHING_CHANGED, Busy, Failed, Interrupted, Refused
 from ratemyunit_ops.model import PlanSummary
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.terraform_adopt import BY_NAME, Death, exists, find, kind_of, wait_for_address
@@ -340,7 +340,14 @@ class Terraform:
     # ---- running it
 
     def _change(self, root: str, verb: str, *arguments: str, on_event: OnEvent, **options: Any) -> None:
-        log = self._run(root, verb, *arguments, on_event=on_event, json=IsFlagged, input=False, **options)
+        try:
+            log = self._run(root, verb, *arguments, on_event=on_event, json=IsFlagged, input=False, **options)
+        except KeyboardInterrupt as why:  # a bootstrap's: in a run, the run listens
+            raise Interrupted(
+                f"stopped while terraform {verb} {root} works",
+                state=f"Terraform goes on by itself to its end; its log: {self._home / f'{root}-{verb}.log'}",
+                next=f"rmu infra bootstrap --env {self._environment}",
+            ) from why
         if log.code >= 0:  # it ended by itself, so its state is saved, imports and all
             self._adopted(root).unlink(missing_ok=True)
         if log.code != 0:

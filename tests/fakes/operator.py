@@ -24,7 +24,7 @@ from ratemyunit_ops.settings import Environment, Settings
 from ratemyunit_ops.show.screen import Screen
 from ratemyunit_ops.steps.base import Plan
 from tests.fakes.line import Killed
-from tests.fakes.places import FakeIdentity
+from tests.fakes.places import ACCOUNT, FakeIdentity
 from tests.fakes.world import FakeWorld
 
 KILLED = 137
@@ -258,7 +258,12 @@ SETTINGS = Settings(
     project="ratemyunit",
     environment="test",
     picked_by_default=False,
-    env=Environment(region="eu-central-1", front_door="http://front.example", ready_deadline=timedelta(seconds=30)),
+    env=Environment(
+        region="eu-central-1",
+        account=ACCOUNT,
+        front_door="http://front.example",
+        ready_deadline=timedelta(seconds=30),
+    ),
     path=Path("rmu.toml"),
 )
 

@@ -14,6 +14,8 @@ from tests.fakes.line import Line
 if TYPE_CHECKING:
     from tests.fakes.world import FakeWorld
 
+ACCOUNT = "123456789012"
+
 
 class FakeTraffic:
     """The front door: each request goes to the next host, and what serves there answers."""
@@ -138,7 +140,7 @@ class FakeIdentity:
     def account(self) -> str:
         if self._silent:
             raise self._silent
-        return "123456789012"
+        return ACCOUNT
 
 
 class FakePeople:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
-from collections.abc import Iterator
+import tomllib
+from collections.abc import Iterator, Sequence
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -62,6 +66,10 @@ LIBRARIES: dict[str, set[str]] = {
     "werkzeug": {"twin"},
 }
 
+EXTRAS: dict[str, set[str]] = {"twin": {"twin"}, "lint": {"outside.migrations", "outside.revision_program"}}
+"""What may be missing where rmu is installed, and the only parts that import it."""
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
 
 def name_of(module: Path) -> str:
     """Name a module inside the house: `engine.carry`, `ports`, and "" for the package itself."""
@@ -114,6 +122,43 @@ def test_a_library_is_imported_only_where_it_lives(module: Path) -> None:
     wrong = {n for n in imports(module) if not within(name, LIBRARIES.get(n.split(".")[0], {name}))}
 
     assert not wrong, f"{name} may not import {sorted(wrong)}"
+
+
+@cache
+def brought(requirements: tuple[str, ...]) -> set[str]:
+    """List the distributions that these requirements bring, with what those want themselves."""
+    named = {_distribution(r) for r in requirements}
+    wanted = {_distribution(r) for name in named for r in metadata.requires(name) or () if "extra ==" not in r}
+    return named | wanted
+
+
+def _distribution(requirement: str) -> str:
+    return re.split(r"[^\w.-]", requirement)[0].lower().replace("_", "-")
+
+
+def not_brought(dependencies: Sequence[str]) -> set[tuple[str, str]]:
+    """List each module with the libraries it imports that the wheel would not bring with these dependencies."""
+    gives = metadata.packages_distributions()
+    found = set()
+    for module in MODULES:
+        name = name_of(module)
+        more = [
+            r for extra, parts in EXTRAS.items() if within(name, parts) for r in PROJECT["optional-dependencies"][extra]
+        ]
+        there = brought((*dependencies, *more))
+        libraries = {n.split(".")[0] for n in imports(module)} - {HOUSE, *sys.stdlib_module_names}
+        found |= {(name, lib) for lib in libraries if not {_distribution(d) for d in gives.get(lib, ())} & there}
+    return found
+
+
+def test_the_wheel_names_every_library_that_it_imports() -> None:
+    assert not_brought(PROJECT["dependencies"]) == set()
+
+
+def test_a_library_that_the_wheel_does_not_name_is_noticed() -> None:
+    without = [d for d in PROJECT["dependencies"] if not d.startswith("jinja2")]
+
+    assert not_brought(without) == {("render", "jinja2")}
 
 
 def test_nothing_imports_the_door_and_only_its_twin_command_imports_the_twin() -> None:

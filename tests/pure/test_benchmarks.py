@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tests.bench import report
 from tests.bench.figures import commit
+from tests.fresh import kept
 
 TARGETS = [
     word for line in (report.HERE / "Makefile").read_text().splitlines() for word in line.partition(":")[0].split()
@@ -26,7 +29,8 @@ def test_every_bench_has_kept_figures_beside_a_control_and_the_command_that_made
         pytest.skip(f"no run of the bench “{name}” is kept yet: what it would measure is unproven")
     figures = json.loads(kept.read_text())
 
-    assert figures["made"]["command"].removeprefix("make ") in TARGETS
+    command = figures["made"]["command"]
+    assert command.startswith("tests/fresh/run ") or command.removeprefix("make ") in TARGETS
     assert figures["control"]["what"]
 
 
@@ -44,3 +48,39 @@ def test_a_control_that_loses_nothing_proves_nothing() -> None:
     figures["control"]["failed"] = 0
 
     assert report.flip(figures)[0].met is False
+
+
+def kept_of(folder: Path, *took: str) -> tuple[str, Any]:
+    """Keep what a newborn machine took; answer the file's name and its figures."""
+    kept.main("0.5", *took)
+    file = next(folder.iterdir())
+    return file.stem, json.loads(file.read_text())
+
+
+def test_a_newborn_machine_is_held_to_what_was_promised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.figures.OUT", tmp_path)
+    name, figures = kept_of(tmp_path, "demo=901", "demo=290", "check=61", "test=1400")
+
+    rows = report.SECTIONS[name][1](figures)
+
+    assert (name, figures["made"]["command"]) == ("fresh", "tests/fresh/run demo demo check test")
+    assert [(r.what, r.target, r.met) for r in rows] == [
+        ("`make demo`, with all that it has to install, make and build first", "≤ 900 s", False),
+        ("`make demo` once more", "≤ 300 s", True),
+        ("`make check` after it", "≤ 60 s", False),
+        ("`make test` after it", "≤ 1500 s", True),
+    ]
+    assert rows[1].control == "901 s: the first one" and figures["control"]["what"]
+
+
+def test_ci_on_a_newborn_machine_is_a_run_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.bench.figures.OUT", tmp_path)
+    name, figures = kept_of(tmp_path, "ci=4000", "check=50")
+
+    rows = report.SECTIONS[name][1](figures)
+
+    assert (name, figures["made"]["command"]) == ("fresh-ci", "tests/fresh/run ci check")
+    assert [(r.what.split(",")[0], r.target, r.met) for r in rows] == [
+        ("`.ci/run`", "≤ 1500 s", False),
+        ("`make check` after it", "≤ 60 s", True),
+    ]

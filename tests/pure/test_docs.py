@@ -222,6 +222,13 @@ def test_one_deploy_is_a_walk_of_eight_files_and_six_hundred_lines_at_most() -> 
     assert 200 < sum(read) <= 600
 
 
+def test_the_walk_ends_where_the_map_key_is_set() -> None:
+    last, read = list(stops(CHECKOUT / "docs" / "one-deploy.md").items())[-1]
+
+    sets = [n for n in ast.walk(ast.parse(last.read_text())) if isinstance(n, ast.FunctionDef) and n.name in read]
+    assert any("set map" in (literal(part) or "") for n in sets for part in ast.walk(n))
+
+
 def test_every_surprise_of_aws_names_the_test_that_remembers_it() -> None:
     lines = (CHECKOUT / "docs" / "cursed.md").read_text().splitlines()
     surprises = [line for line in lines if line.startswith("- ")]

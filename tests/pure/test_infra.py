@@ -14,6 +14,7 @@ from ratemyunit_ops.errors import HalfWay, Refused
 from ratemyunit_ops.model import Database, Pointer
 from ratemyunit_ops.outside.aws.session import Account
 from ratemyunit_ops.outside.terraform import Folders, Terraform
+from ratemyunit_ops.planning.infra import SECRETS
 from ratemyunit_ops.records import held, pointer_entry, read_headers, read_lease
 from tests.fakes import DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, outcome, story
@@ -285,3 +286,28 @@ def test_a_state_lock_is_released_by_hand_where_terraform_knows_the_state(tmp_pa
         f"AWS_PROFILE=rmu-test TF_DATA_DIR='{work}/test/stack.data' "
         f"terraform -chdir='{work}/test/src/live/stack' force-unlock 1f2e"
     )
+
+
+# -- the bootstrap ---------------------------------------------------------------------------------------------------
+
+
+def test_a_bootstrap_that_is_only_tried_says_what_it_would_make_and_makes_nothing() -> None:
+    world = FakeWorld()
+    world.wanted["bootstrap"] = {"aws_s3_bucket.state"}
+    world.secrets = set(SECRETS) - {"app/secret_key"}
+    before = world.everything()
+
+    ended = Operator(world)._type(lambda w: places.bootstrap_it(w, yes=False, dry_run=True))
+
+    assert ended.code == 0, ended.why
+    assert ended.screen.said == ["1 to make: aws_s3_bucket.state", "1 secrets to make: app/secret_key"]
+    assert ended.screen.document == {
+        "outcome": "dry_run",
+        "steps": ["terraform apply bootstrap", "make the secrets that are missing"],
+        "create": ("aws_s3_bucket.state",),
+        "change": (),
+        "replace": (),
+        "destroy": (),
+        "secrets": ("app/secret_key",),
+    }
+    assert world.everything() == before

@@ -55,3 +55,12 @@ def test_every_job_ends_and_uses_only_actions_pinned_to_a_commit(name: str) -> N
         if of == name:
             assert job["timeout-minutes"] <= 30
             assert all(re.fullmatch(r"[\w-]+/[\w-]+@[0-9a-f]{40}", action) for action in used(job))
+
+
+def test_what_a_workflow_installs_to_build_the_tools_of_ci_install_too() -> None:
+    tools = (FOLDER.parents[1] / ".ci/tools").read_text()
+    wanted = set(re.findall(r"^  \S+=(\S+)$", tools, re.MULTILINE))
+    installed = re.findall(r"apt-get install ((?:-\S+ )*)(.+)", (FOLDER / "deploy.yml").read_text())
+
+    assert installed
+    assert {package for _, words in installed for package in words.split()} <= wanted
