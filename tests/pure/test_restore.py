@@ -277,6 +277,41 @@ def test_a_moment_after_the_migration_and_before_the_flip_runs_old_code_on_the_n
     assert (world.serving(), world.schema_head) == ({"v41"}, "0002")
 
 
+def test_a_moment_at_which_only_an_unproven_release_runs_is_refused_and_the_moment_before_named(
+    world: FakeWorld, ann: Operator
+) -> None:
+    """v44's expand shut out what served; v44 itself never served, and was taken back."""
+    world.push("v44", head="0003")
+    world.fails_on.add(("v42", "0003"))
+    assert ann.deploy("v44").code == 5
+    migrated = max(n.at for n in read_schema_notes(world.outside().ledger) if n.run == RESTORE)
+    world.clock.sleep(600)
+
+    ended = ann.restore(to=f"{migrated + timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert (ended.code, world.serving()) == (3, {"v42"})
+    assert ended.why == "no good release of then runs on the schema of then (0003)"
+    point = world.record("v44").restore_point
+    assert point is not None
+    assert ended.failure.next == f"rmu db restore --to '{point.at:%Y-%m-%d %H:%M:%S} UTC'"
+    assert ann.restore(to=ended.failure.next.split("'")[1]).code == 0
+    assert (world.serving(), world.schema_head) == ({"v42"}, "0002")
+
+
+def test_a_moment_whose_release_cannot_run_takes_the_newest_good_one_that_can(world: FakeWorld, ann: Operator) -> None:
+    world.push("v44", head="0002")
+    assert ann.deploy("v43").code == 0
+    world.shut_out_older_code_than("0002", run=RESTORE)
+    world.put_release(world.record("v43").model_copy(update={"schema_head": "0001", "verdict": "rolled_back"}))
+    world.put_release(world.release("v44").model_copy(update={"created": world.clock.now()}))
+    world.clock.sleep(600)
+
+    ended = ann.restore(to="1m ago")
+
+    assert ended.code == 0, ended
+    assert world.serving() == {"v42"}
+
+
 def test_a_moment_that_is_not_shipped_yet_is_said_and_waited_for(world: FakeWorld, ann: Operator) -> None:
     at = world.clock.now()
 
