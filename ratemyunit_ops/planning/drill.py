@@ -284,7 +284,7 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
     run, name, settings = request.run, database.identifier, _corner_settings(request)
     point = RestorePoint(resource_id=request.source.window.resource_id, at=request.at)
     release, ref = request.release, request.release.on(name)
-    head = release.schema_head
+    head, only = release.schema_head, () if request.source.settings_known else TOLD_BY_PLACES
     return [
         Restorable(point=point, verb=request.verb, **_wait(world, request)),
         RestoreDatabase(identifier=name, point=point, like=settings, run=run),
@@ -292,7 +292,7 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
         DrillHostAnswers(run=run),
         DatabaseAvailable(identifier=name, verb=request.verb, point=point),
         SettleDatabase(identifier=name, like=settings),
-        SameSettings(identifier=name, like=settings, only=() if request.source.settings_known else TOLD_BY_PLACES),
+        SameSettings(identifier=name, like=settings, only=only, verb=request.verb),
         _there(run, RenewPasswords(database=database)),
         _there(run, Prepare(release=release, database=database)),
         _there(

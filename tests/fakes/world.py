@@ -87,6 +87,7 @@ class FakeWorld:
     """Rows that a salvage cannot give back."""
     undated: set[str] = field(default_factory=set)
     """Instances that do not keep when their rows were written."""
+    backups: tuple[datetime, ...] = (BEGIN - timedelta(days=2), BEGIN - timedelta(days=1))
     retained: dict[str, Retained] = field(default_factory=dict)
     snapshots: set[str] = field(default_factory=set)
     bucket: dict[str, dict[str, bytes]] = field(default_factory=dict)

@@ -877,6 +877,17 @@ def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> Non
     nothing_is_left(world)
 
 
+@pytest.mark.parametrize("status", ["storage-full", "backing-up"])
+def test_a_drill_whose_copy_is_broken_sends_nobody_to_restore_what_serves(folder: Path, status: str) -> None:
+    world = serving()
+    world.restore_ends_as = status
+
+    ended = Operator(world).drill(folder)
+
+    assert (ended.code, ended.failure.next) == (5, "rmu status")
+    nothing_is_left(world)
+
+
 def test_a_drill_whose_moment_is_never_shipped_sends_nobody_to_restore_what_serves(folder: Path) -> None:
     world = serving()
     world.clock.sleep(60)

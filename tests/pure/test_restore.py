@@ -16,7 +16,7 @@ from ratemyunit_ops.planning.restore import read_time
 from ratemyunit_ops.records import read_database, read_databases, read_live_notes, read_salvage, read_schema_notes
 from ratemyunit_ops.reports.schemas import RestoreDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
-from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
+from ratemyunit_ops.steps.restore import DatabaseAvailable, Restorable, SameSettings
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
@@ -486,6 +486,7 @@ def test_f35_every_attribute_that_stays_different_is_named_and_the_copy_is_dropp
 
     assert ended.code == 5
     assert f"{NEW} is not like the source: {name} is " in ended.why
+    assert ended.failure.next == "rmu runbook run restore-wrong"
     assert set(world.databases) == {OLD}
     assert world.serving() == {"v42"}
 
@@ -575,6 +576,17 @@ def test_a_backup_that_is_corrupt_is_named_and_the_one_before_it_offered(world: 
     assert set(world.databases) == {OLD}
 
 
+def test_of_a_corrupt_backup_that_is_the_only_one_no_older_one_is_offered(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "incompatible-restore"
+    world.backups = world.backups[-1:]
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert ended.why.endswith("the restore began from the backup of 2026-02-28 12:00:00 UTC, and there is no older one")
+    assert ended.failure.next == "rmu runbook run restore-wrong"
+
+
 @pytest.mark.parametrize("status", ["storage-full", "insufficient-capacity", "incompatible-network"])
 def test_an_instance_that_no_waiting_mends_is_named_and_no_backup_is_blamed(
     world: FakeWorld, ann: Operator, status: str
@@ -584,7 +596,27 @@ def test_an_instance_that_no_waiting_mends_is_named_and_no_backup_is_blamed(
     ended = ann.restore(before=DEPLOY)
 
     assert (ended.code, ended.why) == (5, f"{NEW} is {status}")
+    assert ended.failure.next == "rmu runbook run restore-wrong"
     assert (world.serving(), set(world.databases)) == ({"v42"}, {OLD})
+
+
+def test_an_instance_that_is_never_available_names_the_runbook(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "backing-up"
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, ended.failure.next) == (5, "rmu runbook run restore-wrong")
+    assert "did not become available in time (last: backing-up)" in ended.why
+
+
+def test_a_moment_that_leaves_the_window_while_it_is_waited_for_names_the_first_one_left(world: FakeWorld) -> None:
+    window = world.outside().databases.windows()[0]
+    point = RestorePoint(resource_id=window.resource_id, at=window.earliest - timedelta(minutes=1))
+
+    with pytest.raises(Failed, match="can be restored no more") as told:
+        Restorable(point=point, verb="db restore").look(world.outside())
+
+    assert told.value.next == f"rmu db restore --to '{window.earliest:%Y-%m-%d %H:%M:%S} UTC'"
 
 
 def test_a_laptop_that_loses_its_network_while_it_waits_does_not_give_the_restore_up(
