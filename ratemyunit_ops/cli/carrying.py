@@ -201,6 +201,8 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
         since = began.get(event.step) if event.step is not None else None
         seconds = (event.at - since).total_seconds() if since else None
         w.screen.event(plan, event.kind, event.step, event.facts, seconds)
+        if "warning" in event.facts:
+            w.screen.note(f"warning: {event.facts['warning']}")
 
     return runs.Session(
         who=signed(w),

@@ -123,6 +123,8 @@ class FakeWorld:
     people_say: bool | None = True
     people_do: Callable[[], None] = lambda: None
     """What they do, once asked whether it is done, before they answer."""
+    answers_late: bool = False
+    """Whether some request has no answer yet when a hold has waited for it."""
     probing: bool = False
     minimum_before: int | None = None
     """What the group's minimum was before a host was taken out of service."""

@@ -78,6 +78,33 @@ def test_requests_are_held_and_not_failed_while_a_restore_cuts_over(world: FakeW
     assert len(world.stores[OLD].commits) >= written
 
 
+def test_a_request_that_the_hold_did_not_see_answered_is_warned_of(world: FakeWorld, ann: Operator) -> None:
+    world.answers_late = True
+
+    ended = ann.restore(latest=True)
+
+    assert ended.code == 0
+    assert [line for line in ended.screen.said if line.startswith("warning: ")] == [
+        "warning: a request from before the hold has no answer yet; the fence ends its session, and it fails"
+    ]
+
+
+def test_a_hold_that_saw_every_request_answered_warns_of_nothing(world: FakeWorld, ann: Operator) -> None:
+    assert not any(line.startswith("warning") for line in ann.restore(latest=True).screen.said)
+
+
+def test_a_hold_that_a_resumed_restore_begins_anew_warns_too(world: FakeWorld, ann: Operator) -> None:
+    world.kill_after_event(events_of_a_restore().index("started fence_database"))
+    assert ann.restore(latest=True).code == KILLED
+    world.clock.sleep(31)
+    world.answers_late = True
+
+    ended = Operator(world, "bob@ci").resume(RESTORE)
+
+    assert ended.code == 0
+    assert sum(line.startswith("warning: a request") for line in ended.screen.said) == 1
+
+
 def test_a_hold_ends_by_itself_whatever_becomes_of_its_run(world: FakeWorld, ann: Operator) -> None:
     number = events_of_a_restore().index("started fence_database")
     world.kill_after_event(number)
