@@ -85,6 +85,8 @@ class FakeWorld:
     sequences_stuck: bool = False
     cannot_be_put: set[tuple[str, int]] = field(default_factory=set)
     """Rows that a salvage cannot give back."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """Rows of tables that are too big to be made here."""
     undated: set[str] = field(default_factory=set)
     """Instances that do not keep when their rows were written."""
     backups: tuple[datetime, ...] = (BEGIN - timedelta(days=2), BEGIN - timedelta(days=1))
