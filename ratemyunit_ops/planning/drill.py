@@ -116,7 +116,7 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
     Raises:
         Refused: the moment cannot be restored, or a cut-over while the source still lives.
     """
-    _possible(world, request)
+    _possible(request)
     if request.expires is not None and request.expires < world.at + TAKES:
         raise Refused(
             f"your credentials end at {request.expires:%H:%M} UTC, before a restore would",
@@ -373,7 +373,7 @@ def _corner_settings(request: DrillRequest) -> DatabaseSettings:
     return request.source.settings.model_copy(update=only_here)
 
 
-def _possible(world: World, request: DrillRequest) -> None:
+def _possible(request: DrillRequest) -> None:
     window = request.source.window
     if request.at < window.earliest:
         raise Refused(
@@ -385,8 +385,6 @@ def _possible(world: World, request: DrillRequest) -> None:
             f"{window.identifier} is gone, and its backups end at {window.latest:%Y-%m-%d %H:%M:%S} UTC",
             next="rmu dr restore --latest",
         )
-    if request.at > world.at:
-        raise Refused(f"{request.at:%Y-%m-%d %H:%M:%S} UTC is in the future", next="rmu dr restore --latest")
 
 
 def _wait(world: World, request: DrillRequest) -> dict[str, Any]:
