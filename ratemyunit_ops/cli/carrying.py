@@ -51,20 +51,21 @@ def carry_out(
     asked: Asked,
     *,
     typed: str = "",
+    untyped: Refused | None = None,
     still: Callable[[], None] = lambda: None,
     then: Callable[[], None] = lambda: None,
 ) -> None:
     """Show the plan, ask once where the environment wants it, carry it, do what comes `then`, and show the result.
 
-    `typed` is a word that has to be typed first, whatever the environment wants; `still` raises where what was agreed
-    to is no longer what was shown.
+    `typed` is a word that has to be typed first, whatever the environment wants; `--yes` stands for it, but not where
+    there is an `untyped` to raise. `still` raises where what was agreed to is no longer what was shown.
     """
     w.screen.plan(plan)
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
-    if typed and not asked.yes:
-        _has_typed(w, typed)
+    if typed and (untyped or not asked.yes):
+        _has_typed(w, typed, untyped)
         asked = replace(asked, yes=True)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     still()
@@ -113,9 +114,9 @@ def say_dry_run(w: Wired, plan: Plan, steps: Sequence[str]) -> None:
     w.screen.result({**known, **told, "steps": list(steps)})
 
 
-def _has_typed(w: Wired, word: str) -> None:
+def _has_typed(w: Wired, word: str, untyped: Refused | None) -> None:
     if w.screen.ask(f"Type {word} to go on") != word:
-        raise Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
+        raise untyped or Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
 
 
 def finish(
@@ -201,6 +202,8 @@ def session_of(w: Wired, because: str, *, step: bool = False) -> runs.Session:
         since = began.get(event.step) if event.step is not None else None
         seconds = (event.at - since).total_seconds() if since else None
         w.screen.event(plan, event.kind, event.step, event.facts, seconds)
+        if "warning" in event.facts:
+            w.screen.note(f"warning: {event.facts['warning']}")
 
     return runs.Session(
         who=signed(w),

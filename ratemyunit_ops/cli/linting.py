@@ -30,8 +30,8 @@ def lint(paths: Sequence[Path], rows: Sequence[str], env: str | None, *, as_json
     if env:
         wired = wire(env, as_json=as_json)
         screen = wired.screen
-        live = _live(wired)
-        seen, applied = {**{name: t.rows for name, t in live.tables.items()}, **seen}, live.schema_head
+        rows_there, applied = look_live(wired)
+        seen = {**rows_there, **seen}
     root = checkout(env)
     files = find(paths or [root / MIGRATIONS])
     findings = lint_files(files, root=root, rows=seen, applied=applied)
@@ -41,10 +41,14 @@ def lint(paths: Sequence[Path], rows: Sequence[str], env: str | None, *, as_json
         raise typer.Exit(3)
 
 
-def _live(wired: Wired) -> DataView:
-    """Look into the database that serves; before the first deploy there is none, and nothing is known of it."""
+def look_live(wired: Wired) -> tuple[dict[str, int], str]:
+    """Count the rows of each table of the database that serves, and name its schema.
+
+    Before the first deploy there is none, and nothing is known of it.
+    """
     database = read_pointer(wired.outside.ledger).database
-    return wired.outside.data.look(database, since=None) if database else DataView()
+    live = wired.outside.data.look(database, since=None) if database else DataView()
+    return {name: table.rows for name, table in live.tables.items()}, live.schema_head
 
 
 def lint_files(files: Sequence[Path], *, root: Path, rows: Mapping[str, int], applied: str = "") -> tuple[Finding, ...]:

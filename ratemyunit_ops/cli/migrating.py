@@ -6,11 +6,12 @@ import typer
 
 from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
-from ratemyunit_ops.cli.linting import MIGRATIONS, checkout, find, lint_files
+from ratemyunit_ops.cli.linting import MIGRATIONS, checkout, find, lint_files, look_live
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import Refused, RmuError
-from ratemyunit_ops.model import DatabaseView, Known, MigrationsView, SchemaNote, World
+from ratemyunit_ops.model import DatabaseView, ImageView, Known, MigrationsView, SchemaNote, World
+from ratemyunit_ops.outside.podman import newest_revision
 from ratemyunit_ops.planning.common import database_of, live_release, need, restore_takes, schema_of
 from ratemyunit_ops.planning.deploy import DeployRequest, fit_image, nothing_pending
 from ratemyunit_ops.planning.migrate import (
@@ -27,6 +28,7 @@ from ratemyunit_ops.reports.migrations import (
     checklist,
     newest_rehearsal,
     report_migrations,
+    tip_of,
 )
 from ratemyunit_ops.survey import DEPLOY, survey
 
@@ -184,7 +186,7 @@ def _lines(w: Wired, world: World, request: DeployRequest) -> tuple[ChecklistLin
         rehearsal=newest_rehearsal(w.outside.ledger, request.version),
         runs=read_headers(w.outside.ledger),
         database=database,
-        lint=_lint(w, schema),
+        lint=_lint(w, request.version, fit_image(world, request), schema),
         dashboard=env.dashboard or DASHBOARD.format(region=env.region),
     )
     named = {line: line.mend.replace("VERSION", request.version) for line in lines}
@@ -195,19 +197,26 @@ DASHBOARD = "https://{region}.console.aws.amazon.com/cloudwatch/home?region={reg
 """CloudWatch's own dashboard of a service; `dashboard` in rmu.toml names a better one."""
 
 
-def _lint(w: Wired, schema: SchemaNote) -> tuple[bool, str]:
-    """Judge the checked-out migrations; a linter that is missing is no clean bill."""
+def _lint(w: Wired, version: str, image: ImageView, schema: SchemaNote) -> tuple[bool, str, str]:
+    """Judge the checked-out migrations, where they are the image's; a linter that is missing is no clean bill.
+
+    Answers whether they are safe, what was seen, and what mends it.
+    """
     root = checkout(w.settings.environment)
+    again = f"rmu migrate lint --env {w.settings.environment}"
     try:
         files = find([root / MIGRATIONS])
-        findings = lint_files(files, root=root, rows={}, applied=schema.head)
+        newest = newest_revision(root / "app")
+        if newest != tip_of(image):
+            read = f"{root / MIGRATIONS} was read, which ends with {newest}; {version} ends with {tip_of(image)}"
+            return False, read, f"check out the tree that {version} was built of, then the same again"
+        rows, head = look_live(w)
+        findings = lint_files(files, root=root, rows=rows, applied=head or schema.head)
     except RmuError as why:
-        return False, why.what.splitlines()[0]
+        return False, why.what.splitlines()[0], again
     worst = [f for f in findings if f.severity == "error"]
-    said = (
-        f"{len(files)} revisions read, {f'{worst[0].file}:{worst[0].line} {worst[0].rule}' if worst else 'none unsafe'}"
-    )
-    return not unsafe(findings), said
+    found = f"{worst[0].file}:{worst[0].line} {worst[0].rule}" if worst else "none unsafe"
+    return not unsafe(findings), f"{len(files)} revisions read, up to {newest}, {found}", again
 
 
 def _print(w: Wired, version: str, lines: tuple[ChecklistLine, ...]) -> None:

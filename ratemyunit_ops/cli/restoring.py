@@ -79,14 +79,15 @@ def salvage_it(w: Wired, run: str, *, folder: Path, apply: bool, asked: Asked) -
 
 
 def forget_it(w: Wired, name: str, asked: Asked) -> None:
-    """Let a superseded instance go once its name was typed; say so when its rows were never salvaged."""
+    """Let a superseded instance go once its name was typed; `--yes` stands for that where all its rows are back."""
     if resumed_own_dead_run(w, "db forget", name, asked):
         return
     world = survey(w.outside, w.settings.environment, SALVAGE)
     held = w.places.get("database", "")
     plan = plan_forget(world, ForgetRequest(run=new_run_id(), rmu_version=__version__, identifier=name, held=held))
-    w.screen.note(_salvaged(w, world, name))
-    carry_out(w, plan, asked, typed=name)
+    lost = _not_back(w, world, name)
+    w.screen.note(lost.what if lost else f"what {name} held beyond its successor was given back")
+    carry_out(w, plan, asked, typed=name, untyped=lost)
 
 
 def _request(w: Wired, world: World, moment: Moment) -> RestoreRequest:
@@ -160,11 +161,20 @@ def _write(w: Wired, run: str, folder: Path) -> None:
         ) from why
 
 
-def _salvaged(w: Wired, world: World, name: str) -> str:
-    """Say whether what an instance held beyond its successor was ever given back."""
+def _not_back(w: Wired, world: World, name: str) -> Refused | None:
+    """Tell what an instance held that is nowhere else, and what to type; None where all of it was given back."""
     notes = world.database_notes.value if isinstance(world.database_notes, Known) else ()
     run = next((n.superseded_by for n in notes if n.identifier == name), None) or "RUN"
     salvage = read_salvage(w.outside.ledger, run)
-    if salvage is not None and salvage.applied:
-        return f"what {name} held beyond its successor was given back by run {salvage.run}"
-    return f"what {name} holds beyond its successor was not given back: rmu db salvage {run}"
+    typed = f"on a terminal, and type {name} where it asks"
+    if salvage is None or (salvage.found.tables and not salvage.applied):
+        unsaid = f"what {name} holds beyond its successor was not given back"
+        return Refused(unsaid, next=f"rmu db salvage {run} --apply   (or rmu db forget {name} {typed})")
+    undecided = sum(c.rows for c in salvage.found.conflicts_by)
+    if undecided == 0:
+        return None
+    place = f"s3://{w.places.get('bucket', 'BUCKET')}/salvage/{run}/conflicts.json"
+    return Refused(
+        f"{undecided} rows of {name} are conflicts that nobody decided: {place}",
+        next=f"rmu db forget {name}   ({typed}; once they are mended by hand: rmu db salvage {run} --apply)",
+    )

@@ -214,6 +214,11 @@ def _schema(app: Path) -> dict[str, str]:
     return {**named, "SCHEMA_REVISIONS": _revisions(app)}
 
 
+def newest_revision(app: Path) -> str:
+    """Name the newest revision that a tree has. Raises Mistyped for one that says not what it is."""
+    return _revisions(app).rpartition(",")[2].partition(":")[0]
+
+
 def _revisions(app: Path) -> str:
     """List the tree's revisions as REVISION:PHASE:OLDEST_CODE, oldest first. Read as text: no code of theirs runs."""
     listed = []

@@ -117,7 +117,7 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
     Raises:
         Refused: the moment cannot be restored, or a cut-over while the source still lives.
     """
-    _possible(world, request)
+    _possible(request)
     credentials_last(request.expires, world.at, request.takes)
     alive = {name: status for name, status in request.others.items() if status not in GONE}
     if request.cut_over and alive:
@@ -281,7 +281,7 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
     run, name, settings = request.run, database.identifier, _corner_settings(request)
     point = RestorePoint(resource_id=request.source.window.resource_id, at=request.at)
     release, ref = request.release, request.release.on(name)
-    head = release.schema_head
+    head, only = release.schema_head, () if request.source.settings_known else TOLD_BY_PLACES
     return [
         Restorable(point=point, verb=request.verb, **_wait(world, request)),
         RestoreDatabase(identifier=name, point=point, like=settings, run=run),
@@ -289,7 +289,7 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
         DrillHostAnswers(run=run),
         DatabaseAvailable(identifier=name, verb=request.verb, point=point),
         SettleDatabase(identifier=name, like=settings),
-        SameSettings(identifier=name, like=settings, only=() if request.source.settings_known else TOLD_BY_PLACES),
+        SameSettings(identifier=name, like=settings, only=only, verb=request.verb),
         _there(run, RenewPasswords(database=database)),
         _there(run, Prepare(release=release, database=database)),
         _there(
@@ -370,7 +370,7 @@ def _corner_settings(request: DrillRequest) -> DatabaseSettings:
     return request.source.settings.model_copy(update=only_here)
 
 
-def _possible(world: World, request: DrillRequest) -> None:
+def _possible(request: DrillRequest) -> None:
     window = request.source.window
     if request.at < window.earliest:
         raise Refused(
@@ -382,8 +382,6 @@ def _possible(world: World, request: DrillRequest) -> None:
             f"{window.identifier} is gone, and its backups end at {window.latest:%Y-%m-%d %H:%M:%S} UTC",
             next="rmu dr restore --latest",
         )
-    if request.at > world.at:
-        raise Refused(f"{request.at:%Y-%m-%d %H:%M:%S} UTC is in the future", next="rmu dr restore --latest")
 
 
 def _wait(world: World, request: DrillRequest) -> dict[str, Any]:

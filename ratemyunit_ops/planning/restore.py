@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from datetime import datetime, timedelta
+from itertools import takewhile
 from typing import Any
 
 from pydantic import Field
@@ -26,6 +28,7 @@ from ratemyunit_ops.spans import WRITTEN, read_span
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
 from ratemyunit_ops.steps.data import FenceDatabase, MoveSequences, WarmDatabase
+from ratemyunit_ops.steps.database import JUST_AFTER
 from ratemyunit_ops.steps.fleet import Prepare, StartRelease, StartWorker, StopRelease
 from ratemyunit_ops.steps.infra import HostsInService
 from ratemyunit_ops.steps.restore import (
@@ -122,7 +125,7 @@ def aim(world: World, request: RestoreRequest) -> Aim:
     return Aim(
         sure=schema is not None and (request.before is not None or not soon),
         point=point,
-        release=_runs(world, version, schema, point.at),
+        release=_runs(world, version, point),
         head=schema.head if schema else "",
         admits=schema.admits if schema else "",
     )
@@ -290,18 +293,34 @@ def _schema_at(world: World, window: RestoreWindow, at: datetime) -> SchemaNote 
     return before[-1] if before else None
 
 
-def _runs(world: World, version: str | None, schema: SchemaNote | None, at: datetime) -> Release:
-    """Choose the release: what was live then, where it runs on the schema of then; else the newest that does."""
-    releases = need(world.releases, "the list of releases")
+def _runs(world: World, version: str | None, point: RestorePoint) -> Release:
+    """Choose the release: what was live then, where it runs on the schema of then; else the newest good one that does.
+
+    Raises Refused where none is good, and names the moment before the run that shut out what was live.
+    """
+    releases, at = need(world.releases, "the list of releases"), point.at
+    window = _window(world, point)
+    schema = _schema_at(world, window, at)
     then = next((r for r in releases if r.version == version), None)
     if then is None:
         raise Refused(f"nothing was live at {at:%Y-%m-%d %H:%M:%S} UTC", next="rmu history")
     if schema is None or then.runs_on(schema.head, schema.admits):
         return then
-    fit = [r for r in releases if r.created <= at and r.runs_on(schema.head, schema.admits)]
+    fit = [r for r in releases if r.verdict == "good" and r.created <= at and r.runs_on(schema.head, schema.admits)]
     if not fit:
-        raise Refused(f"no release of then runs on the schema of then ({schema.head})", next="rmu history")
+        before = _before_shut(schemas_of(world, window.identifier), then, at)
+        raise Refused(
+            f"no good release of then runs on the schema of then ({schema.head})",
+            next=f"rmu db restore --to '{before:%Y-%m-%d %H:%M:%S} UTC'",
+        )
     return fit[-1]
+
+
+def _before_shut(notes: Sequence[SchemaNote], then: Release, at: datetime) -> datetime:
+    """Tell the last whole second before the run that had shut a release out at a moment touched the schema."""
+    shut = list(takewhile(lambda n: not then.runs_on(n.head, n.admits), reversed([n for n in notes if n.at <= at])))
+    began = min(n.at for n in notes if n.run == shut[-1].run)
+    return (began - JUST_AFTER).replace(microsecond=0)
 
 
 def _possible(world: World, goal: Aim) -> None:

@@ -173,5 +173,7 @@ def _bringer(shut: list[SchemaNote], live: Release) -> str:
     """Say which schema is there, who brought it, and what code it lets run."""
     if not shut:
         return f"{live.version} brought ({live.schema_head})"
-    admits = f", which lets no code run that is older than {shut[-1].admits}" if shut[-1].admits else ""
-    return f"run {shut[-1].run} brought ({shut[-1].head}{admits})"
+    # Its first note is of the schema before it; the newest tells what it made.
+    made = next(n for n in shut if n.run == shut[-1].run)
+    admits = f", which lets no code run that is older than {made.admits}" if made.admits else ""
+    return f"run {made.run} brought ({made.head}{admits})"

@@ -75,7 +75,7 @@ def report_migrations(
     version: str, image: ImageView, now: SchemaNote, releases: Sequence[Release], live: str | None
 ) -> MigrationsReport:
     """Tell what an image would bring to a database, and who can run on the result. Without labels: head alone."""
-    tip = _tip(image)
+    tip = tip_of(image)
     pending = image.pending(now.head, contract=True)
     expanded = image.pending(now.head)
     stages = [
@@ -109,6 +109,11 @@ def report_migrations(
     )
 
 
+def tip_of(image: ImageView) -> str:
+    """Name the newest revision of an image's tree, its contract ones too. Without labels: its head."""
+    return image.revisions[-1].revision if image.revisions else image.schema_head
+
+
 def newest_rehearsal(ledger: Ledger, version: str) -> Rehearsal | None:
     """Read the newest rehearsal of a version out of the journal; None where there was none."""
     for header in reversed(read_headers(ledger)):
@@ -129,12 +134,15 @@ def checklist(
     rehearsal: Rehearsal | None,
     runs: Sequence[RunHeader],
     database: DatabaseView | str,
-    lint: tuple[bool, str],
+    lint: tuple[bool, str, str],
     dashboard: str,
 ) -> tuple[ChecklistLine, ...]:
-    """Judge the review's pre-production checklist; `database` and `lint` tell why where they could not be looked at."""
+    """Judge the review's pre-production checklist; `database` and `lint` tell why where they could not be looked at.
+
+    `lint`: whether the revisions are safe, what was seen, and what mends it.
+    """
     return (
-        _line("tested before it gets here: lint", lint[0], lint[1], "rmu migrate lint"),
+        _line("tested before it gets here: lint", *lint),
         _rehearsed(image, schema, rehearsal),
         _way_back_tested(now, runs),
         _compatible(image, schema, live, rehearsal),
@@ -211,7 +219,7 @@ def _compatible(image: ImageView, schema: SchemaNote, live: Release, seen: Rehea
 
 def _fast(image: ImageView, schema: SchemaNote, seen: Rehearsal | None) -> ChecklistLine:
     line, mend = f"runs in under {TAKES_AT_MOST:.0f} s", "split it into smaller migrations, then rehearse again"
-    expand, contract = image.schema_head > schema.head, _tip(image) > max(schema.head, image.schema_head)
+    expand, contract = image.schema_head > schema.head, tip_of(image) > max(schema.head, image.schema_head)
     if not expand and not contract:
         return _line(line, True, "nothing to run", mend)
     took = [seen.took_s if expand else None, seen.contract_s if contract else None] if seen else []
@@ -220,10 +228,6 @@ def _fast(image: ImageView, schema: SchemaNote, seen: Rehearsal | None) -> Check
         return _line(line, False, "never measured", "rmu migrate rehearse VERSION")
     told = " and, its contract, ".join(f"{seconds:.1f} s" for seconds in measured)
     return _line(line, max(measured) < TAKES_AT_MOST, f"{told} on the copy of run {seen.run}", mend)
-
-
-def _tip(image: ImageView) -> str:
-    return image.revisions[-1].revision if image.revisions else image.schema_head
 
 
 def _restorable(now: datetime, database: DatabaseView | str) -> ChecklistLine:

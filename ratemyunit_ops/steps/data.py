@@ -11,6 +11,8 @@ from ratemyunit_ops.records import read_salvage, salvage_entry
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.named import placed
 
+UNANSWERED = "a request from before the hold has no answer yet; the fence ends its session, and it fails"
+
 
 class WarmDatabase(Change):
     """Read every table and index once, since blocks are loaded on first use, and note the keys for the salvage."""
@@ -50,17 +52,25 @@ class FenceDatabase(Change):
         return o.data.fenced(self.database)
 
     def do(self, o: Outside) -> Facts:
-        hold_still(o, self.hold)
-        return o.data.fence(self.database)
+        return {**hold_still(o, self.hold), **o.data.fence(self.database)}
 
     def undo(self) -> Change:
         return UnfenceDatabase(database=self.database)
 
 
-def hold_still(o: Outside, at_most: timedelta | None) -> None:
-    """Hold requests anew where they are no longer: a run that died after its hold is resumed when that has ended."""
-    if at_most is not None and not o.fleet.holding():
-        o.fleet.hold(at_most=at_most)
+def hold(o: Outside, at_most: timedelta) -> Facts:
+    """Let requests wait, and warn where one from before has no answer yet."""
+    facts = o.fleet.hold(at_most=at_most)
+    return facts if facts.get("calm", True) else {**facts, "warning": UNANSWERED}
+
+
+def hold_still(o: Outside, at_most: timedelta | None) -> Facts:
+    """Hold requests anew where they are no longer: a run that died after its hold is resumed when that has ended.
+
+    Answers what there is to warn of.
+    """
+    held = hold(o, at_most) if at_most is not None and not o.fleet.holding() else {}
+    return {name: held[name] for name in held if name == "warning"}
 
 
 class UnfenceDatabase(Change):

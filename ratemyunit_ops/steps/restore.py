@@ -59,8 +59,8 @@ IN_A_ROW = 3
 class Broken(Failed):
     """An instance is in a state that no waiting mends."""
 
-    def __init__(self, identifier: str, status: str) -> None:
-        super().__init__(f"{identifier} is {status}", state=NOT_MOVED, next="rmu status")
+    def __init__(self, identifier: str, status: str, *, next: str) -> None:
+        super().__init__(f"{identifier} is {status}", state=NOT_MOVED, next=next)
         self.status = status
 
 
@@ -100,7 +100,7 @@ class Restorable(Check):
                 f"{self.point.at:%Y-%m-%d %H:%M:%S} UTC can be restored no more: backups begin at"
                 f" {window.earliest:%Y-%m-%d %H:%M:%S}",
                 state=NOT_MOVED,
-                next="rmu status",
+                next=f"rmu {self.verb} --to '{window.earliest:%Y-%m-%d %H:%M:%S} UTC'",
             )
         return {"earliest": window.earliest.isoformat(), "latest": window.latest.isoformat()}
 
@@ -170,7 +170,7 @@ class DatabaseAvailable(Check):
 
     def look(self, o: Outside) -> Facts:
         try:
-            seen = settled(o, self.identifier, self.deadline)
+            seen = settled(o, self.identifier, self.deadline, helps=helps(self.verb))
         except Broken as why:
             raise self._named(o, why) from why
         return {"resource_id": seen.resource_id, "address": seen.address}
@@ -183,6 +183,8 @@ class DatabaseAvailable(Check):
         if not before:
             return why
         what = f"{why.what}; the restore began from the backup of {before[-1]:%Y-%m-%d %H:%M:%S} UTC"
+        if len(before) == 1:
+            return Failed(f"{what}, and there is no older one", state=why.state, next=why.next)
         older = before[-1] - timedelta(seconds=1)
         another = f"--to '{older:%Y-%m-%d %H:%M:%S} UTC'" if self.takes_moment else "  (once there is a newer backup)"
         return Failed(what, state=why.state, next=f"rmu {self.verb} {another}")
@@ -218,20 +220,21 @@ class SameSettings(Check):
     identifier: str
     like: DatabaseSettings
     only: tuple[str, ...] = ()
+    verb: str = "db restore"
     deadline: timedelta = timedelta(minutes=10)
 
     def title(self) -> str:
         return f"{self.identifier} has every setting of the source"
 
     def look(self, o: Outside) -> Facts:
-        settled(o, self.identifier, self.deadline, also=lambda: self._alike(o))
+        settled(o, self.identifier, self.deadline, also=lambda: self._alike(o), helps=helps(self.verb))
         wrong = differing(o, self.identifier, self.like, self.only)
         status = o.databases.settings(self.identifier).parameter_group_status
         if status != "in-sync":
             wrong["parameter_group_status"] = (status, "in-sync")
         if wrong:
             told = "; ".join(f"{name} is {is_}, wanted {wanted}" for name, (is_, wanted) in sorted(wrong.items()))
-            raise Failed(f"{self.identifier} is not like the source: {told}", state=NOT_MOVED, next="rmu status")
+            raise Failed(f"{self.identifier} is not like the source: {told}", state=NOT_MOVED, next=helps(self.verb))
         return {"compared": len(self.only or DatabaseSettings.model_fields)}
 
     def _alike(self, o: Outside) -> bool:
@@ -458,8 +461,18 @@ def differing(
     return {name: pair for name, pair in wrong.items() if name != "parameter_group_status" and name in (only or wrong)}
 
 
+def helps(verb: str) -> str:
+    """Name what is typed where a copy goes wrong; a drill or a rehearsal sends nobody to restore what serves."""
+    return "rmu runbook run restore-wrong" if verb == "db restore" else "rmu status"
+
+
 def settled(
-    o: Outside, identifier: str, deadline: timedelta, *, also: Callable[[], bool] = lambda: True
+    o: Outside,
+    identifier: str,
+    deadline: timedelta,
+    *,
+    also: Callable[[], bool] = lambda: True,
+    helps: str = "rmu status",
 ) -> DatabaseView:
     """Wait until an instance is available with nothing pending, three looks in a row; past the deadline `also` yields.
 
@@ -481,9 +494,7 @@ def settled(
         if seen is not None and agreed == IN_A_ROW:
             return seen
         if seen is not None and seen.status in BROKEN:
-            raise Broken(identifier, seen.status)
+            raise Broken(identifier, seen.status, next=helps)
         if late and not agreed:
-            raise Failed(
-                f"{identifier} did not become available in time (last: {said})", state=NOT_MOVED, next="rmu status"
-            )
+            raise Failed(f"{identifier} did not become available in time (last: {said})", state=NOT_MOVED, next=helps)
         o.clock.sleep(1 if agreed else 3)

@@ -9,6 +9,7 @@ from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import Database, Facts, HostView, Release, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.steps.base import Change
+from ratemyunit_ops.steps.data import hold
 from ratemyunit_ops.steps.named import placed
 
 
@@ -105,7 +106,7 @@ class HoldRequests(Change):
         return o.fleet.holding()
 
     def do(self, o: Outside) -> Facts:
-        return o.fleet.hold(at_most=self.at_most)
+        return hold(o, self.at_most)
 
     def undo(self) -> Change:
         return LetRequestsGo()

@@ -12,6 +12,8 @@ from ratemyunit_ops.twin.site import Site
 
 SESSIONS, QUERY, LOCK, MIGRATION = "twin-sessions", "twin-query", "twin-lock", "twin-migration"
 MOST = 10_000
+SHUT = "begin;\nalter role rmu_app nologin;\nalter role rmu_migrate nologin;\ncommit;\n"
+"""As a host's fence does it."""
 
 # Held by libpq itself, in one small process on the host: the database sees the application's role, name and address.
 _HOLD = """
@@ -129,14 +131,14 @@ def _unlock(site: Site, _: str | None) -> str:
 
 def _fence(site: Site, target: str | None) -> str:
     machine = database_of(site, target)
-    postgres.tell(machine, "alter role rmu_app nologin;\n")
-    return f"the application may not log in to {machine.name}"
+    postgres.tell(machine, SHUT)
+    return f"application and migrations may not log in to {machine.name}"
 
 
 def _lift(site: Site, target: str | None) -> str:
     machine = database_of(site, target)
-    postgres.tell(machine, "alter role rmu_app login;\n")
-    return f"the application may log in to {machine.name} again"
+    postgres.tell(machine, SHUT.replace("nologin", "login"))
+    return f"application and migrations may log in to {machine.name} again"
 
 
 FAULTS = {
@@ -146,6 +148,8 @@ FAULTS = {
         partial(_mended, SESSIONS),
     ),
     "lock-held": Fault("let a session hold a lock that a migration's statement waits for", _lock, _unlock),
-    "app-fenced": Fault("shut the application out of a database, as a restore given up by hand does", _fence, _lift),
+    "app-fenced": Fault(
+        "shut application and migrations out of a database, as a restore given up by hand does", _fence, _lift
+    ),
     "query-slow": Fault("let a statement of the application never end", _slow, partial(_mended, QUERY)),
 }

@@ -155,9 +155,12 @@ def one(stack: Stack, dice: random.Random, which: str) -> dict[str, Any]:
 
 
 def forget(stack: Stack, identifier: str) -> None:
-    """Make room. What Terraform made stays: it is forgotten only after an adoption, which is no part of this."""
+    """Make room. What Terraform made stays: it is forgotten only after an adoption, which is no part of this.
+
+    So does one with conflicts, which wants its name typed.
+    """
     if identifier != FIRST:
-        stack.rmu("db", "forget", identifier, "--yes")
+        stack.rmu("db", "forget", identifier, "--yes", expect=None)
 
 
 def opened_before(url: str) -> psycopg.Connection[Any]:
@@ -202,6 +205,7 @@ def filled(stack: Stack, gib: int) -> dict[str, Any]:
     say(f"restoring {size / GIB:.1f} GiB")
     answer = restored(stack, datetime.now(UTC))
     raw = raw_restore(stack, answer["instance"])
+    stack.rmu("db", "salvage", answer["run"], "--dir", str(stack.where / "sql"), "--apply", "--yes")
     phases = answer["phases"]
     own = answer["seconds"] - sum(phases.get(name, 0.0) for name in NOT_OURS)
     forget(stack, answer["superseded"])

@@ -339,7 +339,7 @@ def test_a_quota_that_is_used_up_names_itself_and_what_frees_one(standing: Stand
         standing.gate.knobs(quota=1000)
 
     assert standing.source in why.value.what
-    assert why.value.next.startswith("rmu db forget")
+    assert why.value.next.startswith("rmu db salvage RUN --apply, then rmu db forget NAME")
 
 
 def test_a_source_that_keeps_no_backups_is_named_as_such(standing: Standing) -> None:

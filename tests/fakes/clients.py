@@ -16,9 +16,12 @@ class Clients:
     refused: list[str] = field(default_factory=list)
     """Requests that were answered with an error, since the database took no writes."""
     written: int = 0
+    asleep: bool = False
 
     def write(self, at: datetime, store: Store | None, after: str) -> None:
         """Insert a unit and a rating of it; now and then change or delete one."""
+        if self.asleep:
+            return
         if store is None or not store.open:
             self.refused.append(after)
             return

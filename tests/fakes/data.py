@@ -50,7 +50,10 @@ class FakeData:
                 dated=dated,
                 schema_head=store.head,
                 admits=store.admits,
-                tables={t: self._table(store, t, since if dated else None) for t in sorted(store.tables())},
+                tables={
+                    t: self._table(store, t, since if dated else None)
+                    for t in sorted({*store.tables(), *self._world.counted})
+                },
                 size=len(store.rows) * 100,
                 newest=max((at for _, at in store.rows.values()), default=None),
             )
@@ -197,7 +200,8 @@ class FakeData:
 
     def _table(self, store: Store, table: str, since: datetime | None) -> TableView:
         rows = list(store.of(table))
-        return TableView(rows=len(rows), written=sum(1 for _, _, at in rows if since is not None and at > since))
+        counted = self._world.counted.get(table, len(rows))
+        return TableView(rows=counted, written=sum(1 for _, _, at in rows if since is not None and at > since))
 
 
 class Difference:

@@ -143,7 +143,7 @@ class FakeDatabases:
         return self._line.call("databases.windows", lambda: tuple(self._windows()))
 
     def backups(self, resource_id: str) -> tuple[datetime, ...]:
-        return self._line.call("databases.backups", lambda: (BEGIN - timedelta(days=2), BEGIN - timedelta(days=1)))
+        return self._line.call("databases.backups", lambda: self._world.backups)
 
     def settings(self, identifier: str) -> DatabaseSettings:
         def read() -> DatabaseSettings:

@@ -74,7 +74,8 @@ class FakeFleet:
         return self._each("serve", flip)
 
     def hold(self, *, at_most: timedelta) -> Facts:
-        return self._each("hold", lambda h: self._world.hold(h, at_most))
+        held = self._each("hold", lambda h: self._world.hold(h, at_most))
+        return {**held, "calm": not self._world.answers_late}
 
     def let_go(self) -> Facts:
         return self._each("let_go", self._world.let_go)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 
 from ratemyunit_ops.model import CertificateView, QueueView
@@ -49,17 +49,17 @@ def hung_worker(world: FakeWorld, *, a_restart_helps: bool = True) -> FakeWorld:
     return world
 
 
-def shut_out(world: FakeWorld) -> FakeWorld:
-    """Let the application not be allowed to log in to its database, as a restore that was given up by hand does."""
-    may = {"rmu_app": "f", "rmu_migrate": "t"}
+def shut_out(world: FakeWorld, roles: Sequence[str] = ("rmu_app", "rmu_migrate")) -> FakeWorld:
+    """Let application and migrations not log in to the database, as a restore that was given up by hand does."""
+    may = dict.fromkeys(roles, "f")
 
     def answer(sql: str, variables: Mapping[str, str]) -> list[dict[str, str | None]]:
-        if sql.startswith("alter role rmu_app login"):
-            may["rmu_app"] = "t"
+        if sql.startswith("alter role "):
+            may[sql.split()[2]] = "t"
             return []
         if "as may from" in sql:
-            return [{"role": role, "may": it} for role, it in may.items()]
-        return [{"rolcanlogin": may["rmu_app"]}]
+            return [{"role": role, "may": may.get(role, "t")} for role in ("rmu_app", "rmu_migrate")]
+        return [{"rolcanlogin": next((it for role, it in may.items() if role in sql), "t")}]
 
     world.sql = answer
     return world

@@ -85,8 +85,11 @@ class FakeWorld:
     sequences_stuck: bool = False
     cannot_be_put: set[tuple[str, int]] = field(default_factory=set)
     """Rows that a salvage cannot give back."""
+    counted: dict[str, int] = field(default_factory=dict)
+    """Rows of tables that are too big to be made here."""
     undated: set[str] = field(default_factory=set)
     """Instances that do not keep when their rows were written."""
+    backups: tuple[datetime, ...] = (BEGIN - timedelta(days=2), BEGIN - timedelta(days=1))
     retained: dict[str, Retained] = field(default_factory=dict)
     snapshots: set[str] = field(default_factory=set)
     bucket: dict[str, dict[str, bytes]] = field(default_factory=dict)
@@ -122,6 +125,8 @@ class FakeWorld:
     people_say: bool | None = True
     people_do: Callable[[], None] = lambda: None
     """What they do, once asked whether it is done, before they answer."""
+    answers_late: bool = False
+    """Whether some request has no answer yet when a hold has waited for it."""
     probing: bool = False
     minimum_before: int | None = None
     """What the group's minimum was before a host was taken out of service."""

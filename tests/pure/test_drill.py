@@ -877,6 +877,40 @@ def test_a_database_that_never_becomes_available_is_dropped(folder: Path) -> Non
     nothing_is_left(world)
 
 
+def test_now_is_the_accounts_and_not_a_laptops(folder: Path) -> None:
+    world = serving()
+    view = world.databases[DATABASE.identifier]
+    world.databases[DATABASE.identifier] = view.model_copy(update={"asked": world.clock.now() + timedelta(minutes=2)})
+
+    ended = Operator(world).drill(folder, to=f"{world.clock.now() + timedelta(seconds=30):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 0, ended
+
+
+def test_what_a_lost_database_left_is_not_to_come_for_a_laptop_that_runs_behind(folder: Path) -> None:
+    world = serving()
+    world.clock.sleep(60)
+    database_lost(world)
+    resource, left = next(iter(world.retained.items()))
+    ahead = world.clock.now() + timedelta(minutes=2)
+    world.retained[resource] = replace(left, window=left.window.model_copy(update={"latest": ahead}))
+
+    ended = Operator(world).drill(folder, to=f"{ahead:%Y-%m-%d %H:%M:%S} UTC")
+
+    assert ended.code == 0, ended
+
+
+@pytest.mark.parametrize("status", ["storage-full", "backing-up"])
+def test_a_drill_whose_copy_is_broken_sends_nobody_to_restore_what_serves(folder: Path, status: str) -> None:
+    world = serving()
+    world.restore_ends_as = status
+
+    ended = Operator(world).drill(folder)
+
+    assert (ended.code, ended.failure.next) == (5, "rmu status")
+    nothing_is_left(world)
+
+
 def test_a_drill_whose_moment_is_never_shipped_sends_nobody_to_restore_what_serves(folder: Path) -> None:
     world = serving()
     world.clock.sleep(60)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.cli import migrating
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import PendingMigration, RunHeader
 from ratemyunit_ops.outside import podman
 from ratemyunit_ops.records import header_entry, read_release, read_schema_notes
@@ -279,7 +279,8 @@ def test_after_a_contract_a_rollback_to_older_code_names_the_restore_before_it(w
     named, plain = ann.rollback("v41"), ann.rollback()
 
     assert (named.code, named.failure.next) == (3, "rmu db restore --before r-003")
-    assert "which lets no code run that is older than 0003" in named.why
+    brought = "the schema that run r-003 brought (0004, which lets no code run that is older than 0003)"
+    assert named.why == f"v41 cannot run on {brought}"
     assert (plain.code, world.serving()) == (0, {"v43"})
 
 
@@ -443,7 +444,8 @@ def test_a_rehearsal_that_fails_leaves_no_copy_wherever_it_was_killed(world: Fak
 @pytest.fixture
 def linted(monkeypatch: pytest.MonkeyPatch) -> None:
     """Take the linter's word as given: it reads files of the checkout, which is not this world's."""
-    monkeypatch.setattr(migrating, "_lint", lambda w, schema: (True, "4 revisions read, none unsafe"))
+    said = (True, "4 revisions read, none unsafe", "")
+    monkeypatch.setattr(migrating, "_lint", lambda w, version, image, schema: said)
 
 
 @pytest.mark.usefixtures("linted")
@@ -536,6 +538,88 @@ def test_a_quarter_without_a_drill_and_backups_that_lag_are_lines_that_fail(worl
     world.clock.sleep(timedelta(days=93).total_seconds())
 
     assert "way back documented (docs/migrations.md) and tested" in ann.checklist("v43").why
+
+
+REVISION = '''"""One of four.
+
+Downgrade: none is needed.
+"""
+
+from alembic import op
+
+revision = "{0}"
+down_revision = {1}
+phase = "{2}"
+oldest_code = "{3}"
+
+
+def upgrade() -> None:
+    op.execute("{4}")
+    op.execute("insert into schema_line values ('{0}', '{3}')")
+'''
+
+
+@pytest.fixture
+def checked_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Check the tree of v43 out: its third revision changes rows of units."""
+    versions = tmp_path / "app/ratemyunit/migrations/versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "app/ratemyunit/__init__.py").touch()
+    before, makes = "None", "create table t{} (id uuid primary key)"
+    for sql, (revision, phase, oldest) in {
+        makes.format(1): FIRST,
+        makes.format(2): SECOND,
+        "update units set title = 'none' where title = ''": ("0003", "expand", "0001"),
+        "drop table t1": DROPS,
+    }.items():
+        (versions / f"{revision}_one.py").write_text(REVISION.format(revision, before, phase, oldest, sql))
+        before = f'"{revision}"'
+    # A checkout is found by the rmu.toml above this process, which is not this world's.
+    monkeypatch.setattr(migrating, "checkout", lambda env: tmp_path)
+    return versions
+
+
+def first_line(world: FakeWorld) -> str:
+    """Tell what the checklist says of its first line, the lint."""
+    document = Operator(world).checklist("v43").screen.document
+    assert document is not None
+    return f"{document['lines'][0]['verdict']}: {document['lines'][0]['seen']}"
+
+
+@pytest.mark.usefixtures("checked_out")
+def test_the_lint_of_the_checklist_knows_how_many_rows_are_live(world: FakeWorld, ann: Operator) -> None:
+    world.counted["units"] = 2_000_000
+
+    ended = ann.checklist("v43")
+
+    assert ended.code == 3 and "0003_one.py:15 many-rows-at-once" in ended.why
+    assert ended.failure.next == "rmu migrate lint --env test"
+
+
+@pytest.mark.usefixtures("checked_out")
+def test_the_lint_of_the_checklist_says_how_far_it_read(world: FakeWorld) -> None:
+    world.counted["units"] = 9
+
+    assert first_line(world) == "ok: 4 revisions read, up to 0004, none unsafe"
+
+
+def test_the_lint_of_another_tree_than_the_versions_own_is_none_of_it(
+    world: FakeWorld, ann: Operator, checked_out: Path
+) -> None:
+    (checked_out / "0004_one.py").unlink()
+
+    ended = ann.checklist("v43")
+
+    assert ended.code == 3
+    assert f"{checked_out.parent} was read, which ends with 0003; v43 ends with 0004" in ended.why
+    assert ended.failure.next == "check out the tree that v43 was built of, then the same again"
+
+
+@pytest.mark.usefixtures("checked_out")
+def test_a_database_whose_rows_cannot_be_counted_is_no_clean_bill(world: FakeWorld) -> None:
+    world.fail("data.look", Unreachable("no host is in service", next="rmu host list"))
+
+    assert first_line(world) == "fails: no host is in service"
 
 
 def ready(world: FakeWorld, ann: Operator, version: str = "v43") -> None:

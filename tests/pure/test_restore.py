@@ -23,7 +23,7 @@ from ratemyunit_ops.records import (
 )
 from ratemyunit_ops.reports.schemas import RestoreDocument
 from ratemyunit_ops.reports.status import report_status, status_lines
-from ratemyunit_ops.steps.restore import DatabaseAvailable, SameSettings
+from ratemyunit_ops.steps.restore import DatabaseAvailable, Restorable, SameSettings
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.databases import SETTINGS
@@ -83,6 +83,33 @@ def test_requests_are_held_and_not_failed_while_a_restore_cuts_over(world: FakeW
     assert min(waiting) > 0
     assert (world.lost, world.clients.refused, world.broken) == ([], [], [])
     assert len(world.stores[OLD].commits) >= written
+
+
+def test_a_request_that_the_hold_did_not_see_answered_is_warned_of(world: FakeWorld, ann: Operator) -> None:
+    world.answers_late = True
+
+    ended = ann.restore(latest=True)
+
+    assert ended.code == 0
+    assert [line for line in ended.screen.said if line.startswith("warning: ")] == [
+        "warning: a request from before the hold has no answer yet; the fence ends its session, and it fails"
+    ]
+
+
+def test_a_hold_that_saw_every_request_answered_warns_of_nothing(world: FakeWorld, ann: Operator) -> None:
+    assert not any(line.startswith("warning") for line in ann.restore(latest=True).screen.said)
+
+
+def test_a_hold_that_a_resumed_restore_begins_anew_warns_too(world: FakeWorld, ann: Operator) -> None:
+    world.kill_after_event(events_of_a_restore().index("started fence_database"))
+    assert ann.restore(latest=True).code == KILLED
+    world.clock.sleep(31)
+    world.answers_late = True
+
+    ended = Operator(world, "bob@ci").resume(RESTORE)
+
+    assert ended.code == 0
+    assert sum(line.startswith("warning: a request") for line in ended.screen.said) == 1
 
 
 def test_a_hold_ends_by_itself_whatever_becomes_of_its_run(world: FakeWorld, ann: Operator) -> None:
@@ -284,6 +311,41 @@ def test_a_moment_after_the_migration_and_before_the_flip_runs_old_code_on_the_n
     assert (world.serving(), world.schema_head) == ({"v41"}, "0002")
 
 
+def test_a_moment_at_which_only_an_unproven_release_runs_is_refused_and_the_moment_before_named(
+    world: FakeWorld, ann: Operator
+) -> None:
+    """v44's expand shut out what served; v44 itself never served, and was taken back."""
+    world.push("v44", head="0003")
+    world.fails_on.add(("v42", "0003"))
+    assert ann.deploy("v44").code == 5
+    migrated = max(n.at for n in read_schema_notes(world.outside().ledger) if n.run == RESTORE)
+    world.clock.sleep(600)
+
+    ended = ann.restore(to=f"{migrated + timedelta(seconds=1):%Y-%m-%d %H:%M:%S} UTC")
+
+    assert (ended.code, world.serving()) == (3, {"v42"})
+    assert ended.why == "no good release of then runs on the schema of then (0003)"
+    point = world.record("v44").restore_point
+    assert point is not None
+    assert ended.failure.next == f"rmu db restore --to '{point.at:%Y-%m-%d %H:%M:%S} UTC'"
+    assert ann.restore(to=ended.failure.next.split("'")[1]).code == 0
+    assert (world.serving(), world.schema_head) == ({"v42"}, "0002")
+
+
+def test_a_moment_whose_release_cannot_run_takes_the_newest_good_one_that_can(world: FakeWorld, ann: Operator) -> None:
+    world.push("v44", head="0002")
+    assert ann.deploy("v43").code == 0
+    world.shut_out_older_code_than("0002", run=RESTORE)
+    world.put_release(world.record("v43").model_copy(update={"schema_head": "0001", "verdict": "rolled_back"}))
+    world.put_release(world.release("v44").model_copy(update={"created": world.clock.now()}))
+    world.clock.sleep(600)
+
+    ended = ann.restore(to="1m ago")
+
+    assert ended.code == 0, ended
+    assert world.serving() == {"v42"}
+
+
 def test_a_moment_that_is_not_shipped_yet_is_said_and_waited_for(world: FakeWorld, ann: Operator) -> None:
     at = world.clock.now()
 
@@ -470,6 +532,7 @@ def test_f35_every_attribute_that_stays_different_is_named_and_the_copy_is_dropp
 
     assert ended.code == 5
     assert f"{NEW} is not like the source: {name} is " in ended.why
+    assert ended.failure.next == "rmu runbook run restore-wrong"
     assert set(world.databases) == {OLD}
     assert world.serving() == {"v42"}
 
@@ -559,6 +622,17 @@ def test_a_backup_that_is_corrupt_is_named_and_the_one_before_it_offered(world: 
     assert set(world.databases) == {OLD}
 
 
+def test_of_a_corrupt_backup_that_is_the_only_one_no_older_one_is_offered(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "incompatible-restore"
+    world.backups = world.backups[-1:]
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert ended.code == 5
+    assert ended.why.endswith("the restore began from the backup of 2026-02-28 12:00:00 UTC, and there is no older one")
+    assert ended.failure.next == "rmu runbook run restore-wrong"
+
+
 @pytest.mark.parametrize("status", ["storage-full", "insufficient-capacity", "incompatible-network"])
 def test_an_instance_that_no_waiting_mends_is_named_and_no_backup_is_blamed(
     world: FakeWorld, ann: Operator, status: str
@@ -568,7 +642,27 @@ def test_an_instance_that_no_waiting_mends_is_named_and_no_backup_is_blamed(
     ended = ann.restore(before=DEPLOY)
 
     assert (ended.code, ended.why) == (5, f"{NEW} is {status}")
+    assert ended.failure.next == "rmu runbook run restore-wrong"
     assert (world.serving(), set(world.databases)) == ({"v42"}, {OLD})
+
+
+def test_an_instance_that_is_never_available_names_the_runbook(world: FakeWorld, ann: Operator) -> None:
+    world.restore_ends_as = "backing-up"
+
+    ended = ann.restore(before=DEPLOY)
+
+    assert (ended.code, ended.failure.next) == (5, "rmu runbook run restore-wrong")
+    assert "did not become available in time (last: backing-up)" in ended.why
+
+
+def test_a_moment_that_leaves_the_window_while_it_is_waited_for_names_the_first_one_left(world: FakeWorld) -> None:
+    window = world.outside().databases.windows()[0]
+    point = RestorePoint(resource_id=window.resource_id, at=window.earliest - timedelta(minutes=1))
+
+    with pytest.raises(Failed, match="can be restored no more") as told:
+        Restorable(point=point, verb="db restore").look(world.outside())
+
+    assert told.value.next == f"rmu db restore --to '{window.earliest:%Y-%m-%d %H:%M:%S} UTC'"
 
 
 def test_a_laptop_that_loses_its_network_while_it_waits_does_not_give_the_restore_up(
@@ -1017,10 +1111,81 @@ def test_what_serves_is_never_forgotten_and_what_was_superseded_wants_its_name_t
     ended = Operator(world, types=OLD).forget(OLD, yes=False)
 
     assert ended.code == 0, ended
-    assert f"what {OLD} holds beyond its successor was not given back: rmu db salvage {RESTORE}" in ended.screen.said
+    assert f"what {OLD} holds beyond its successor was not given back" in ended.screen.said
     assert OLD not in world.databases
     assert f"{OLD}-final" in world.snapshots
     assert "is forgotten" in ann.salvage(RESTORE).why
+
+
+def test_yes_alone_forgets_nothing_that_was_never_given_back(world: FakeWorld, ann: Operator) -> None:
+    superseded(world, ann)
+
+    ended = ann.forget(OLD)
+
+    assert (ended.code, ended.failure.state) == (3, "Nothing was changed.")
+    assert ended.why == f"what {OLD} holds beyond its successor was not given back"
+    assert ended.failure.next.startswith(f"rmu db salvage {RESTORE} --apply") and f"type {OLD}" in ended.failure.next
+    assert OLD in world.databases and world.lease_is_free()
+
+
+def test_rows_that_could_not_be_put_are_not_given_back(world: FakeWorld, ann: Operator) -> None:
+    world.on_call("data.fence", lambda: fall_asleep(world))
+    superseded(world, ann)
+    world.cannot_be_put.add(min(key for key in world.clients.acknowledged if key not in rows(world)))
+    assert ann.salvage(RESTORE).code == 0
+
+    assert ann.forget(OLD).code == 3
+
+    world.cannot_be_put.clear()
+    assert ann.salvage(RESTORE).code == 0
+    assert ann.forget(OLD).code == 0
+
+
+def test_conflicts_that_nobody_decided_are_not_given_back(world: FakeWorld, ann: Operator) -> None:
+    superseded(world, ann)
+    world.clock.sleep(600)  # clients change and delete on the restored side what was changed on the other too
+    document = ann.salvage(RESTORE).screen.document
+    assert document is not None
+    undecided = sum(conflict["rows"] for conflict in document["conflicts"])
+
+    ended = ann.forget(OLD)
+
+    assert ended.code == 3 and OLD in world.databases
+    assert f"{undecided} rows of {OLD} are conflicts that nobody decided" in ended.why
+    assert f"s3://bucket/salvage/{RESTORE}/conflicts.json" in ended.why
+    assert ended.failure.next.startswith(f"rmu db forget {OLD}")
+    assert Operator(world, types=OLD).forget(OLD).code == 0, "its name stands for it, also beside --yes"
+
+
+def test_yes_forgets_what_was_given_back_to_the_last_row(world: FakeWorld, ann: Operator) -> None:
+    world.on_call("data.fence", lambda: fall_asleep(world))
+    superseded(world, ann)
+    assert ann.salvage(RESTORE).code == 0
+
+    ended = ann.forget(OLD)
+
+    assert ended.code == 0, ended
+    assert f"what {OLD} held beyond its successor was given back" in ended.screen.said
+
+
+def test_a_salvage_that_found_nothing_leaves_nothing_to_give_back(world: FakeWorld, ann: Operator) -> None:
+    fall_asleep(world)
+    world.clock.sleep(600)
+    superseded(world, ann, latest=True)
+    assert ann.salvage(RESTORE, apply=False).code == 0
+
+    assert ann.forget(OLD).code == 0
+
+
+def fall_asleep(world: FakeWorld) -> None:
+    """Let clients write no more: who goes on writing to both databases makes conflicts."""
+    world.clients.asleep = True
+
+
+def superseded(world: FakeWorld, ann: Operator, **moment: bool) -> None:
+    """Restore, and take the restored database into Terraform, so that the old one may be forgotten."""
+    assert ann.restore(**moment or {"before": DEPLOY}).code == 0
+    world.places |= {"database": NEW, "bucket": "bucket"}
 
 
 def test_f34_what_terraform_still_holds_is_not_forgotten_behind_its_back(world: FakeWorld, ann: Operator) -> None:
@@ -1032,9 +1197,8 @@ def test_f34_what_terraform_still_holds_is_not_forgotten_behind_its_back(world: 
 
 
 def test_the_retained_backups_of_a_forgotten_database_can_still_be_restored(world: FakeWorld, ann: Operator) -> None:
-    assert ann.restore(before=DEPLOY).code == 0
-    world.places["database"] = NEW
-    assert ann.forget(OLD).code == 0
+    superseded(world, ann)
+    assert Operator(world, types=OLD).forget(OLD).code == 0
 
     ended = ann.restore(to="2026-03-01 12:05 UTC")
 

@@ -6,10 +6,11 @@ import re
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
-from rmu_host import data_rows
+from rmu_host import data_fence, data_rows
 from rmu_host.answers import No
 
 from ratemyunit_ops.cli.runbooks import complaint_of
@@ -27,6 +28,8 @@ from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.show.runbook import WIDTH, page, terminal
 from ratemyunit_ops.steps.looks import CUT, gather
 from ratemyunit_ops.steps.sources import SOURCES
+from ratemyunit_ops.twin import fault_database
+from ratemyunit_ops.twin.site import Site
 from tests.fakes import FakeWorld
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
 from tests.fakes.sick import (
@@ -492,6 +495,37 @@ def test_a_remedy_is_a_run_that_looks_again_acts_and_proves_it(world: FakeWorld)
     kept = journal(world)[-2].facts
     assert kept["evidence"][0]["check"] == "queue"
     assert "running > 0 (1)" in kept["saw"]
+
+
+def test_a_fence_is_lifted_for_both_roles_that_it_shuts(world: FakeWorld) -> None:
+    shut_out(world)
+
+    assert Operator(world).runbook("restore-wrong", "lift-fence").code == 0
+
+    assert [row["may"] for row in world.sql("select rolname as role, rolcanlogin as may from", {})] == ["t", "t"]
+
+
+def test_half_a_fence_is_still_one(world: FakeWorld) -> None:
+    """As the remedy left it that knew of the application alone: the next migration fails."""
+    shut_out(world, ["rmu_migrate"])
+
+    document = Operator(world).runbook("restore-wrong").screen.document
+
+    assert document is not None and document["cause"] == "still-fenced"
+
+
+def test_the_local_fault_shuts_whom_a_fence_shuts(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    # There is no machine here: what PostgreSQL would be told is all that is asked about.
+    monkeypatch.setattr(fault_database.postgres, "tell", lambda machine, sql: told.append(sql))
+    monkeypatch.setattr(fault_database, "database_of", lambda site, target: SimpleNamespace(name="db"))
+
+    fault = fault_database.FAULTS["app-fenced"]
+    assert fault.mend is not None
+    fault.make(cast(Site, None), None)
+    fault.mend(cast(Site, None), None)
+
+    assert told == [data_fence.SHUT, data_fence.OPEN]
 
 
 def test_a_remedy_that_does_not_help_is_taken_back_as_far_as_it_can_be(world: FakeWorld) -> None:

@@ -1,4 +1,4 @@
-"""Two hundred cut-overs and salvages on plain PostgreSQL: `make sweep-salvage`, or with a number of rounds.
+"""Two hundred cut-overs and salvages on plain PostgreSQL: `make bench-salvage`, or with a number of rounds.
 
 Each round: clients write; the database is restored to a random moment of theirs by its base backup and its WAL; the
 restored one is warmed, the old one fenced, sequences are moved, and the clients go on writing on the restored side

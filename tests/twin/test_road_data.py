@@ -75,12 +75,16 @@ def test_an_expand_that_shuts_out_the_release_that_serves_stops_its_deploy_and_n
 
 
 def test_after_the_restore_terraform_is_brought_in_line_and_the_old_database_let_go(product: Stack) -> None:
-    [superseded] = product.databases().keys() - {live(product)}
+    [left] = product.status()["database"]["superseded"]
+    superseded = left["identifier"]
 
     early = product.rmu("db", "forget", superseded, "--yes", expect=3)
     adopted = product.rmu("infra", "adopt", "--yes", patience=900)
     drift = product.rmu("infra", "drift", patience=300)
     unnamed = product.rmu("db", "forget", superseded, "--no-input", expect=3)
+    unsalvaged = product.rmu("db", "forget", superseded, "--yes", expect=3)
+    into = str(product.where / "left-behind")
+    salvaged = product.rmu("db", "salvage", left["run"], "--dir", into, "--apply", "--yes", patience=600)
     with product.no_drop(path=SEARCH):
         forgotten = product.rmu("db", "forget", superseded, "--yes", "--because", "nothing is missed", patience=600)
 
@@ -88,6 +92,8 @@ def test_after_the_restore_terraform_is_brought_in_line_and_the_old_database_let
     assert adopted["outcome"] == "done"
     assert drift["drift"] is False
     assert superseded in unnamed["what"]
+    assert unsalvaged["next"].startswith(f"rmu db salvage {left['run']} --apply")
+    assert salvaged["conflicts"] == []
     assert forgotten["outcome"] == "done"
     assert list(product.databases()) != [superseded]
     kept = product.aws("rds").describe_db_instance_automated_backups(DBInstanceIdentifier=superseded)

@@ -34,7 +34,7 @@ WRONG_STATE = frozenset({"InvalidDBInstanceState", "InvalidDBInstanceStateFault"
 RETIRED = "rmu:retired"
 """A tag without which the operator's role may not delete an instance that no run made."""
 
-FREE_ONE = "rmu db forget NAME   (a superseded one; or have the quota raised)"
+FREE_ONE = "rmu db salvage RUN --apply, then rmu db forget NAME   (rmu status names both; or have the quota raised)"
 
 POLL_S = 1.0
 SETTLES_WITHIN = timedelta(minutes=10)

@@ -14,7 +14,8 @@ from .traffic import drained, live_now, processes
 
 LONGEST_S = 30
 """A hold is never longer, nor made longer: the balancer gives up on an answer after 60 s."""
-IN_FLIGHT_S = 3
+IN_FLIGHT_S = 8
+"""A statement of the app may take 5 s; what is left of the hold is for the cut-over."""
 OLD_PROCESS_S = 95
 """HAProxy ends what a reload left behind after 90 s (hard-stop-after)."""
 
