@@ -164,8 +164,8 @@ def test_it_shows_what_is_still_to_do(world: FakeWorld, bob: Operator) -> None:
 
     document = ended.screen.document
     assert document is not None
-    assert (document["run"], document["outcome"], len(document["steps"])) == (run, "dry_run", 11)
-    assert document["steps"][0] == "note restore point"
+    assert (document["run"], document["outcome"], len(document["steps"])) == (run, "dry_run", 12)
+    assert document["steps"][:2] == ["a backup is there to go back to", "note restore point"]
     assert [line for line in ended.screen.said if line.startswith("3 ")] == [f"3 {document['steps'][0]}"]
 
 
@@ -602,7 +602,7 @@ def test_a_dry_rollback_during_a_deploy_shows_what_would_be_undone_and_asks_nobo
     assert document is not None
     assert (ended.code, document["run"], document["outcome"]) == (0, run, "dry_run")
     assert document["steps"] == ["serve v41", "stop v42"]
-    assert ended.screen.said[-2:] == ["8 serve v41", "6 stop v42"]
+    assert ended.screen.said[-2:] == ["9 serve v41", "7 stop v42"]
     assert world.everything() == before
 
 

@@ -55,6 +55,7 @@ def test_a_deploy_reads_as_it_is_printed(world: FakeWorld) -> None:
     assert plan.titles() == (
         "check digest, scan, base is live",
         "prepare v42 on every host (pull, render)",
+        "a backup is there to go back to",
         "note restore point",
         "migrate (expand; one-off container, advisory lock, lock_timeout)",
         "the old release still reads and writes",
