@@ -64,6 +64,7 @@ _FILES = {
     "haproxy": "/etc/haproxy/haproxy.cfg",
     "nftables": "/etc/nftables.conf",
     "redis": "/etc/redis/redis.conf",
+    "podman": "/etc/containers/storage.conf",
     "boot": "/etc/systemd/system/rmu-boot.service",
     "follow": "/etc/systemd/system/rmu-follow.service",
     "vitals": "/etc/systemd/system/rmu-vitals.service",

@@ -72,7 +72,7 @@ nft -f /etc/nftables.conf
 {# rmu-boot starts HAProxy, once the map is this instance's own. #}
 systemctl disable -q haproxy.service
 [ -z "$changed_haproxy" ] || ! systemctl is-active -q haproxy.service || systemctl reload haproxy.service
-systemctl enable -q rmu-boot.service
+systemctl enable -q rmu-boot.service podman-clean-transient.service
 systemctl restart rmu-boot.service || say "rmu-boot has not finished; it goes on trying"
 {# Serving comes first, and a host without metrics is better than none: an alarm tells of its silence. #}
 {

@@ -635,11 +635,19 @@ def never_ready() -> FakeWorld:
     return world
 
 
+def without_database() -> FakeWorld:
+    world = serving()
+    database_lost(world)
+    return world
+
+
 WORLDS: dict[str, tuple[Callable[[], FakeWorld], dict[str, Any]]] = {
     "drill": (serving, {}),
     "drill after the disaster": (lost, {}),
     "drill that fails": (never_ready, {}),
+    "cut-over": (without_database, {"verb": "dr restore", "cut_over": True}),
 }
+FOUND = [(name, n, *seam) for name, (make, typed) in WORLDS.items() for n, seam in enumerate(seams(make, **typed))]
 SEAMS = [
     pytest.param(
         name,
@@ -648,8 +656,8 @@ SEAMS = [
         id=f"{name}: {when} {what} ({number})",
         marks=pytest.mark.long if name != "drill" and n % 4 else (),
     )
-    for name, (make, typed) in WORLDS.items()
-    for n, (when, number, what) in enumerate(seams(make, **typed))
+    for name, n, when, number, what in FOUND
+    if name != "cut-over"
 ]
 """Of all but the plainest drill a quarter is tried at each check, and the rest with the long tests."""
 
@@ -657,6 +665,11 @@ SEAMS = [
 OF_A_DRILL = [
     pytest.param(*case.values, id=case.id, marks=pytest.mark.long if n % 4 else ())
     for n, case in enumerate(c for c in SEAMS if c.values[0] == "drill")
+]
+OF_A_CUT_OVER = [
+    pytest.param(when, number, id=f"{when} {what} ({number})", marks=pytest.mark.long if n % 4 else ())
+    for name, n, when, number, what in FOUND
+    if name == "cut-over"
 ]
 
 
@@ -695,6 +708,24 @@ def test_a_killed_drill_is_finished_by_resume_and_leaves_nothing(
 
     assert not had_begun or outcome(world) in {"done", "rolled_back"}
     nothing_is_left(world)
+
+
+@pytest.mark.parametrize(("when", "number"), OF_A_CUT_OVER)
+def test_a_killed_cut_over_is_finished_by_resume_and_all_serve_from_the_restored_database(
+    when: str, number: int, folder: Path
+) -> None:
+    world = killed("cut-over", when, number, folder)
+    had_begun = begun(world)
+
+    Operator(world, "bob@ci").resume(RUN)
+
+    assert world.lease_is_free()
+    assert world.lost == [] and world.broken == []
+    if had_begun:
+        new = world.live_database()
+        assert (outcome(world), world.serving(), world.databases_served()) == ("done", {"v41"}, {new})
+        assert world.database_settings[new].security_groups == ("sg-db",)
+        assert not world.drill_hosts
 
 
 @pytest.mark.parametrize(("name", "when", "number"), OF_A_DRILL)

@@ -11,6 +11,7 @@ import lzma
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -144,6 +145,16 @@ def test_host_settings_and_registry_login_are_files_of_the_user_data() -> None:
     assert '"hook": "rmu-test-boot"' in text
     helpers = {"credHelpers": {"123456789012.dkr.ecr.eu-central-1.amazonaws.com": "ecr-login"}}
     assert json.dumps(helpers) in text
+
+
+def test_podman_keeps_in_memory_what_it_knows_of_containers_and_clears_up_after_a_crash() -> None:
+    text = script()
+
+    put = text.partition("put /etc/containers/storage.conf <<'RMU-END'")[2].partition("\n")[2]
+    stored = tomllib.loads(put.partition("RMU-END")[0])["storage"]
+    assert stored["transient_store"] is True
+    assert stored["runroot"].startswith("/run/") and stored["graphroot"].startswith("/var/")
+    assert [line for line in text.splitlines() if "enable" in line and "podman-clean-transient.service" in line]
 
 
 def test_f02_the_proxys_configuration_is_rendered_whole_and_never_edited() -> None:

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -46,6 +47,23 @@ def test_a_program_is_kept_once_under_its_checksum(host_script: str, tmp_path: P
     kept = sorted(p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file())
     assert len(kept) == 1 and kept[0].endswith("/rmu_host.py")
     assert not list(tmp_path.rglob(".new-*"))
+
+
+def test_a_program_that_nobody_called_for_a_week_goes_and_one_that_is_called_again_stays(
+    host_script: str, tmp_path: Path
+) -> None:
+    again, other = packed(gzip.compress(PROGRAM)), packed(gzip.compress(b"pass\n"))
+    for program in (again, other):
+        run(host_script, program=program, request=packed(b"{}"))
+    long_ago = time.time() - 9 * 86400
+    for kept in (tmp_path / "versions").iterdir():
+        os.utime(kept, (long_ago, long_ago))
+
+    done = run(host_script, program=again, request=packed(b"{}"))
+
+    assert (done.returncode, done.stdout.strip()) == (0, "1 {}")
+    left = [p.read_bytes() for p in tmp_path.rglob("rmu_host.py")]
+    assert left == [PROGRAM]
 
 
 def test_a_program_that_arrived_damaged_is_not_run(host_script: str, tmp_path: Path) -> None:

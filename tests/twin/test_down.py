@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from ratemyunit_ops.twin.machine import machines
 from ratemyunit_ops.twin.site import Site
 from ratemyunit_ops.twin.up import bring_up
 from tests.twin.conftest import Twin, Web, wait_for
+from tests.twin.driver import RMU
 from tests.twin.footprint import footprint, kill_every_daemon, left_after, marked, since
 
 pytestmark = pytest.mark.twin
@@ -32,7 +34,8 @@ def doomed() -> Iterator[Twin]:
     lower_ground(SITE)
 
 
-def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(doomed: Twin) -> None:
+@pytest.mark.parametrize("killed_first", [False, True], ids=["alive", "killed"])
+def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(doomed: Twin, killed_first: bool) -> None:
     mark = uuid.uuid4().hex
     before = footprint()
     marked(mark, bring_up, SITE, print)
@@ -51,14 +54,17 @@ def test_down_leaves_nothing_of_all_organs_also_when_all_of_them_were_killed(doo
     wait_for("a balancer", lambda: daemons.pid(SITE, "alb-web"))
     wait_for("two machines", lambda: len(machines(SITE)) > 1)
     standing = since(before, mark, SITE)
+    more = {"MaxSize": 3, "DesiredCapacity": 3}  # `down` comes while machines are being made
+    doomed.client("autoscaling").update_auto_scaling_group(AutoScalingGroupName="web", **more)
 
-    killed = kill_every_daemon(SITE)
-    lower_ground(SITE)
+    killed = kill_every_daemon(SITE) if killed_first else []
+    subprocess.run([RMU, "twin", "down", "--name", SITE.name, "--port-base", str(SITE.port_base)], check=True)
 
     # Links of the namespace go with it; a veth that lost its other end would stand here, in ours.
     assert {kind for kind, things in standing.items() if things} >= set(standing) - {"links"}, standing
-    assert {"alb-web", "dns", "door", "front", "gate", "imds", "keepers", "registry"} <= set(killed)
-    assert len([name for name in killed if name.startswith("machine-")]) > 1, killed
+    if killed_first:
+        assert {"alb-web", "dns", "door", "front", "gate", "imds", "keepers", "registry"} <= set(killed)
+        assert len([name for name in killed if name.startswith("machine-")]) > 1, killed
     assert left_after(before, mark, SITE) == {kind: set() for kind in standing}
 
 

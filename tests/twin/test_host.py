@@ -15,7 +15,7 @@ import pytest
 
 from ratemyunit_ops import render
 from ratemyunit_ops.twin.site import Site
-from tests.twin.host_ground import DATABASE, MIB, READY, HostGround
+from tests.twin.host_ground import DATABASE, MIB, READY, SECRETS, HostGround
 
 pytestmark = pytest.mark.twin
 
@@ -187,6 +187,25 @@ def test_credentials_are_private_to_root_and_go_with_the_slot(host: HostGround) 
 
     assert mode.strip() == "600 root"
     assert "No such file" in host.shell(f"cat {place}")
+
+
+def test_no_secret_is_on_the_disk_while_slots_run_or_after_they_were_stopped(host: HostGround) -> None:
+    values = "|".join(f"pw[-]{name.replace('/', '-')}" for name in SECRETS)  # the search does not find its own words
+    find = f"grep -rlaE -D skip '{values}' %s 2> /dev/null | sort"
+    disk = find % "/etc /home /opt /root /srv /usr/local /var"
+    host.deploy("v1")
+    host.prepare("v2")
+    host.start("v2")
+
+    looked = host.ask("migrate", release=host.ref("v2"), look="pending")
+    running, in_memory = host.shell(disk, timeout=120), host.shell(find % "/run", timeout=120)
+    host.shell(f"systemctl kill -s KILL {host.unit('v2')}; sleep 4")
+    host.ask("stop", release=host.ref("v2"))
+    stopped = host.shell(disk, timeout=120)
+
+    assert looked["outcome"] == "ok"
+    assert {"/run/rmu/blue.env", "/run/rmu/green.env"} <= set(in_memory.split()), "the search finds nothing at all"
+    assert (running, stopped) == ("", "")
 
 
 @pytest.mark.long

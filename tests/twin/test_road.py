@@ -133,7 +133,6 @@ def test_history_and_show_tell_who_did_what_and_why(stack: Stack) -> None:
     assert "twin" not in {event["facts"].get("secret_key") for event in shown["events"]}
 
 
-@pytest.mark.long
 def test_a_deploy_killed_as_it_moves_traffic_is_finished_by_resume_without_a_drop(stack: Stack) -> None:
     stack.live()
     new = stack.push()

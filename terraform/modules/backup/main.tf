@@ -30,7 +30,7 @@ resource "aws_iam_role_policy_attachment" "images" {
 # Without its type and resource this would be a policy for snapshots, which boot
 # nothing. Images of a host that was replaced fall out of the count and stay.
 resource "aws_dlm_lifecycle_policy" "images" {
-  #checkov:skip=CKV_AWS_256:a copy is encrypted by the other region's own key: a host's disk holds no secret that outlives its boot
+  #checkov:skip=CKV_AWS_256:a copy is encrypted by the other region's own key: on a host's disk only swapped memory could hold a secret
   description        = "Daily images of the hosts of ${local._name}"
   execution_role_arn = aws_iam_role.images.arn
   state              = "ENABLED"

@@ -1,5 +1,5 @@
 #!/bin/sh
-# The caller's own version of the host program, kept under its checksum.
+# The caller's own version of the host program, kept under its checksum until nobody has called it for a week.
 set -eu
 umask 022
 : "${SSM_program:?}" "${SSM_request:?}"
@@ -9,10 +9,10 @@ new=$(mktemp -d "$versions/.new-XXXXXX")
 trap 'rm -rf "$new"' EXIT
 printf %s "$SSM_program" | base64 -d | gunzip > "$new/rmu_host.py"
 sum=$(sha256sum "$new/rmu_host.py" | cut -d ' ' -f 1)
-if [ ! -e "$versions/$sum/rmu_host.py" ]; then
-    mkdir -p "$versions/$sum"
-    mv "$new/rmu_host.py" "$versions/$sum/rmu_host.py"
-fi
+mkdir -p "$versions/$sum"
+touch "$versions/$sum"
+[ -e "$versions/$sum/rmu_host.py" ] || mv "$new/rmu_host.py" "$versions/$sum/rmu_host.py"
+find "$versions" -mindepth 1 -maxdepth 1 -mtime +7 -exec rm -rf {} + || :
 rm -rf "$new"
 trap - EXIT
 request=$SSM_request
