@@ -254,6 +254,7 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "memory-high": ([2, 2], 300, "missing", "alerts", "SEV-2"),
     "no-healthy-host": ([2, 3], 60, "breaching", "critical", "SEV-1"),
     "probe-failing": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
+    "probe-silent": ([3, 3], 120, "breaching", "alerts", "SEV-2"),
     "queue-stalled": ([2, 2], 300, "notBreaching", "alerts", "SEV-2"),
     "status-check-failed": ([2, 2], 60, "missing", "critical", "SEV-1"),
     "worker-idle": ([6, 6], 300, "notBreaching", "alerts", "SEV-3"),

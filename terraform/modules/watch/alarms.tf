@@ -70,12 +70,18 @@ locals {
       of   = ["AWS/ApplicationELB", "TargetResponseTime", "p95"], dimensions = local._targets
       when = [">", 1], period = local._fast, points = [2, 3], missing = "notBreaching"
     }
-    # Asked from a host, through everything that a user's request passes. Silence of
-    # the probe is a host's, and said elsewhere.
+    # Asked from a host, through everything that a user's request passes.
     probe-failing = {
       says = "The front door does not answer the hosts' probe", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
       of   = [local._lines, "ProbeFailed", "Average"], dimensions = {}
       when = [">", 0.5], period = local._fast, points = [2, 3], missing = "notBreaching"
+    }
+    # All that hosts say in lines is said by one timer, and every alarm on it takes silence
+    # for fine. Three points outlast the replacement of the only host, which is told already.
+    probe-silent = {
+      says = "No host has said for a while whether the front door answers it", severity = "SEV-2", runbook = "host-unresponsive", topic = "alerts"
+      of   = [local._lines, "ProbeFailed", "SampleCount"], dimensions = {}, math = "FILL(a, 0)"
+      when = ["<", 1], period = local._silence, points = [3, 3], missing = "breaching"
     }
 
     database-cpu-high = {
