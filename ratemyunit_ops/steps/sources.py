@@ -164,7 +164,7 @@ METRICS = (
     ("target_5xx", "AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "Sum", "targets"),
     ("latency", "AWS/ApplicationELB", "TargetResponseTime", "Average", "targets"),
     ("latency_p95", "AWS/ApplicationELB", "TargetResponseTime", "p95", "targets"),
-    ("healthy", "AWS/ApplicationELB", "HealthyHostCount", "Minimum", "targets"),
+    ("healthy", "AWS/ApplicationELB", "HealthyHostCount", "Maximum", "targets"),
     ("probe_failed", "", "ProbeFailed", "Sum", "environment"),
     ("probe_ms", "", "ProbeMs", "Maximum", "environment"),
     ("queue_waiting", "", "QueueWaiting", "Maximum", "environment"),

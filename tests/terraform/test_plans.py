@@ -370,6 +370,11 @@ def test_an_alarm_tells_the_topic_of_its_severity(plan: dict[str, Any]) -> None:
     assert topics == {("SEV-1", "critical"), ("SEV-2", "alerts"), ("SEV-3", "alerts")}
 
 
+def test_a_zone_without_a_host_says_nothing_of_the_one_that_has_it(planned: Planned) -> None:
+    """Minimum is that of the balancer node that sees the fewest."""
+    assert loud(planned)["no-healthy-host"]["statistic"] == "Maximum"
+
+
 def test_without_a_certificate_none_is_watched(planned: Planned) -> None:
     assert set(PERIODS) - set(loud(planned)) == {"certificate-expiring"}
 
@@ -429,6 +434,16 @@ def test_events_of_databases_and_hosts_may_be_written_into_their_group(planned: 
     assert len(planned("aws_cloudwatch_log_resource_policy")) == 1
 
 
+def test_the_policy_of_the_events_group_bounds_the_writing_and_not_the_making_of_streams(plan: dict[str, Any]) -> None:
+    """The plan knows no ARN yet, and so no policy: read what it is made of."""
+    logs = plan["configuration"]["root_module"]["module_calls"]["logs"]["module"]["resources"]
+    policy = next(r for r in logs if r["type"] == "aws_iam_policy_document")["expressions"]["statement"]
+
+    bounded = {action: bool(s.get("condition")) for s in policy for action in s["actions"]["constant_value"]}
+
+    assert bounded == {"logs:CreateLogStream": False, "logs:PutLogEvents": True}
+
+
 def test_slack_hears_alarms_that_fire_and_clear_and_incidents_but_no_window_of_an_objective(whole: Planned) -> None:
     rules = {r["name"]: json.loads(r["event_pattern"]) for r in whole("aws_cloudwatch_event_rule")}
     slack = {name.removeprefix("rmu-production-slack-"): rule for name, rule in rules.items() if "slack" in name}
@@ -440,6 +455,21 @@ def test_slack_hears_alarms_that_fire_and_clear_and_incidents_but_no_window_of_a
     assert slack["incident"]["detail"] == {"environment": ["production"]}
     assert all(len(json.dumps(rule)) < 2048 for rule in slack.values())
     assert whole("aws_cloudwatch_event_api_destination")[0]["invocation_endpoint"] == WEBHOOK
+
+
+def test_what_slack_is_sent_is_json_whatever_the_words_are(whole: Planned) -> None:
+    """EventBridge escapes nothing that a template puts inside quotes; a name of ours needs none."""
+    targets = [one["input_transformer"][0] for one in whole("aws_cloudwatch_event_target") if one["input_transformer"]]
+    words = 'the "front" door\n1. rmu incident ack'
+
+    for target in targets:
+        filled = target["input_template"].replace("<name>", "rmu-production-disk-full")
+        for place in target["input_paths"].keys() - {"name"}:
+            filled = filled.replace(f"<{place}>", json.dumps(words))
+        sent = json.loads(filled)
+        assert words in (sent["text"], *(one["text"] for one in sent.get("attachments", ())))
+
+    assert len(targets) == 3
 
 
 def test_without_a_webhook_nothing_of_slack_is_made(plan: dict[str, Any]) -> None:

@@ -167,7 +167,8 @@ def test_silence_is_breaching_where_the_alarm_says_so_and_math_fills_it_at_once(
         {"Id": "silent", "Expression": "IF(FILL(m1, 0) < 1, 1, 0)", "ReturnData": True},
     ]
     plain = dict.fromkeys(("Namespace", "MetricName", "Statistic", "Period"))
-    watch = alarm(gate, "silent", desk.topic, **plain, Metrics=queries, Threshold=0, EvaluationPeriods=2)
+    wanted = {"Threshold": 0, "EvaluationPeriods": 2, "TreatMissingData": "breaching"}
+    watch = alarm(gate, "silent", desk.topic, **plain, Metrics=queries, **wanted)
     alarm(gate, "quiet", desk.topic, TreatMissingData="breaching", MetricName="never")
 
     wait_for(lambda: state(watch, "silent") == "ALARM" and state(watch, "quiet") == "ALARM")
@@ -280,6 +281,7 @@ def handed(gate: Gate, word: str) -> list[dict[str, Any]]:
 def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook(gate: Gate, desk: Desk) -> None:
     logs = gate.client("logs")
     logs.create_log_group(logGroupName="/rmu/twin/events")
+    admit(logs, "/rmu/twin/events", {})
     text = {"InputPathsMap": {"name": "$.detail.alarmName", "why": "$.detail.state.reason"}}
     pattern = {
         "source": ["aws.cloudwatch"],
@@ -296,7 +298,7 @@ def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook
         {
             "Arn": destination(gate, "slack"),
             "RoleArn": "arn:aws:iam::123456789012:role/x",
-            "InputTransformer": {**text, "InputTemplate": '{"text": "<name> \\"now\\": <why>"}'},
+            "InputTransformer": {**text, "InputTemplate": '{"text": "<name> \\"now\\"", "why": <why>}'},
             "HttpParameters": {"HeaderParameters": {"X-More": "1"}},
         },
     )
@@ -305,13 +307,40 @@ def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook
     watch.set_alarm_state(AlarmName="event-one", StateValue="ALARM", StateReason='a "test"')
 
     [post] = handed(gate, "event-one")
-    assert [one["message"] for one in desk.brought()] == ['event-one speaks: a "test"']
+    assert [one["message"] for one in desk.brought()] == ['"event-one speaks: a "test""']  # nothing escapes it
     assert post["headers"]["X-Token"] == "secret" and post["headers"]["X-More"] == "1"
-    assert json.loads(post["body"]) == {"text": 'event-one "now": a "test"'}
+    assert json.loads(post["body"]) == {"text": 'event-one "now"', "why": 'a "test"'}
     lines = logs.filter_log_events(logGroupName="/rmu/twin/events")["events"]
     event = json.loads(lines[0]["message"])
     assert event["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
     assert event["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "event-one"
+
+
+def test_a_log_group_whose_policy_bounds_the_making_of_streams_gets_no_event(gate: Gate, desk: Desk) -> None:
+    logs, groups = gate.client("logs"), ("/rmu/bounded", "/rmu/closed")
+    for group in groups:
+        logs.create_log_group(logGroupName=group)
+    admit(logs, "/rmu/bounded", {"Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}})
+    targets = [{"Arn": f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"} for group in groups]
+    rule(gate, "to-groups", {"source": ["bounded"]}, *targets)
+
+    gate.client("events").put_events(Entries=[{"Source": "bounded", "DetailType": "x", "Detail": "{}"}])
+
+    told = [one["status"] for one in gate.call("/twin/deliveries") if one["source"] == "to-groups"]
+    assert told == [f"failed: no policy lets events.amazonaws.com CreateLogStream in {group}" for group in groups]
+
+
+def admit(logs: Any, group: str, bounds: dict[str, Any]) -> None:
+    """Let EventBridge write into a group, within these bounds."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"arn:aws:logs:us-east-1:123456789012:log-group:{group}:*",
+        **bounds,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    logs.put_resource_policy(policyName=group.replace("/", "-")[1:], policyDocument=policy)
 
 
 def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:

@@ -31,6 +31,10 @@ def look(now: float) -> None:
                 for name, wanted in (("HealthyHostCount", "healthy"), ("UnHealthyHostCount", "unhealthy")):
                     count = sum(state == wanted for state in health.values())
                     STORES[region].put(key_of("AWS/ApplicationELB", name, named), count, at=now)
+                # A balancer has a node in every zone, and Minimum is that of the one that sees the fewest: here of one
+                # that sees nobody (https://docs.aws.amazon.com/elasticloadbalancing/latest/application/
+                # load-balancer-cloudwatch-metrics.html, "Statistics").
+                STORES[region].put(key_of("AWS/ApplicationELB", "HealthyHostCount", named), 0, at=now)
     for region, acm in list(acm_backends[ACCOUNT].items()):
         for arn, certificate in list(acm._certificates.items()):
             until = certificate._not_valid_after(certificate._cert).replace(tzinfo=UTC).timestamp()

@@ -50,9 +50,11 @@ locals {
       when = ["<", 1], period = local._silence, points = [2, 2], missing = "breaching"
     }
 
+    # Maximum and Minimum are those of single nodes of the balancer, and there is one in
+    # every zone: what the node of a zone without a host sees says nothing of the other.
     no-healthy-host = {
       says = "The balancer has no healthy host", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
-      of   = ["AWS/ApplicationELB", "HealthyHostCount", "Minimum"], dimensions = local._targets
+      of   = ["AWS/ApplicationELB", "HealthyHostCount", "Maximum"], dimensions = local._targets
       when = ["<", 1], period = local._fast, points = [2, 3], missing = "breaching"
     }
     errors-at-the-balancer = {
