@@ -153,6 +153,7 @@ def _queries(environment: str, places: Mapping[str, str], look: Look) -> list[Me
 
 METRICS = (
     ("cpu", "AWS/EC2", "CPUUtilization", "Average", "hosts"),
+    ("credits", "AWS/EC2", "CPUCreditBalance", "Minimum", "hosts"),
     ("status_failed", "AWS/EC2", "StatusCheckFailed", "Maximum", "hosts"),
     ("memory", "CWAgent", "mem_used_percent", "Maximum", "hosts"),
     ("disk", "CWAgent", "disk_used_percent", "Maximum", "hosts"),

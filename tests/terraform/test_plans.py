@@ -243,6 +243,7 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "certificate-expiring": ([1, 1], 3600, "ignore", "alerts", "SEV-2"),
     "connections-high": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
     "cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
+    "cpu-throttled": ([2, 3], 300, "notBreaching", "alerts", "SEV-3"),
     "database-cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
     "database-silent": ([2, 2], 120, "breaching", "critical", "SEV-1"),
     "database-storage-low": ([1, 1], 300, "missing", "critical", "SEV-1"),
@@ -360,6 +361,26 @@ def test_sessions_are_many_at_three_quarters_of_what_the_class_takes(size: str, 
     answer = subprocess.run(argv, input="local._many", capture_output=True, text=True, check=True, cwd=tmp_path)
 
     assert int(answer.stdout) == many
+
+
+@pytest.mark.parametrize(
+    ("size", "baseline"), [("t3.micro", 10), ("t3.small", 20), ("t4g.large", 30), ("t3a.xlarge", 40), ("m5.large", 100)]
+)
+def test_a_throttled_host_is_held_at_its_types_baseline(size: str, baseline: int, tmp_path: Path) -> None:
+    shutil.copy(SOURCES / "modules/watch/credits.tf", tmp_path)
+    (tmp_path / "variables.tf").write_text('variable "instance_type" {}\n')
+
+    argv = ["terraform", "console", "-var", f"instance_type={size}"]
+    answer = subprocess.run(argv, input="local._baseline", capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert int(answer.stdout) == baseline
+
+
+def test_a_host_without_credits_that_rests_is_not_called_throttled(planned: Planned) -> None:
+    queries = {q["id"]: q for q in loud(planned)["cpu-throttled"]["metric_query"]}
+
+    assert queries["e"]["expression"] == "IF(a < 5 AND b > 18, 1, 0)"
+    assert [queries[id]["metric"][0]["metric_name"] for id in "ab"] == ["CPUCreditBalance", "CPUUtilization"]
 
 
 def test_an_alarm_tells_the_topic_of_its_severity(plan: dict[str, Any]) -> None:

@@ -67,6 +67,15 @@ def test_a_busy_host_and_too_many_connections_page(ward: Ward) -> None:
         ward.fault("cpu-load")
 
 
+def test_a_host_that_has_spent_its_cpu_credits_pages_as_throttled(ward: Ward) -> None:
+    besides = ("cpu-high", "latency-high", "probe-failing", "probe-silent", "errors-of-the-app")
+    with (
+        ward.stack.fault("cpu-load"),
+        ward.expects("cpu-throttled", causes={"cpu-throttled": "throttled"}, besides=besides),
+    ):
+        ward.fault("credits-spent")
+
+
 def test_a_dead_agent_pages_as_a_silent_host(ward: Ward) -> None:
     agent = "amazon-cloudwatch-agent.service"
     # It ships the lines too, in which the host says how the front door is.

@@ -178,6 +178,36 @@ def test_silence_is_breaching_where_the_alarm_says_so_and_math_fills_it_at_once(
     wait_for(lambda: state(watch, "silent") == "OK")
 
 
+def test_cpu_credits_are_earned_and_spent_by_what_a_machine_uses(gate: Gate) -> None:
+    host = gate.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="t3.small")
+    id, watch = host["Instances"][0]["InstanceId"], gate.client("cloudwatch")
+    named = {"InstanceId": id}
+
+    def balance(**used: Any) -> float:
+        point = {"region": "us-east-1", "namespace": "AWS/EC2", "name": "CPUUtilization", "dimensions": named, **used}
+        gate.call("/twin/measured", [point])
+        at = datetime.fromtimestamp(used["at"], UTC)
+        found = watch.get_metric_statistics(
+            Namespace="AWS/EC2",
+            MetricName="CPUCreditBalance",
+            Dimensions=[{"Name": "InstanceId", "Value": id}],
+            StartTime=at - timedelta(seconds=5),
+            EndTime=at + timedelta(seconds=5),
+            Period=TEN,
+            Statistics=["Minimum"],
+        )
+        return float(min(one["Minimum"] for one in found["Datapoints"]))
+
+    now = time.time() // TEN * TEN - 300
+    rested, busy = balance(value=0.0, at=now), balance(value=100.0, at=now + 30)
+    gate.call("/twin/credits-spent", id)
+    spent = balance(value=100.0, at=now + 60)
+    gate.call("/twin/credits-back", id)
+
+    assert (rested, busy, spent) == (576.0, 575.2, 0.0)
+    assert balance(value=0.0, at=now + 90) == 576.0
+
+
 def test_a_composite_alarm_follows_its_parts(gate: Gate, desk: Desk) -> None:
     watch = alarm(gate, "long", desk.topic, ActionsEnabled=False)
     alarm(gate, "short", desk.topic, ActionsEnabled=False)

@@ -24,6 +24,15 @@ locals {
       of   = ["AWS/EC2", "CPUUtilization", "Average"], dimensions = local._hosts
       when = [">", 80], period = local._slow, points = [2, 2], missing = "missing"
     }
+    # A host that has no credits left is held at its baseline, which is no high number:
+    # cpu-high goes green. One that rests with none, as when it is newborn, is not held.
+    # Credits are measured every five minutes, and the newest may be on its way still.
+    cpu-throttled = {
+      says = "The hosts have spent their CPU credits and are held at ${local._baseline}% of their CPU", severity = "SEV-3", runbook = "host-unresponsive", topic = "alerts"
+      of   = ["AWS/EC2", "CPUCreditBalance", "Minimum"], dimensions = local._hosts
+      and  = ["AWS/EC2", "CPUUtilization", "Average"], math = "IF(a < 5 AND b > ${0.9 * local._baseline}, 1, 0)"
+      when = [">", 0], period = local._slow, points = [2, 3], missing = "notBreaching"
+    }
     memory-high = {
       says = "The hosts' memory is above 85%", severity = "SEV-2", runbook = "host-unresponsive", topic = "alerts"
       of   = [local._agent, "mem_used_percent", "Average"], dimensions = local._hosts
