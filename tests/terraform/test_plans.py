@@ -246,7 +246,7 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "cpu-throttled": ([2, 3], 300, "notBreaching", "alerts", "SEV-3"),
     "database-cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
     "database-silent": ([2, 2], 120, "breaching", "critical", "SEV-1"),
-    "database-storage-low": ([1, 1], 300, "missing", "critical", "SEV-1"),
+    "database-storage-low": ([1, 1], 300, "ignore", "critical", "SEV-1"),
     "disk-full": ([2, 2], 300, "missing", "alerts", "SEV-2"),
     "errors-at-the-balancer": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
     "errors-of-the-app": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
@@ -257,7 +257,7 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "probe-failing": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
     "probe-silent": ([3, 3], 120, "breaching", "alerts", "SEV-2"),
     "queue-stalled": ([2, 2], 300, "notBreaching", "alerts", "SEV-2"),
-    "status-check-failed": ([2, 2], 60, "missing", "critical", "SEV-1"),
+    "status-check-failed": ([2, 2], 60, "ignore", "critical", "SEV-1"),
     "worker-idle": ([6, 6], 300, "notBreaching", "alerts", "SEV-3"),
 }
 SAID = re.compile(r"(.+)\. severity: (SEV-[123])\. next: rmu runbook run ([a-z-]+) --env production")
@@ -347,6 +347,13 @@ def test_alarms_keep_productions_periods_and_speak_to_somebody(whole: Planned) -
         spoken[name] = (points, period_of(alarm), alarm["treat_missing_data"], topic, said[2])
 
     assert spoken == PERIODS
+
+
+def test_no_page_tells_good_news_because_numbers_came_back(whole: Planned) -> None:
+    """From INSUFFICIENT_DATA to OK is told to the topic as well, and `critical` wakes."""
+    pages = {name: alarm["treat_missing_data"] for name, alarm in loud(whole).items() if PERIODS[name][4] == "SEV-1"}
+
+    assert pages and "missing" not in pages.values(), pages
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ locals {
   _agent    = "CWAgent"
 
   # Where the absence of a number is itself the news, missing data is breaching; where
-  # a number exists only while something is wrong, it is not.
+  # a number exists only while something is wrong, it is not. On `critical` none is
+  # `missing`: a number that comes back would tell the topic OK, and wake somebody for it.
   _always = {
     cpu-high = {
       says = "The hosts' CPU is above 80%", severity = "SEV-3", runbook = "host-unresponsive", topic = "alerts"
@@ -46,7 +47,7 @@ locals {
     status-check-failed = {
       says = "EC2 finds a host broken", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
       of   = ["AWS/EC2", "StatusCheckFailed", "Maximum"], dimensions = local._hosts
-      when = [">", 0], period = local._fast, points = [2, 2], missing = "missing"
+      when = [">", 0], period = local._fast, points = [2, 2], missing = "ignore"
     }
     # A host that freezes sends nothing, and so does one that reboots or is replaced: two
     # points outlast a reboot, and not the five minutes in which the only host is
@@ -103,7 +104,7 @@ locals {
     database-storage-low = {
       says = "The database has less than 2 GB of storage left", severity = "SEV-1", runbook = "disk-full", topic = "critical"
       of   = ["AWS/RDS", "FreeStorageSpace", "Minimum"], dimensions = local._database
-      when = ["<", 2147483648], period = local._slow, points = [1, 1], missing = "missing"
+      when = ["<", 2147483648], period = local._slow, points = [1, 1], missing = "ignore"
     }
     database-silent = {
       says = "The database has not reported for a while", severity = "SEV-1", runbook = "database-connections", topic = "critical"
