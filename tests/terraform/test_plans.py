@@ -383,6 +383,16 @@ def test_a_throttled_host_is_held_at_its_types_baseline(size: str, baseline: int
     assert int(answer.stdout) == baseline
 
 
+def test_a_handful_of_requests_a_minute_is_too_few_to_call_answers_slow(planned: Planned) -> None:
+    queries = {q["id"]: q for q in loud(planned)["latency-high"]["metric_query"]}
+
+    assert queries["e"]["expression"] == "IF(b >= 20, a, 0)"
+    assert [(m["metric_name"], m["stat"]) for id in "ab" for m in queries[id]["metric"]] == [
+        ("TargetResponseTime", "p95"),
+        ("RequestCount", "Sum"),
+    ]
+
+
 def test_a_host_without_credits_that_rests_is_not_called_throttled(planned: Planned) -> None:
     queries = {q["id"]: q for q in loud(planned)["cpu-throttled"]["metric_query"]}
 
