@@ -160,11 +160,6 @@ def _alarm(objective: Objective, group: Group, chosen: Sequence[Tier], pairs: li
 def _window(objective: Objective, tier: Tier, length: timedelta, least: int, speed: int) -> dict[str, Any]:
     """Make one window's alarm: its expression is 1 while at least so many events are bad, and too large a part."""
     metrics = {measured: f"m{n}" for n, measured in enumerate(objective.measured(), start=1)}
-
-    def added(measured: Sequence[Measured]) -> str:
-        return " + ".join(f"FILL({metrics[one]}, 0)" for one in measured)
-
-    bad = added(objective.bad) if objective.bad else f"total - ({added(objective.good)})"
     rate = f"{tier.burn * objective.budget:.6g}"
     queries: list[dict[str, Any]] = [
         {
@@ -176,11 +171,23 @@ def _window(objective: Objective, tier: Tier, length: timedelta, least: int, spe
         }
         for one, name in metrics.items()
     ]
-    queries += [
-        {"id": "total", "expression": added(objective.total)},
-        {"id": "bad", "expression": bad},
-        {"id": "burning", "expression": f"IF(bad >= {least} AND bad > {rate} * total, 1, 0)", "returns": True},
-    ]
+
+    # SUM adds up what there is. What FILL makes of a metric that was never there, as 5xx are on a good day, is written
+    # down nowhere; where nothing at all is bad the window has no point, and one that is missing does not breach.
+    def added(measured: Sequence[Measured]) -> str:
+        ids = [metrics[one] for one in measured]
+        return ids[0] if len(ids) == 1 else f"SUM([{', '.join(ids)}])"
+
+    def named(name: str, expression: str) -> str:
+        if expression in metrics.values():
+            return expression
+        queries.append({"id": name, "expression": expression})
+        return name
+
+    total = named("total", added(objective.total))
+    bad = named("bad", added(objective.bad) if objective.bad else f"{total} - {added(objective.good)}")
+    burning = f"IF({bad} >= {least} AND {bad} > {rate} * {total}, 1, 0)"
+    queries.append({"id": "burning", "expression": burning, "returns": True})
     return {
         "period": _period(length, speed),
         "queries": queries,

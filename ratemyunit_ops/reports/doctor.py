@@ -11,6 +11,7 @@ from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import database_name, holder
 from ratemyunit_ops.reports.finding import Finding
 from ratemyunit_ops.reports.heard import who_would_hear
+from ratemyunit_ops.reports.looking import who_looks
 
 TERRAFORM = "see README: Terraform 1.11, pinned by checksum"
 TOOLS: Mapping[str, tuple[str, str]] = {
@@ -36,7 +37,7 @@ def examine(
     strict: bool,
     tunnel: str,
 ) -> tuple[Finding, ...]:
-    """Look at tools, credentials, account, ledger, places, hosts, front door and listeners; `strict` wants some.
+    """Look at tools, credentials, account, ledger, places, hosts, front door, probe and listeners; `strict` wants some.
 
     `terraform` is the version of the Terraform that is there. Never raises for what it finds.
     """
@@ -56,6 +57,7 @@ def examine(
         *_leftovers(o, environment),
         _retention(o),
         _asked("front door", lambda: f"serves {o.traffic.look().version or 'nothing'}", "rmu status"),
+        *who_looks(o),
         *who_would_hear(o, strict=strict),
     )
 

@@ -153,6 +153,7 @@ def _queries(environment: str, places: Mapping[str, str], look: Look) -> list[Me
 
 METRICS = (
     ("cpu", "AWS/EC2", "CPUUtilization", "Average", "hosts"),
+    ("credits", "AWS/EC2", "CPUCreditBalance", "Minimum", "hosts"),
     ("status_failed", "AWS/EC2", "StatusCheckFailed", "Maximum", "hosts"),
     ("memory", "CWAgent", "mem_used_percent", "Maximum", "hosts"),
     ("disk", "CWAgent", "disk_used_percent", "Maximum", "hosts"),
@@ -164,7 +165,7 @@ METRICS = (
     ("target_5xx", "AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "Sum", "targets"),
     ("latency", "AWS/ApplicationELB", "TargetResponseTime", "Average", "targets"),
     ("latency_p95", "AWS/ApplicationELB", "TargetResponseTime", "p95", "targets"),
-    ("healthy", "AWS/ApplicationELB", "HealthyHostCount", "Minimum", "targets"),
+    ("healthy", "AWS/ApplicationELB", "HealthyHostCount", "Maximum", "targets"),
     ("probe_failed", "", "ProbeFailed", "Sum", "environment"),
     ("probe_ms", "", "ProbeMs", "Maximum", "environment"),
     ("queue_waiting", "", "QueueWaiting", "Maximum", "environment"),

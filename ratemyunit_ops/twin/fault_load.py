@@ -1,4 +1,4 @@
-"""Faults of load: busy CPUs, a host's memory eaten, a release that answers late, a database's storage nearly full."""
+"""Faults of load: busy CPUs and spent credits, a host's memory eaten, a release that answers late, a full database."""
 
 import shlex
 from typing import Any
@@ -73,6 +73,18 @@ def _cpu_rest(site: Site, target: str | None) -> str:
     return f"the CPU of {machine.name} rests"
 
 
+def _spend(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    call(site, "credits-spent", machine.name)
+    return f"{machine.name} has no CPU credits left"
+
+
+def _refill(site: Site, target: str | None) -> str:
+    machine = host_of(site, target)
+    call(site, "credits-back", machine.name)
+    return f"{machine.name} has a day's CPU credits again"
+
+
 def _eat(site: Site, target: str | None) -> str:
     machine = host_of(site, target)
     # Should it come to that, the kernel takes the eater first.
@@ -145,6 +157,7 @@ def _stop(name: str) -> str:
 FAULTS: dict[str, Fault] = {
     "app-slow": Fault("let the live release on a host answer late", _halt, _go_on),
     "cpu-load": Fault("keep a host's CPU busy", _cpu_load, _cpu_rest),
+    "credits-spent": Fault("let a host have no CPU credits left; what it earns and spends goes on", _spend, _refill),
     "memory-eaten": Fault("eat a host's memory up to a little: it lives on, badly", _eat, _spit_out),
     "postgres-load": Fault("keep a database's CPU busy with endless queries", _query, _query_no_more),
     "database-storage-low": Fault("leave a database TARGET GiB of storage (default 1)", _fill_storage, _room),

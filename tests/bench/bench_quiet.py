@@ -1,8 +1,8 @@
 """`make bench-quiet`: an hour of ordinary load with twenty deploys in it, and who was woken. Nobody should be.
 
 A twin of its own, the product on it, ten searches and a rating a second, a page scraped every twenty, somebody who has
-confirmed both topics. As a control the host's memory is eaten at the end: that must be heard. Writes
-bench-out/quiet.json.
+confirmed both topics: no alarm may fire, and `critical` may say nothing at all. As a control the host's memory is eaten
+at the end: that must be heard. Writes bench-out/quiet.json.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def measured(stack: Stack, minutes: float) -> dict[str, Any]:
             stack.rmu("deploy", version, "--yes")
             say(f"{version} deployed; heard so far: {heard(stack, began)}")
             time.sleep(max(0.0, began + number * minutes * 60 / DEPLOYS - time.time()))
-    fired = heard(stack, began)
+    fired, roused = heard(stack, began), woken(stack, began)
     loud = time.time()
     with stack.fault("memory-eaten"):
         wait_until(lambda: "rmu-twin-memory-high" in heard(stack, loud), 120, "the control's page")
@@ -70,6 +70,7 @@ def measured(stack: Stack, minutes: float) -> dict[str, Any]:
         "requests": answers,
         "fired": fired,
         "target_fired": 0,
+        "woken": roused,
         "control": {"what": "the host's memory eaten after it", "fired": heard(stack, loud)},
     }
 
@@ -82,6 +83,23 @@ def heard(stack: Stack, since: float) -> dict[str, int]:
         if one["endpoint"] == EMAIL and one["at"] >= since and one["message"].startswith('{"AlarmName"')
     ]
     return dict(Counter(one["AlarmName"] for one in messages if one["NewStateValue"] == "ALARM"))
+
+
+def woken(stack: Stack, since: float) -> dict[str, int]:
+    """Count every message that `critical` brought, good news too: it may go on to a phone."""
+    found = [
+        one["message"]
+        for one in call(stack.site, "deliveries")
+        if one["endpoint"] == EMAIL and one["at"] >= since and one["source"].endswith("-critical")
+    ]
+    return dict(Counter(_named(message) for message in found))
+
+
+def _named(message: str) -> str:
+    if not message.startswith('{"AlarmName"'):
+        return message
+    alarm = json.loads(message)
+    return f"{alarm['AlarmName']} {alarm['NewStateValue']}"
 
 
 @contextmanager

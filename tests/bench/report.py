@@ -346,8 +346,17 @@ def quiet(f: Figures) -> list[Row]:
             f"{sum(heard['fired'].values())} ({', '.join(heard['fired'])}): {heard['what']}",
             f"{f['target_fired']}",
             fired == f["target_fired"] and bool(heard["fired"]),
-        )
+        ),
+        _woken(f.get("woken")),
     ]
+
+
+def _woken(told: dict[str, int] | None) -> Row:
+    what = "– messages on `critical` meanwhile, good news too"
+    if told is None:
+        return Row(what, "not counted by this run", "–", "0")
+    figure = f"{sum(told.values())}" + (f" ({', '.join(told)})" if told else "")
+    return Row(what, figure, "–", "0", not told)
 
 
 def slo(f: Figures) -> list[Row]:

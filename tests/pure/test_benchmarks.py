@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from tests.bench import report
+from tests.bench import bench_quiet, report
 from tests.bench.figures import commit
 from tests.fresh import kept
 
@@ -39,6 +40,36 @@ def test_figures_name_the_commit_that_was_measured() -> None:
 
     assert re.fullmatch(r"[0-9a-f]{7,40}(-dirty)?|no commit", commit())
     assert "` of 5688d20-dirty · " in report.section("Flips", {"made": made}, [])
+
+
+def test_good_news_that_wakes_somebody_is_counted_in_the_quiet_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    def told(name: str, state: str, topic: str, at: float) -> dict[str, Any]:
+        message = json.dumps({"AlarmName": f"rmu-twin-{name}", "NewStateValue": state})
+        return {"endpoint": bench_quiet.EMAIL, "at": at, "source": f"rmu-twin-{topic}", "message": message}
+
+    came = [
+        told("no-healthy-host", "ALARM", "critical", 5.0),
+        told("status-check-failed", "OK", "critical", 15.0),
+        told("cpu-high", "OK", "alerts", 15.0),
+        {"endpoint": bench_quiet.EMAIL, "at": 16.0, "source": "rmu-twin-critical", "message": "SEV-1 twin: down"},
+    ]
+    monkeypatch.setattr(bench_quiet, "call", lambda site, what: came)
+    stack: Any = SimpleNamespace(site=None)
+
+    woken = bench_quiet.woken(stack, 10.0)
+
+    assert woken == {"rmu-twin-status-check-failed OK": 1, "SEV-1 twin: down": 1}
+    assert bench_quiet.heard(stack, 10.0) == {}
+
+
+def test_a_quiet_hour_that_did_not_count_who_was_woken_does_not_claim_nobody_was() -> None:
+    kept = json.loads((report.KEPT / "quiet.json").read_text())
+
+    rows = {name: report.quiet({**kept, "woken": told})[1] for name, told in (("none", {}), ("one", {"x OK": 1}))}
+    untold = report.quiet({name: value for name, value in kept.items() if name != "woken"})[1]
+
+    assert (rows["none"].met, rows["one"].met, untold.met) == (True, False, None)
+    assert untold.figure == "not counted by this run"
 
 
 def test_a_control_that_loses_nothing_proves_nothing() -> None:

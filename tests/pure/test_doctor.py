@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -113,6 +114,54 @@ def test_what_slack_refused_is_a_note_and_no_webhook_is_well() -> None:
 
     assert (without.verdict, quiet.verdict, refused.verdict) == ("ok", "ok", "note")
     assert refused.seen.startswith("refused 3 messages")
+
+
+@pytest.mark.parametrize(
+    ("said", "verdict", "seen"),
+    [
+        (None, "missing", "i-1 has said nothing of the front door for 10 minutes"),
+        ({"ok": None, "why": "no front door is known yet"}, "missing", "i-1 asks nobody: no front door is known yet"),
+        ({"ok": None}, "note", "i-1 asks nobody: it serves nothing yet"),
+        ({"ok": True, "status": 200}, "ok", "i-1 looks at the front door"),
+        ({"ok": False, "status": 503}, "ok", "i-1 looks at the front door"),
+    ],
+)
+def test_a_host_that_looks_at_no_front_door_is_missing_that(
+    said: dict[str, Any] | None, verdict: str, seen: str
+) -> None:
+    world = FakeWorld()
+    looked(world, "i-2", {"ok": True}, {"waiting": 0})
+    if said is not None:
+        looked(world, "i-1", said, {"waiting": 0})
+
+    probe = found(world.outside("me"), "probe")
+
+    assert (probe.verdict, probe.seen) == (verdict, seen)
+    assert (probe.mend != "") == (verdict == "missing")
+
+
+def test_a_queue_that_a_release_tells_nothing_of_is_missing_two_alarms() -> None:
+    world = FakeWorld()
+    looked(world, "i-1", {"ok": True}, {"why": "status 401"})
+    looked(world, "i-2", {"ok": True}, {"waiting": 0})
+
+    told, silent = found(world.outside("me"), "queue"), all_found(world.outside("me"), "queue")
+
+    assert (told.verdict, len(silent)) == ("missing", 1)
+    assert told.seen == "i-1 gives no number (status 401): queue-stalled and worker-idle cannot speak"
+
+
+def test_what_hosts_said_of_the_front_door_is_unknown_where_nobody_can_read_it() -> None:
+    world = FakeWorld()
+    world.fail("logs.lines", Unreachable("logs does not answer", next="rmu doctor"))
+
+    assert found(world.outside("me"), "probe").verdict == "unknown"
+
+
+def looked(world: FakeWorld, host: str, probe: dict[str, Any], queue: dict[str, Any]) -> None:
+    """Let a host have looked at the front door and at its queue."""
+    for event, told in (("probe", probe), ("queue", queue)):
+        world.logbook.say("host", f"{host}/rmu-vitals", json.dumps({"event": event, **told}))
 
 
 def _known(o: Outside, identity: FakeIdentity) -> Outside:

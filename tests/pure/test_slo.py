@@ -428,7 +428,19 @@ def test_a_good_count_is_as_well_as_a_bad_one() -> None:
     (seen,) = report_budgets(w.outside().metrics, SCOPE, [turned], w.clock.now())
 
     assert seen.bad == 2
-    assert compiled([turned])["windows"]["slo-search-1x-1.4h"]["queries"][-2]["expression"] == "total - (FILL(m2, 0))"
+    assert compiled([turned])["windows"]["slo-search-1x-1.4h"]["queries"][-2]["expression"] == "m1 - m2"
+
+
+def test_no_window_bets_on_what_cloudwatch_makes_of_a_metric_that_was_never_there() -> None:
+    windows = compiled(OBJECTIVES.values())["windows"]
+    asked = {q["id"]: q["expression"] for q in windows["slo-errors-3x-5min"]["queries"] if "expression" in q}
+
+    assert asked == {
+        "total": "SUM([m1, m2])",
+        "bad": "SUM([m3, m2])",
+        "burning": "IF(bad >= 5 AND bad > 0.03 * total, 1, 0)",
+    }
+    assert all("FILL" not in q.get("expression", "") for w in windows.values() for q in w["queries"])
 
 
 # -- what is shown, and what a deploy makes of it ----------------------------------------------------------------------

@@ -81,6 +81,7 @@ MEANS: dict[str, tuple[str, dict[str, Any], str]] = {
     "probe-failing": ("host-unresponsive", {"door": False}, "door-shut"),
     "errors-at-the-balancer": ("host-unresponsive", {"proxy": "failed", "livez": 0, "door": False}, "proxy-dead"),
     "hosts-silent": ("host-unresponsive", {"reporter": "inactive"}, "not-reporting"),
+    "probe-silent": ("host-unresponsive", {"watcher": "inactive"}, "not-looking"),
     "status-check-failed": ("host-unresponsive", {"system": "impaired"}, "below-the-machine"),
     "database-storage-low": ("disk-full", {"database_bytes": 2**31 - 1}, "database-full"),
     "database-silent": ("database-connections", {"sql_answers": False, "agent": True}, "database-away"),
@@ -93,6 +94,7 @@ MEANS: dict[str, tuple[str, dict[str, Any], str]] = {
     "backups-late": ("restore-wrong", {"backups_alarm": "ALARM"}, "backups-late"),
     "certificate-expiring": ("certificate-expiring", {"days_left": 20, "imported": False}, "renewal-late"),
     "cpu-high": ("host-unresponsive", {"cpu_last": 81.0}, "busy"),
+    "cpu-throttled": ("host-unresponsive", {"credits_last": 4.9, "cpu_last": 18.1}, "throttled"),
     "database-cpu-high": ("database-connections", {"database_cpu": 81.0}, "database-busy"),
     "worker-idle": ("queue-stalled", {"waiting": 1, "oldest_s": 1800, "worker_state": "failed"}, "worker-stopped"),
 }
@@ -100,8 +102,9 @@ MEANS: dict[str, tuple[str, dict[str, Any], str]] = {
 
 
 def named(book: str, **facts: Any) -> str | None:
-    """Name the cause where a healthy twin shows these facts besides."""
+    """Name the cause where a healthy twin shows these facts besides; None is what nobody can tell."""
     shown = {**cases.diagnosis("healthy", book).facts, **facts}
+    shown = {name: fact for name, fact in shown.items() if fact is not None}
     return next((cause.name for cause in cases.runbooks()[book].causes if holds(cause, shown)), None)
 
 
@@ -126,14 +129,38 @@ def test_every_alarm_has_been_asked_for_its_cause() -> None:
         ({"livez": 503}, "release-hung"),
         ({"door": False}, "door-shut"),
         ({"cpu_last": 99.0}, "busy"),
+        ({"cpu_last": 20.0, "credits_last": 0.0, "latency_s": 4.0}, "throttled"),
     ],
 )
 def test_what_was_killed_for_want_of_memory_a_while_ago_hides_nothing(also: dict[str, Any], cause: str) -> None:
     assert named("host-unresponsive", oom_kills=1, **also) == cause
 
 
+@pytest.mark.parametrize(
+    ("seen", "cause"),
+    [
+        ({"watched": "failed"}, "looks-in-vain"),
+        ({"watched": "inactive"}, None),
+        ({"reporter": "inactive", "watcher": "inactive"}, "not-reporting"),
+        ({"probe_ok": None, "probe_age_s": 40}, "no-door"),
+        ({"probe_ok": None, "probe_age_s": 40, "serves": "nothing"}, None),
+    ],
+)
+def test_a_host_that_says_nothing_of_the_front_door_is_told_from_one_that_says_nothing_at_all(
+    seen: dict[str, Any], cause: str | None
+) -> None:
+    assert named("host-unresponsive", **{"watcher": "active", "watched": "inactive", **seen}) == cause
+
+
 def test_memory_that_was_short_when_it_was_last_measured_is_old_news_after_five_minutes() -> None:
     assert named("host-unresponsive", memory_last=97.0, memory_age_s=301) is None
+
+
+@pytest.mark.parametrize(("cpu", "credits", "cause"), [(2.0, 0.0, "slow"), (20.0, 300.0, "slow"), (20.0, None, "slow")])
+def test_a_host_that_rests_or_has_credits_left_or_needs_none_is_not_slow_for_want_of_them(
+    cpu: float, credits: float | None, cause: str
+) -> None:
+    assert named("host-unresponsive", latency_s=3.0, slow_statements=0, cpu_last=cpu, credits_last=credits) == cause
 
 
 def test_slow_answers_of_a_slow_database_lead_to_the_database() -> None:

@@ -145,7 +145,7 @@ def test_the_local_awss_alarms_look_every_ten_seconds_and_tell_a_topic(cloud: Cl
     periods = {
         a["AlarmName"]: [a["Period"]] if "Period" in a else found for a, found in zip(alarms, inside, strict=True)
     }
-    assert len(alarms) == 17
+    assert len(alarms) == 19
     assert {p for name, found in periods.items() if name != "rmu-twin-backups-late" for p in found} == {10}
     assert periods["rmu-twin-backups-late"] == [3600]  # no backup is made here by itself
     assert all(re.fullmatch(r"arn:aws:sns:\S+:rmu-twin-(alerts|critical)", a["AlarmActions"][0]) for a in alarms)
@@ -167,7 +167,7 @@ def test_the_dashboard_is_one_column_as_a_phone_shows_it_and_a_place_leads_to_it
     assert {(w["x"], w["width"]) for w in widgets} == {(0, 24)}
     assert [w["y"] for w in widgets] == [5 * at for at in range(len(widgets))]
     heard = {arn.rpartition(":")[2] for arn in widgets[0]["properties"]["alarms"]}
-    assert len({name for name in heard if "-slo-" not in name}) == 17
+    assert len({name for name in heard if "-slo-" not in name}) == 19
 
 
 def test_no_policy_is_larger_than_iam_takes(cloud: Cloud, applied: Terraform) -> None:

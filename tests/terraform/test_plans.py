@@ -243,9 +243,10 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "certificate-expiring": ([1, 1], 3600, "ignore", "alerts", "SEV-2"),
     "connections-high": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
     "cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
+    "cpu-throttled": ([2, 3], 300, "notBreaching", "alerts", "SEV-3"),
     "database-cpu-high": ([2, 2], 300, "missing", "alerts", "SEV-3"),
     "database-silent": ([2, 2], 120, "breaching", "critical", "SEV-1"),
-    "database-storage-low": ([1, 1], 300, "missing", "critical", "SEV-1"),
+    "database-storage-low": ([1, 1], 300, "ignore", "critical", "SEV-1"),
     "disk-full": ([2, 2], 300, "missing", "alerts", "SEV-2"),
     "errors-at-the-balancer": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
     "errors-of-the-app": ([2, 3], 60, "notBreaching", "alerts", "SEV-2"),
@@ -254,8 +255,9 @@ PERIODS: dict[str, Spoken] = {  # points, seconds between them, missing data, to
     "memory-high": ([2, 2], 300, "missing", "alerts", "SEV-2"),
     "no-healthy-host": ([2, 3], 60, "breaching", "critical", "SEV-1"),
     "probe-failing": ([2, 3], 60, "notBreaching", "critical", "SEV-1"),
+    "probe-silent": ([3, 3], 120, "breaching", "alerts", "SEV-2"),
     "queue-stalled": ([2, 2], 300, "notBreaching", "alerts", "SEV-2"),
-    "status-check-failed": ([2, 2], 60, "missing", "critical", "SEV-1"),
+    "status-check-failed": ([2, 2], 60, "ignore", "critical", "SEV-1"),
     "worker-idle": ([6, 6], 300, "notBreaching", "alerts", "SEV-3"),
 }
 SAID = re.compile(r"(.+)\. severity: (SEV-[123])\. next: rmu runbook run ([a-z-]+) --env production")
@@ -347,6 +349,13 @@ def test_alarms_keep_productions_periods_and_speak_to_somebody(whole: Planned) -
     assert spoken == PERIODS
 
 
+def test_no_page_tells_good_news_because_numbers_came_back(whole: Planned) -> None:
+    """From INSUFFICIENT_DATA to OK is told to the topic as well, and `critical` wakes."""
+    pages = {name: alarm["treat_missing_data"] for name, alarm in loud(whole).items() if PERIODS[name][4] == "SEV-1"}
+
+    assert pages and "missing" not in pages.values(), pages
+
+
 @pytest.mark.parametrize(
     ("size", "many"), [("db.t3.micro", 60), ("db.t4g.small", 140), ("db.m5.large", 621), ("db.r6g.2xlarge", 3750)]
 )
@@ -361,12 +370,47 @@ def test_sessions_are_many_at_three_quarters_of_what_the_class_takes(size: str, 
     assert int(answer.stdout) == many
 
 
+@pytest.mark.parametrize(
+    ("size", "baseline"), [("t3.micro", 10), ("t3.small", 20), ("t4g.large", 30), ("t3a.xlarge", 40), ("m5.large", 100)]
+)
+def test_a_throttled_host_is_held_at_its_types_baseline(size: str, baseline: int, tmp_path: Path) -> None:
+    shutil.copy(SOURCES / "modules/watch/credits.tf", tmp_path)
+    (tmp_path / "variables.tf").write_text('variable "instance_type" {}\n')
+
+    argv = ["terraform", "console", "-var", f"instance_type={size}"]
+    answer = subprocess.run(argv, input="local._baseline", capture_output=True, text=True, check=True, cwd=tmp_path)
+
+    assert int(answer.stdout) == baseline
+
+
+def test_a_handful_of_requests_a_minute_is_too_few_to_call_answers_slow(planned: Planned) -> None:
+    queries = {q["id"]: q for q in loud(planned)["latency-high"]["metric_query"]}
+
+    assert queries["e"]["expression"] == "IF(b >= 20, a, 0)"
+    assert [(m["metric_name"], m["stat"]) for id in "ab" for m in queries[id]["metric"]] == [
+        ("TargetResponseTime", "p95"),
+        ("RequestCount", "Sum"),
+    ]
+
+
+def test_a_host_without_credits_that_rests_is_not_called_throttled(planned: Planned) -> None:
+    queries = {q["id"]: q for q in loud(planned)["cpu-throttled"]["metric_query"]}
+
+    assert queries["e"]["expression"] == "IF(a < 5 AND b > 18, 1, 0)"
+    assert [queries[id]["metric"][0]["metric_name"] for id in "ab"] == ["CPUCreditBalance", "CPUUtilization"]
+
+
 def test_an_alarm_tells_the_topic_of_its_severity(plan: dict[str, Any]) -> None:
     """The topics' ARNs are not known before the apply: the expression says which one."""
     source = (SOURCES / "modules/watch/alarms.tf").read_text()
     topics = set(re.findall(r'severity = "(SEV-\d)".*topic = "(\w+)"', source))
 
     assert topics == {("SEV-1", "critical"), ("SEV-2", "alerts"), ("SEV-3", "alerts")}
+
+
+def test_a_zone_without_a_host_says_nothing_of_the_one_that_has_it(planned: Planned) -> None:
+    """Minimum is that of the balancer node that sees the fewest."""
+    assert loud(planned)["no-healthy-host"]["statistic"] == "Maximum"
 
 
 def test_without_a_certificate_none_is_watched(planned: Planned) -> None:
@@ -428,6 +472,16 @@ def test_events_of_databases_and_hosts_may_be_written_into_their_group(planned: 
     assert len(planned("aws_cloudwatch_log_resource_policy")) == 1
 
 
+def test_the_policy_of_the_events_group_bounds_the_writing_and_not_the_making_of_streams(plan: dict[str, Any]) -> None:
+    """The plan knows no ARN yet, and so no policy: read what it is made of."""
+    logs = plan["configuration"]["root_module"]["module_calls"]["logs"]["module"]["resources"]
+    policy = next(r for r in logs if r["type"] == "aws_iam_policy_document")["expressions"]["statement"]
+
+    bounded = {action: bool(s.get("condition")) for s in policy for action in s["actions"]["constant_value"]}
+
+    assert bounded == {"logs:CreateLogStream": False, "logs:PutLogEvents": True}
+
+
 def test_slack_hears_alarms_that_fire_and_clear_and_incidents_but_no_window_of_an_objective(whole: Planned) -> None:
     rules = {r["name"]: json.loads(r["event_pattern"]) for r in whole("aws_cloudwatch_event_rule")}
     slack = {name.removeprefix("rmu-production-slack-"): rule for name, rule in rules.items() if "slack" in name}
@@ -439,6 +493,21 @@ def test_slack_hears_alarms_that_fire_and_clear_and_incidents_but_no_window_of_a
     assert slack["incident"]["detail"] == {"environment": ["production"]}
     assert all(len(json.dumps(rule)) < 2048 for rule in slack.values())
     assert whole("aws_cloudwatch_event_api_destination")[0]["invocation_endpoint"] == WEBHOOK
+
+
+def test_what_slack_is_sent_is_json_whatever_the_words_are(whole: Planned) -> None:
+    """EventBridge escapes nothing that a template puts inside quotes; a name of ours needs none."""
+    targets = [one["input_transformer"][0] for one in whole("aws_cloudwatch_event_target") if one["input_transformer"]]
+    words = 'the "front" door\n1. rmu incident ack'
+
+    for target in targets:
+        filled = target["input_template"].replace("<name>", "rmu-production-disk-full")
+        for place in target["input_paths"].keys() - {"name"}:
+            filled = filled.replace(f"<{place}>", json.dumps(words))
+        sent = json.loads(filled)
+        assert words in (sent["text"], *(one["text"] for one in sent.get("attachments", ())))
+
+    assert len(targets) == 3
 
 
 def test_without_a_webhook_nothing_of_slack_is_made(plan: dict[str, Any]) -> None:

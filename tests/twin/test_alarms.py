@@ -44,14 +44,15 @@ def quiet(ward: Ward) -> None:
 
 
 def test_a_full_disk_and_a_busy_database_page(ward: Ward) -> None:
+    besides = ("cpu-high", "latency-high", "probe-silent")
     causes = {"disk-full": "something-else", "database-cpu-high": ("database-busy", "slow-query")}
-    with ward.expects("disk-full", "database-cpu-high", causes=causes, besides=("cpu-high", "latency-high")):
+    with ward.expects("disk-full", "database-cpu-high", causes=causes, besides=besides):
         ward.fault("disk-full")
         ward.fault("postgres-load")
 
 
 def test_eaten_memory_and_a_full_database_page(ward: Ward) -> None:
-    besides = ("cpu-high", "latency-high", "probe-failing", "errors-of-the-app")
+    besides = ("cpu-high", "latency-high", "probe-failing", "probe-silent", "errors-of-the-app")
     causes = {"memory-high": ("out-of-memory", "memory-short"), "database-storage-low": "database-full"}
     with ward.expects("memory-high", "database-storage-low", causes=causes, besides=besides):
         ward.fault("memory-eaten")
@@ -59,17 +60,33 @@ def test_eaten_memory_and_a_full_database_page(ward: Ward) -> None:
 
 
 def test_a_busy_host_and_too_many_connections_page(ward: Ward) -> None:
-    besides = ("latency-high", "probe-failing", "errors-of-the-app")
+    besides = ("latency-high", "probe-failing", "probe-silent", "errors-of-the-app")
     causes = {"connections-high": "idle-leak", "cpu-high": "busy"}
     with ward.expects("connections-high", "cpu-high", causes=causes, besides=besides):
         ward.fault("connections-full")
         ward.fault("cpu-load")
 
 
+def test_a_host_that_has_spent_its_cpu_credits_pages_as_throttled(ward: Ward) -> None:
+    besides = ("cpu-high", "latency-high", "probe-failing", "probe-silent", "errors-of-the-app")
+    with (
+        ward.stack.fault("cpu-load"),
+        ward.expects("cpu-throttled", causes={"cpu-throttled": "throttled"}, besides=besides),
+    ):
+        ward.fault("credits-spent")
+
+
 def test_a_dead_agent_pages_as_a_silent_host(ward: Ward) -> None:
     agent = "amazon-cloudwatch-agent.service"
-    with ward.expects("hosts-silent", causes={"hosts-silent": "not-reporting"}):
+    # It ships the lines too, in which the host says how the front door is.
+    with ward.expects("hosts-silent", causes={"hosts-silent": "not-reporting"}, besides=("probe-silent",)):
         ward.on_host(f"systemctl stop {agent}", f"systemctl start {agent}")
+
+
+def test_a_host_that_looks_no_more_pages_as_a_silent_probe(ward: Ward) -> None:
+    timer = "rmu-vitals.timer"
+    with ward.expects("probe-silent", causes={"probe-silent": "not-looking"}):
+        ward.on_host(f"systemctl stop {timer}", f"systemctl start {timer}")
 
 
 def test_a_slow_release_pages_and_burns_the_objective_of_searches(ward: Ward) -> None:
@@ -100,7 +117,7 @@ def test_a_dead_proxy_pages_as_the_balancers_errors_and_as_no_healthy_host(ward:
 
 
 def test_a_host_off_the_network_pages_as_broken(ward: Ward) -> None:
-    besides = ("hosts-silent", "no-healthy-host", "probe-failing", "errors-at-the-balancer")
+    besides = ("hosts-silent", "no-healthy-host", "probe-failing", "probe-silent", "errors-at-the-balancer")
     with ward.expects("status-check-failed", causes={"status-check-failed": "frozen"}, besides=besides):
         ward.fault("partition")
 

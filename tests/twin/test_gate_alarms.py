@@ -167,7 +167,8 @@ def test_silence_is_breaching_where_the_alarm_says_so_and_math_fills_it_at_once(
         {"Id": "silent", "Expression": "IF(FILL(m1, 0) < 1, 1, 0)", "ReturnData": True},
     ]
     plain = dict.fromkeys(("Namespace", "MetricName", "Statistic", "Period"))
-    watch = alarm(gate, "silent", desk.topic, **plain, Metrics=queries, Threshold=0, EvaluationPeriods=2)
+    wanted = {"Threshold": 0, "EvaluationPeriods": 2, "TreatMissingData": "breaching"}
+    watch = alarm(gate, "silent", desk.topic, **plain, Metrics=queries, **wanted)
     alarm(gate, "quiet", desk.topic, TreatMissingData="breaching", MetricName="never")
 
     wait_for(lambda: state(watch, "silent") == "ALARM" and state(watch, "quiet") == "ALARM")
@@ -175,6 +176,36 @@ def test_silence_is_breaching_where_the_alarm_says_so_and_math_fills_it_at_once(
         put(gate, "beats", 1.0, ago)
 
     wait_for(lambda: state(watch, "silent") == "OK")
+
+
+def test_cpu_credits_are_earned_and_spent_by_what_a_machine_uses(gate: Gate) -> None:
+    host = gate.client("ec2").run_instances(ImageId="ami-12c6146b", MinCount=1, MaxCount=1, InstanceType="t3.small")
+    id, watch = host["Instances"][0]["InstanceId"], gate.client("cloudwatch")
+    named = {"InstanceId": id}
+
+    def balance(**used: Any) -> float:
+        point = {"region": "us-east-1", "namespace": "AWS/EC2", "name": "CPUUtilization", "dimensions": named, **used}
+        gate.call("/twin/measured", [point])
+        at = datetime.fromtimestamp(used["at"], UTC)
+        found = watch.get_metric_statistics(
+            Namespace="AWS/EC2",
+            MetricName="CPUCreditBalance",
+            Dimensions=[{"Name": "InstanceId", "Value": id}],
+            StartTime=at - timedelta(seconds=5),
+            EndTime=at + timedelta(seconds=5),
+            Period=TEN,
+            Statistics=["Minimum"],
+        )
+        return float(min(one["Minimum"] for one in found["Datapoints"]))
+
+    now = time.time() // TEN * TEN - 300
+    rested, busy = balance(value=0.0, at=now), balance(value=100.0, at=now + 30)
+    gate.call("/twin/credits-spent", id)
+    spent = balance(value=100.0, at=now + 60)
+    gate.call("/twin/credits-back", id)
+
+    assert (rested, busy, spent) == (576.0, 575.2, 0.0)
+    assert balance(value=0.0, at=now + 90) == 576.0
 
 
 def test_a_composite_alarm_follows_its_parts(gate: Gate, desk: Desk) -> None:
@@ -280,6 +311,7 @@ def handed(gate: Gate, word: str) -> list[dict[str, Any]]:
 def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook(gate: Gate, desk: Desk) -> None:
     logs = gate.client("logs")
     logs.create_log_group(logGroupName="/rmu/twin/events")
+    admit(logs, "/rmu/twin/events", {})
     text = {"InputPathsMap": {"name": "$.detail.alarmName", "why": "$.detail.state.reason"}}
     pattern = {
         "source": ["aws.cloudwatch"],
@@ -296,7 +328,7 @@ def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook
         {
             "Arn": destination(gate, "slack"),
             "RoleArn": "arn:aws:iam::123456789012:role/x",
-            "InputTransformer": {**text, "InputTemplate": '{"text": "<name> \\"now\\": <why>"}'},
+            "InputTransformer": {**text, "InputTemplate": '{"text": "<name> \\"now\\"", "why": <why>}'},
             "HttpParameters": {"HeaderParameters": {"X-More": "1"}},
         },
     )
@@ -305,13 +337,40 @@ def test_an_alarms_change_becomes_an_event_for_a_topic_a_log_group_and_a_webhook
     watch.set_alarm_state(AlarmName="event-one", StateValue="ALARM", StateReason='a "test"')
 
     [post] = handed(gate, "event-one")
-    assert [one["message"] for one in desk.brought()] == ['event-one speaks: a "test"']
+    assert [one["message"] for one in desk.brought()] == ['"event-one speaks: a "test""']  # nothing escapes it
     assert post["headers"]["X-Token"] == "secret" and post["headers"]["X-More"] == "1"
-    assert json.loads(post["body"]) == {"text": 'event-one "now": a "test"'}
+    assert json.loads(post["body"]) == {"text": 'event-one "now"', "why": 'a "test"'}
     lines = logs.filter_log_events(logGroupName="/rmu/twin/events")["events"]
     event = json.loads(lines[0]["message"])
     assert event["detail"]["previousState"]["value"] == "INSUFFICIENT_DATA"
     assert event["detail"]["configuration"]["metrics"][0]["metricStat"]["metric"]["name"] == "event-one"
+
+
+def test_a_log_group_whose_policy_bounds_the_making_of_streams_gets_no_event(gate: Gate, desk: Desk) -> None:
+    logs, groups = gate.client("logs"), ("/rmu/bounded", "/rmu/closed")
+    for group in groups:
+        logs.create_log_group(logGroupName=group)
+    admit(logs, "/rmu/bounded", {"Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}})
+    targets = [{"Arn": f"arn:aws:logs:us-east-1:123456789012:log-group:{group}"} for group in groups]
+    rule(gate, "to-groups", {"source": ["bounded"]}, *targets)
+
+    gate.client("events").put_events(Entries=[{"Source": "bounded", "DetailType": "x", "Detail": "{}"}])
+
+    told = [one["status"] for one in gate.call("/twin/deliveries") if one["source"] == "to-groups"]
+    assert told == [f"failed: no policy lets events.amazonaws.com CreateLogStream in {group}" for group in groups]
+
+
+def admit(logs: Any, group: str, bounds: dict[str, Any]) -> None:
+    """Let EventBridge write into a group, within these bounds."""
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["events.amazonaws.com", "delivery.logs.amazonaws.com"]},
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"arn:aws:logs:us-east-1:123456789012:log-group:{group}:*",
+        **bounds,
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    logs.put_resource_policy(policyName=group.replace("/", "-")[1:], policyDocument=policy)
 
 
 def test_a_finished_backup_is_an_event(gate: Gate, desk: Desk) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from moto.core.utils import unix_time_millis
 from moto.events.models import Connection, EventsBackend, Rule, events_backends
-from moto.logs.models import logs_backends
+from moto.logs.models import LogsBackend, logs_backends
 
 from ratemyunit_ops.twin.gate import outbox, sns
 from ratemyunit_ops.twin.gate.deliveries import Delivery, note
@@ -88,7 +88,11 @@ def _text(target: Event, event: Event) -> str:
 
 
 def _transformed(transformer: Event, event: Event) -> str:
-    """Put parts of an event into a template; inside quotes a text is put in without its own."""
+    """Put parts of an event into a template; inside quotes a text is put in as it is, and nothing escapes it.
+
+    The guide promises JSON only where a variable stands for a whole value, and says of its own variables that their
+    contents are not escaped (https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-transform-target-input.html).
+    """
     template: str = transformer["InputTemplate"]
     parts = {name: _at(path, event) for name, path in transformer.get("InputPathsMap", {}).items()}
     parts |= {"aws.events.event.json": event, "aws.events.event.ingestion-time": event["time"]}
@@ -113,7 +117,7 @@ def _transformed(transformer: Event, event: Event) -> str:
 def _put_in(value: Any, quoted: bool) -> str:
     if not quoted:
         return json.dumps(value)
-    return json.dumps(value if isinstance(value, str) else json.dumps(value))[1:-1]
+    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _at(path: str, event: Event) -> Any:
@@ -144,11 +148,34 @@ def _to_log_group(rule: Rule, group: str, text: str) -> None:
     backend = logs_backends[ACCOUNT][rule.region_name]
     stream = str(uuid.uuid4())
     delivery = note(Delivery("log-group", rule.name, "logs", group, "", text))
+    refused = [action for action in ("CreateLogStream", "PutLogEvents") if not _admits(backend, group, action)]
+    if refused:
+        delivery.status = f"failed: no policy lets events.amazonaws.com {refused[0]} in {group}"
+        return
     try:
         backend.create_log_stream(group, stream)
         backend.put_log_events(group, stream, [{"timestamp": int(unix_time_millis()), "message": text}])
     except Exception as why:  # noqa: BLE001  (a group that is not there keeps no other target waiting)
         delivery.status = f"failed: {why}"
+
+
+def _admits(backend: LogsBackend, group: str, action: str) -> bool:
+    """Tell whether a resource policy lets EventBridge do this in a group.
+
+    Nobody is told of an event that is refused. Conditions are believed, but for the making of a stream: that takes
+    none (https://github.com/aws-samples/serverless-patterns/pull/618).
+    """
+    for policy in backend.resource_policies.values():
+        for statement in json.loads(policy.policy_document)["Statement"]:
+            actions, services = statement["Action"], statement["Principal"].get("Service", [])
+            named = (
+                f"logs:{action}" in ([actions] if isinstance(actions, str) else actions)
+                and "events.amazonaws.com" in ([services] if isinstance(services, str) else services)
+                and f":log-group:{group}:" in str(statement["Resource"])
+            )
+            if named and not (action == "CreateLogStream" and statement.get("Condition")):
+                return True
+    return False
 
 
 def _to_destination(rule: Rule, target: Event, name: str, text: str) -> None:

@@ -1,9 +1,10 @@
 """Metric math, as far as alarms and dashboards of ours use it: parsed by hand into a tree, never evaluated as Python.
 
 Known: numbers, ids, `+ - * / ^`, comparisons (1 or 0), `AND OR NOT`, parentheses, lists `[m1, m2]`, METRICS(), and
-FILL IF SUM MAX MIN AVG ABS CEIL FLOOR PERIOD TIME_SERIES. A series is second -> value; where one operand has no point
-the result has none, and so where something is divided by zero
-(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html).
+FILL IF SUM MAX MIN AVG ABS CEIL FLOOR PERIOD TIME_SERIES. A series is second -> value; a point that one of two series
+lacks is 0, and what is divided by zero is dropped
+(https://docs.aws.amazon.com/AmazonCloudWatch/latest/monitoring/using-metric-math.html). Of a metric that has no point
+at all the guide says nothing: the twin takes the worse, and an operator or FILL makes nothing of it.
 """
 
 import math
@@ -228,17 +229,19 @@ def _apply(act: Callable[[float, float], float], a: Value, b: Value) -> Value:
 def _pair(act: Callable[[float, float], float], a: Value, b: Value) -> Series:
     if isinstance(a, list) or isinstance(b, list):
         raise Wrong("two lists have no operators between them")
-    seconds = sorted((a.keys() & b.keys()) if isinstance(a, dict) and isinstance(b, dict) else _known(a, b))
+    seconds = _known(a, b)
     found = {at: _safe(act, _at(a, at), _at(b, at)) for at in seconds}
     return {at: value for at, value in found.items() if value is not None}
 
 
-def _known(a: Value, b: Value) -> Sequence[int]:
+def _known(a: Series | float, b: Series | float) -> Sequence[int]:
+    if isinstance(a, dict) and isinstance(b, dict):
+        return sorted(a.keys() | b.keys()) if a and b else []
     return list(a if isinstance(a, dict) else b if isinstance(b, dict) else ())
 
 
 def _at(value: Series | float, second: int) -> float:
-    return value[second] if isinstance(value, dict) else value
+    return value.get(second, 0.0) if isinstance(value, dict) else value
 
 
 def _safe(act: Callable[[float, float], float], a: float, b: float) -> float | None:
@@ -294,7 +297,7 @@ def _filled(given: Given, series: Series, filler: Value) -> Series:
         raise Wrong("FILL fills with a number, a series or REPEAT")
     found: Series = {}
     last: float | None = None
-    for at in given.seconds:
+    for at in given.seconds if series else ():
         if at in series:
             last = found[at] = series[at]
         elif isinstance(filler, dict):
@@ -316,7 +319,7 @@ def _if(given: Given, condition: Value, then: Value, otherwise: Value | None = N
     for at, true in condition.items():
         chosen = then if true else otherwise
         if isinstance(chosen, dict):
-            found |= {at: chosen[at]} if at in chosen else {}
+            found |= {at: chosen.get(at, 0.0)} if true or at in chosen else {}
         elif chosen is not None:
             found[at] = chosen
     return found

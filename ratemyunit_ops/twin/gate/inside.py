@@ -17,7 +17,7 @@ from ratemyunit_ops.twin.gate.deliveries import deliveries
 from ratemyunit_ops.twin.gate.ec2 import profile_of
 from ratemyunit_ops.twin.gate.elbv2 import draining
 from ratemyunit_ops.twin.gate.lag import LAG
-from ratemyunit_ops.twin.gate.measured import take
+from ratemyunit_ops.twin.gate.measured import refill, spend, take
 from ratemyunit_ops.twin.gate.mend import ACCOUNT
 from ratemyunit_ops.twin.gate.ssm import RUN
 from ratemyunit_ops.twin.gate.state import KNOBS, SEEN
@@ -205,6 +205,8 @@ def _lag_reads(seconds: float) -> None:
 CALLS: dict[str, Callable[[Any], Any]] = {
     "alive": lambda _: None,
     "confirm": sns.confirm,
+    "credits-back": refill,
+    "credits-spent": spend,
     "deliveries": lambda after: deliveries(int(after or 0)),
     "findings": _find,
     "measured": take,

@@ -138,6 +138,7 @@ module "watch" {
   certificate_arn     = var.certificate_arn
   database            = module.database.identifier
   database_class      = var.database.size.instance_class
+  instance_type       = var.host.instance_type
   slo_alarms          = var.slo_alarms
   target_group_suffix = module.web.target_group.arn_suffix
 }

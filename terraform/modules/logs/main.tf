@@ -96,10 +96,22 @@ resource "aws_cloudwatch_event_target" "this" {
   depends_on = [aws_cloudwatch_log_resource_policy.events]
 }
 
-# A rule hands a group its events by the group's policy, not by a role.
+# A rule hands a group its events by the group's policy, not by a role. To make a stream
+# takes no condition: with one the rule matches, and its events are dropped in silence
+# (https://github.com/aws-samples/serverless-patterns/pull/618).
 data "aws_iam_policy_document" "events" {
   statement {
-    actions   = ["logs:CreateLogStream", "logs:PutLogEvents"]
+    actions   = ["logs:CreateLogStream"]
+    resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*"]
+
+    principals {
+      type        = "Service"
+      identifiers = ["delivery.logs.amazonaws.com", "events.amazonaws.com"]
+    }
+  }
+
+  statement {
+    actions   = ["logs:PutLogEvents"]
     resources = ["${aws_cloudwatch_log_group.this["events"].arn}:*"]
 
     principals {

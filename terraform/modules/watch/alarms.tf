@@ -17,12 +17,22 @@ locals {
   _agent    = "CWAgent"
 
   # Where the absence of a number is itself the news, missing data is breaching; where
-  # a number exists only while something is wrong, it is not.
+  # a number exists only while something is wrong, it is not. On `critical` none is
+  # `missing`: a number that comes back would tell the topic OK, and wake somebody for it.
   _always = {
     cpu-high = {
       says = "The hosts' CPU is above 80%", severity = "SEV-3", runbook = "host-unresponsive", topic = "alerts"
       of   = ["AWS/EC2", "CPUUtilization", "Average"], dimensions = local._hosts
       when = [">", 80], period = local._slow, points = [2, 2], missing = "missing"
+    }
+    # A host that has no credits left is held at its baseline, which is no high number:
+    # cpu-high goes green. One that rests with none, as when it is newborn, is not held.
+    # Credits are measured every five minutes, and the newest may be on its way still.
+    cpu-throttled = {
+      says = "The hosts have spent their CPU credits and are held at ${local._baseline}% of their CPU", severity = "SEV-3", runbook = "host-unresponsive", topic = "alerts"
+      of   = ["AWS/EC2", "CPUCreditBalance", "Minimum"], dimensions = local._hosts
+      and  = ["AWS/EC2", "CPUUtilization", "Average"], math = "IF(a < 5 AND b > ${0.9 * local._baseline}, 1, 0)"
+      when = [">", 0], period = local._slow, points = [2, 3], missing = "notBreaching"
     }
     memory-high = {
       says = "The hosts' memory is above 85%", severity = "SEV-2", runbook = "host-unresponsive", topic = "alerts"
@@ -37,7 +47,7 @@ locals {
     status-check-failed = {
       says = "EC2 finds a host broken", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
       of   = ["AWS/EC2", "StatusCheckFailed", "Maximum"], dimensions = local._hosts
-      when = [">", 0], period = local._fast, points = [2, 2], missing = "missing"
+      when = [">", 0], period = local._fast, points = [2, 2], missing = "ignore"
     }
     # A host that freezes sends nothing, and so does one that reboots or is replaced: two
     # points outlast a reboot, and not the five minutes in which the only host is
@@ -50,9 +60,11 @@ locals {
       when = ["<", 1], period = local._silence, points = [2, 2], missing = "breaching"
     }
 
+    # Maximum and Minimum are those of single nodes of the balancer, and there is one in
+    # every zone: what the node of a zone without a host sees says nothing of the other.
     no-healthy-host = {
       says = "The balancer has no healthy host", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
-      of   = ["AWS/ApplicationELB", "HealthyHostCount", "Minimum"], dimensions = local._targets
+      of   = ["AWS/ApplicationELB", "HealthyHostCount", "Maximum"], dimensions = local._targets
       when = ["<", 1], period = local._fast, points = [2, 3], missing = "breaching"
     }
     errors-at-the-balancer = {
@@ -65,17 +77,26 @@ locals {
       of   = ["AWS/ApplicationELB", "HTTPCode_Target_5XX_Count", "Sum"], dimensions = local._targets
       when = [">", 5], period = local._fast, points = [2, 3], missing = "notBreaching"
     }
+    # Fewer than twenty answers have no twentieth: at night a probe and one slow search
+    # would be an alarm.
     latency-high = {
       says = "One answer in twenty takes more than a second", severity = "SEV-2", runbook = "host-unresponsive", topic = "alerts"
       of   = ["AWS/ApplicationELB", "TargetResponseTime", "p95"], dimensions = local._targets
+      and  = ["AWS/ApplicationELB", "RequestCount", "Sum"], math = "IF(b >= 20, a, 0)"
       when = [">", 1], period = local._fast, points = [2, 3], missing = "notBreaching"
     }
-    # Asked from a host, through everything that a user's request passes. Silence of
-    # the probe is a host's, and said elsewhere.
+    # Asked from a host, through everything that a user's request passes.
     probe-failing = {
       says = "The front door does not answer the hosts' probe", severity = "SEV-1", runbook = "host-unresponsive", topic = "critical"
       of   = [local._lines, "ProbeFailed", "Average"], dimensions = {}
       when = [">", 0.5], period = local._fast, points = [2, 3], missing = "notBreaching"
+    }
+    # All that hosts say in lines is said by one timer, and every alarm on it takes silence
+    # for fine. Three points outlast the replacement of the only host, which is told already.
+    probe-silent = {
+      says = "No host has said for a while whether the front door answers it", severity = "SEV-2", runbook = "host-unresponsive", topic = "alerts"
+      of   = [local._lines, "ProbeFailed", "SampleCount"], dimensions = {}, math = "FILL(a, 0)"
+      when = ["<", 1], period = local._silence, points = [3, 3], missing = "breaching"
     }
 
     database-cpu-high = {
@@ -86,7 +107,7 @@ locals {
     database-storage-low = {
       says = "The database has less than 2 GB of storage left", severity = "SEV-1", runbook = "disk-full", topic = "critical"
       of   = ["AWS/RDS", "FreeStorageSpace", "Minimum"], dimensions = local._database
-      when = ["<", 2147483648], period = local._slow, points = [1, 1], missing = "missing"
+      when = ["<", 2147483648], period = local._slow, points = [1, 1], missing = "ignore"
     }
     database-silent = {
       says = "The database has not reported for a while", severity = "SEV-1", runbook = "database-connections", topic = "critical"
@@ -149,12 +170,11 @@ resource "aws_cloudwatch_metric_alarm" "this" {
   ok_actions          = [aws_sns_topic.this[each.value.topic].arn]
 
   # One metric as it is, or one or two of them through an expression.
-  namespace          = can(each.value.math) ? null : each.value.of[0]
-  metric_name        = can(each.value.math) ? null : each.value.of[1]
-  statistic          = can(each.value.math) || startswith(each.value.of[2], "p") ? null : each.value.of[2]
-  extended_statistic = !can(each.value.math) && startswith(each.value.of[2], "p") ? each.value.of[2] : null
-  dimensions         = can(each.value.math) ? null : each.value.dimensions
-  period             = can(each.value.math) ? null : each.value.period
+  namespace   = can(each.value.math) ? null : each.value.of[0]
+  metric_name = can(each.value.math) ? null : each.value.of[1]
+  statistic   = can(each.value.math) ? null : each.value.of[2]
+  dimensions  = can(each.value.math) ? null : each.value.dimensions
+  period      = can(each.value.math) ? null : each.value.period
 
   dynamic "metric_query" {
     for_each = can(each.value.math) ? merge({ a = each.value.of }, can(each.value.and) ? { b = each.value.and } : {}) : {}

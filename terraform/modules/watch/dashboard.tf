@@ -16,8 +16,9 @@ locals {
     { title = "Probe: share that failed", stat = "Average", metrics = [
       [local._lines, "ProbeFailed", {}, "failed", "left"],
     ] },
-    { title = "Hosts: CPU, memory, disk (%)", stat = "Maximum", metrics = [
+    { title = "Hosts: CPU, memory, disk (%) and CPU credits", stat = "Maximum", metrics = [
       ["AWS/EC2", "CPUUtilization", local._hosts, "CPU", "left"],
+      ["AWS/EC2", "CPUCreditBalance", local._hosts, "credits", "right"],
       [local._agent, "mem_used_percent", local._hosts, "memory", "left"],
       [local._agent, "disk_used_percent", local._hosts, "disk", "left"],
     ] },

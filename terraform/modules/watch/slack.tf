@@ -14,24 +14,27 @@ locals {
     resources   = [{ prefix = "arn:${data.aws_partition.here.partition}:cloudwatch:${data.aws_region.here.name}:${data.aws_caller_identity.here.account_id}:alarm:${local._name}-" }]
   }
 
+  # What people wrote stands for a whole value, which EventBridge then writes as JSON. Inside
+  # quotes it would escape nothing, and Slack refuses what is no JSON, once and for good: an
+  # alarm's name is ours, and needs no escape. Slack shows an attachment below its text.
   _news = {
     alarm-fired = {
       says    = "An alarm speaks"
       pattern = merge(local._alarm, { detail = { alarmName = local._whole, state = { value = ["ALARM"] } } })
       paths   = local._of_alarms
-      text    = "ALARM <name>: <says>"
+      sends   = "{\"text\": \"ALARM <name>\", \"attachments\": [{\"text\": <says>}]}"
     }
     alarm-cleared = {
       says    = "An alarm is well again"
       pattern = merge(local._alarm, { detail = { alarmName = local._whole, state = { value = ["OK"] }, previousState = { value = ["ALARM"] } } })
       paths   = local._of_alarms
-      text    = "OK <name>: <says>"
+      sends   = "{\"text\": \"OK <name>\", \"attachments\": [{\"text\": <says>}]}"
     }
     incident = {
       says    = "rmu tells of an incident"
       pattern = { source = ["rmu"], detail-type = ["incident"], detail = { environment = [var.environment] } }
       paths   = { text = "$.detail.text" }
-      text    = "<text>"
+      sends   = "{\"text\": <text>}"
     }
   }
   _of_alarms = { name = "$.detail.alarmName", says = "$.detail.configuration.description" }
@@ -138,7 +141,7 @@ resource "aws_cloudwatch_event_target" "slack" {
 
   input_transformer {
     input_paths    = local._news[each.key].paths
-    input_template = "{\"text\": \"${local._news[each.key].text}\"}"
+    input_template = local._news[each.key].sends
   }
 
   retry_policy {

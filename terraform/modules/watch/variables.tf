@@ -60,6 +60,17 @@ variable "environment" {
   }
 }
 
+variable "instance_type" {
+  description = "Type of the hosts, which says what CPU they have without credits."
+  type        = string
+  default     = "t3.small"
+
+  validation {
+    condition     = can(regex("^[a-z0-9-]+\\.[a-z0-9-]+$", var.instance_type))
+    error_message = "An instance type is written t3.small."
+  }
+}
+
 variable "slo_alarms" {
   description = "What `rmu slo compile` made of the objectives: windows are alarms that tell nobody, alarms are composites of them that do (any of these groups, all of its windows)."
   type = object({
