@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -238,6 +238,13 @@ class HostView(Frozen):
     def holding(self, ref: ReleaseRef) -> SlotView | None:
         """Find the slot that holds this very release, on the database the reference names, if it names one."""
         return next((s for s in self.slots.values() if s.holds(ref)), None)
+
+
+def astray(hosts: Iterable[HostView], pointer: Pointer) -> dict[str, str]:
+    """Name the hosts that serve from another database than the pointer names, and that database."""
+    named = pointer.database.identifier if pointer.database else None
+    seen = {h.id: h.slots[h.live_slot].database for h in hosts if h.live_slot}
+    return {host: database for host, database in seen.items() if named and database and database != named}
 
 
 class FrontDoor(Frozen):

@@ -358,7 +358,7 @@ def _made_live(world: World, request: DrillRequest, database: Database) -> list[
         NothingElseServes(was=was, instances=tuple(sorted(request.others))),
         point_to,
         HostsInService(),
-        BringAlong(release=release, database=database, ready=deadline),
+        BringAlong(release=release, database=database, ready=deadline, all_of_them=True),
         Proven(release=release.ref, deadline=timedelta(minutes=3)),
         record,
         *([StartWorker(release=ref, instead_of=None)] if hosts else []),

@@ -581,6 +581,42 @@ def test_a_cut_over_with_nothing_left_but_backups_lets_new_hosts_boot_from_it(fo
     assert (record.verdict, record.schema_head, record.digest) == ("good", "0001", world.images["v41"].digest)
 
 
+def cut_over_killed(folder: Path, at: str) -> FakeWorld:
+    """Make a world whose database was lost, and whose cut-over was killed right after an event."""
+    with pytest.MonkeyPatch.context() as patch:
+        type_commands(patch)
+        played = serving()
+        database_lost(played)
+        assert Operator(played).drill(folder, verb="dr restore", cut_over=True).code == 0
+    world = serving()
+    database_lost(world)
+    world.kill_after_event(story(played).index(at))
+    assert Operator(world).drill(folder, verb="dr restore", cut_over=True).code == KILLED
+    return world
+
+
+@pytest.mark.parametrize("at", ["done point_to", "done hosts_in_service", "started bring_along"])
+def test_a_cut_over_whose_hosts_are_still_to_be_moved_cannot_be_given_up_only_finished(folder: Path, at: str) -> None:
+    world = cut_over_killed(folder, at)
+
+    ended = Operator(world, "bob@ci").abandon(RUN)
+
+    assert (ended.code, ended.failure.next) == (6, f"rmu resume {RUN}")
+    assert "it can only go on" in ended.failure.state
+    assert outcome(world) is None
+    assert Operator(world, "bob@ci").resume(RUN).code == 0
+    assert world.databases_served() == {"rmu-test-db-001"}
+
+
+def test_a_cut_over_that_has_moved_the_hosts_may_be_given_up_and_leaves_them_there(folder: Path) -> None:
+    world = cut_over_killed(folder, "done bring_along")
+
+    ended = Operator(world, "bob@ci").abandon(RUN)
+
+    assert (ended.code, outcome(world)) == (6, "half_way")
+    assert world.databases_served() == {"rmu-test-db-001"}
+
+
 def test_a_cut_over_cannot_be_journaled_in_a_folder(folder: Path) -> None:
     world = lost()
     operator = Operator(world)
