@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -28,7 +28,7 @@ from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.clients import Clients
 from tests.fakes.databases import SETTINGS, Retained, Store
-from tests.fakes.operator import KILLED, Operator, journal, make_unreadable, outcome, story
+from tests.fakes.operator import KILLED, Ended, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
 RUN = "r-001"
@@ -647,14 +647,24 @@ def test_a_folder_for_the_journal_serves_only_verbs_that_change_nothing_that_ser
 # -- kills -----------------------------------------------------------------------------------------------------------
 
 
-def seams(make: Callable[[], FakeWorld], **typed: Any) -> Iterator[tuple[str, int, str]]:
+@dataclass(frozen=True)
+class Scenario:
+    """A command in a world; nobody kills it, and it ends with one of these."""
+
+    world: Callable[[], FakeWorld]
+    type: Callable[[Operator, Path], Ended]
+    moves: bool = False
+    """Whether it is a cut-over: what serves is another database afterwards."""
+
+
+def seams(scenario: Scenario) -> Iterator[tuple[str, int, str]]:
     """Name every seam of an undisturbed run: before and after each event, and in the middle of each change."""
     with pytest.MonkeyPatch.context() as patch:
         own_the_time(patch)
         type_commands(patch)
-        world = make()
+        world = scenario.world()
         with TemporaryDirectory() as unread:
-            assert Operator(world).drill(Path(unread), **typed).code in {0, 5}
+            assert scenario.type(Operator(world), Path(unread)).code in {0, 5}
         events = journal(world)
         steps = parse_plan(events[0].facts["plan"]).steps
         for e in events:
@@ -671,10 +681,35 @@ def never_ready() -> FakeWorld:
     return world
 
 
-WORLDS: dict[str, tuple[Callable[[], FakeWorld], dict[str, Any]]] = {
-    "drill": (serving, {}),
-    "drill after the disaster": (lost, {}),
-    "drill that fails": (never_ready, {}),
+def without_its_database() -> FakeWorld:
+    world = serving()
+    database_lost(world)
+    return world
+
+
+def restored_to_look_at() -> FakeWorld:
+    """Make a world with what a restore left standing in the corner."""
+    world = serving()
+    with pytest.MonkeyPatch.context() as patch, TemporaryDirectory() as unread:
+        patch.setattr(drills, "new_run_id", lambda: "r-900")
+        assert Operator(world).drill(Path(unread), verb="dr restore").code == 0
+    return world
+
+
+def drill(who: Operator, folder: Path) -> Ended:
+    return who.drill(folder)
+
+
+def cut_over(who: Operator, folder: Path) -> Ended:
+    return who.drill(folder, verb="dr restore", cut_over=True)
+
+
+SCENARIOS = {
+    "drill": Scenario(serving, drill),
+    "drill after the disaster": Scenario(lost, drill),
+    "drill that fails": Scenario(never_ready, drill),
+    "cut-over after the loss": Scenario(without_its_database, cut_over, moves=True),
+    "end": Scenario(restored_to_look_at, lambda who, folder: who.end_drill("r-900")),
 }
 SEAMS = [
     pytest.param(
@@ -682,30 +717,30 @@ SEAMS = [
         when,
         number,
         id=f"{name}: {when} {what} ({number})",
-        marks=pytest.mark.long if name != "drill" and n % 4 else (),
+        marks=pytest.mark.long if name not in {"drill", "end"} and n % 4 else (),
     )
-    for name, (make, typed) in WORLDS.items()
-    for n, (when, number, what) in enumerate(seams(make, **typed))
+    for name, scenario in SCENARIOS.items()
+    for n, (when, number, what) in enumerate(seams(scenario))
 ]
-"""Of all but the plainest drill a quarter is tried at each check, and the rest with the long tests."""
+"""Of all but the plainest ones a quarter is tried at each check, and the rest with the long tests."""
 
 
-OF_A_DRILL = [
+TURNED = [
     pytest.param(*case.values, id=case.id, marks=pytest.mark.long if n % 4 else ())
-    for n, case in enumerate(c for c in SEAMS if c.values[0] == "drill")
+    for n, case in enumerate(c for c in SEAMS if c.values[0] in {"drill", "end"} or SCENARIOS[str(c.values[0])].moves)
 ]
+"""Those that are also typed again, and given up."""
 
 
 def killed(name: str, when: str, number: int, folder: Path) -> FakeWorld:
-    make, typed = WORLDS[name]
-    world = make()
+    world = SCENARIOS[name].world()
     arms = {
         "before": world.kill_before_event,
         "after": world.kill_after_event,
         "cut off after": world.cut_off_after_event,
     }
     arms[when](number)
-    assert Operator(world).drill(folder, **typed).code == KILLED, "the seam was not met"
+    assert SCENARIOS[name].type(Operator(world), folder).code == KILLED, "the seam was not met"
     return world
 
 
@@ -720,6 +755,18 @@ def nothing_is_left(world: FakeWorld) -> None:
     assert world.lost == [] and world.broken == []
 
 
+def settled(world: FakeWorld, scenario: Scenario) -> None:
+    """Assert that nothing is left of it, or that a cut-over has come to its end: one database serves everywhere."""
+    assert world.databases_served() == {world.live_database()}
+    if world.live_database() == DATABASE.identifier:
+        nothing_is_left(world)
+        return
+    assert scenario.moves
+    assert world.serving() == {world.pointer().release}
+    assert not world.drill_hosts and world.lease_is_free()
+    assert world.lost == [] and world.broken == []
+
+
 @pytest.mark.parametrize(("name", "when", "number"), SEAMS)
 def test_a_killed_drill_is_finished_by_resume_and_leaves_nothing(
     name: str, when: str, number: int, folder: Path
@@ -730,28 +777,38 @@ def test_a_killed_drill_is_finished_by_resume_and_leaves_nothing(
     Operator(world, "bob@ci").resume(RUN)
 
     assert not had_begun or outcome(world) in {"done", "rolled_back"}
-    nothing_is_left(world)
+    if had_begun or name != "end":
+        settled(world, SCENARIOS[name])
 
 
-@pytest.mark.parametrize(("name", "when", "number"), OF_A_DRILL)
+@pytest.mark.parametrize(("name", "when", "number"), TURNED)
 def test_the_same_command_again_finishes_a_killed_drill_and_leaves_nothing(
     name: str, when: str, number: int, folder: Path
 ) -> None:
     world = killed(name, when, number, folder)
+    was_closed = begun(world) and outcome(world) is not None
 
-    ended = Operator(world, "bob@ci").drill(folder, **WORLDS[name][1])
+    ended = SCENARIOS[name].type(Operator(world, "bob@ci"), folder)
 
-    assert ended.code in {0, 5}
-    nothing_is_left(world)
+    assert ended.code in ({3} if was_closed and name != "drill" else {0, 5})
+    Operator(world, "bob@ci").resume(RUN)  # who was killed right after the end had not let go
+    settled(world, SCENARIOS[name])
 
 
-@pytest.mark.parametrize(("name", "when", "number"), OF_A_DRILL)
-def test_an_abandoned_drill_leaves_nothing(name: str, when: str, number: int, folder: Path) -> None:
+@pytest.mark.parametrize(("name", "when", "number"), TURNED)
+def test_an_abandoned_drill_leaves_nothing_or_can_only_go_on(name: str, when: str, number: int, folder: Path) -> None:
     world = killed(name, when, number, folder)
+    had_begun = begun(world)
 
-    Operator(world, "bob@ci").abandon(RUN)
+    ended = Operator(world, "bob@ci").abandon(RUN)
 
-    nothing_is_left(world)
+    if had_begun and outcome(world) is None:  # past the pointer, and no host is moved yet
+        assert (ended.code, ended.failure.next) == (6, f"rmu resume {RUN}")
+        assert Operator(world, "bob@ci").resume(RUN).code == 0
+    if name == "end":  # what it took away stays so; the rest is ended by another
+        again = 3 if corner_is_empty(world) else 0
+        assert Operator(world, "eve@laptop").end_drill("r-900").code == again
+    settled(world, SCENARIOS[name])
 
 
 def test_what_a_drill_of_a_lost_ledger_left_is_named_and_taken_away_by_the_next(folder: Path) -> None:
