@@ -38,6 +38,7 @@ class Unknown(Frozen):
 
     known: Literal[False] = False
     why: str
+    mute: bool = Field(default=False, description="a database was asked and did not answer; false: anything else")
 
 
 class ReleaseRef(Frozen):
@@ -317,6 +318,21 @@ class LeaseView(Frozen):
     generation: int
     heartbeat: int
     step: str = ""
+
+
+BROKEN = frozenset(
+    {
+        "failed",
+        "incompatible-network",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "inaccessible-encryption-credentials",
+        "insufficient-capacity",
+        "restore-error",
+        "storage-full",
+    }
+)
+"""States of an instance that no waiting mends."""
 
 
 class DatabaseView(Frozen):

@@ -63,9 +63,7 @@ def carry_out(
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
-    if typed and not asked.yes:
-        _has_typed(w, typed)
-        asked = replace(asked, yes=True)
+    asked = has_typed(w, typed, asked)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     still()
 
@@ -113,9 +111,13 @@ def say_dry_run(w: Wired, plan: Plan, steps: Sequence[str]) -> None:
     w.screen.result({**known, **told, "steps": list(steps)})
 
 
-def _has_typed(w: Wired, word: str) -> None:
+def has_typed(w: Wired, word: str, asked: Asked) -> Asked:
+    """Have a word typed, where one is wanted and nobody said yes already: it is the consent. Raises Refused."""
+    if not word or asked.yes:
+        return asked
     if w.screen.ask(f"Type {word} to go on") != word:
         raise Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
+    return replace(asked, yes=True)
 
 
 def finish(

@@ -36,12 +36,14 @@ class FenceDatabase(Change):
     """Shut application and migrations out of a database and end their sessions, proven by a write that fails.
 
     Nothing else makes the cut-over safe: a pool or a cached name could go on writing where nobody looks any more.
+    `for_good`: another one serves in its place already, so no undo opens it.
     """
 
     kind: Literal["fence_database"] = "fence_database"
     unbroken: ClassVar[bool] = True
     database: Database
     hold: timedelta | None = None
+    for_good: bool = False
 
     def title(self) -> str:
         return f"fence {self.database.identifier}: a write must fail"
@@ -53,8 +55,8 @@ class FenceDatabase(Change):
         hold_still(o, self.hold)
         return o.data.fence(self.database)
 
-    def undo(self) -> Change:
-        return UnfenceDatabase(database=self.database)
+    def undo(self) -> Change | None:
+        return None if self.for_good else UnfenceDatabase(database=self.database)
 
 
 def hold_still(o: Outside, at_most: timedelta | None) -> None:

@@ -28,11 +28,13 @@ from ratemyunit_ops.steps.database import (
     Unneeded,
 )
 from ratemyunit_ops.steps.drill import (
+    AdmitAgain,
     AdmitHosts,
     AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
+    FenceFromOutside,
     LaunchDrillHost,
     MoveReminder,
     NothingElseServes,
@@ -114,7 +116,8 @@ class CheckInCorner(Check):
 
 
 AnyStep = Annotated[
-    AdmitHosts
+    AdmitAgain
+    | AdmitHosts
     | AdoptDatabase
     | AppAnswers
     | ApplyInfra
@@ -135,6 +138,7 @@ AnyStep = Annotated[
     | EndDrillHost
     | EnsureSecrets
     | FenceDatabase
+    | FenceFromOutside
     | HoldRequests
     | Holds
     | HostBack

@@ -19,6 +19,7 @@ from ratemyunit_ops.errors import LedgerDown, Mistyped, Refused
 from ratemyunit_ops.model import DatabaseView, HostImage, RestoreWindow
 from ratemyunit_ops.outside.file_ledger import FileLedger
 from ratemyunit_ops.planning.drill import QUARTER, choose_window
+from ratemyunit_ops.records import read_databases
 from ratemyunit_ops.reports.drawing import ticks
 from ratemyunit_ops.reports.status import report_status, status_lines
 from ratemyunit_ops.steps.base import Change
@@ -27,7 +28,7 @@ from ratemyunit_ops.steps.kinds import parse_plan
 from ratemyunit_ops.survey import STATUS, survey
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.clients import Clients
-from tests.fakes.databases import SETTINGS, Retained, Store
+from tests.fakes.databases import CLOSED, SETTINGS, Retained, Store
 from tests.fakes.operator import KILLED, Ended, Operator, journal, make_unreadable, outcome, story
 from tests.fakes.patches import own_the_time, type_commands
 
@@ -467,7 +468,7 @@ def test_two_lives_of_one_name_want_a_resource_id_where_no_ledger_tells(folder: 
 
 
 @pytest.mark.parametrize(
-    ("status", "code"), [("backing-up", 3), ("rebooting", 3), ("storage-full", 3), ("deleting", 0)]
+    ("status", "code"), [("available", 3), ("backing-up", 3), ("rebooting", 3), ("storage-full", 0), ("failed", 0)]
 )
 def test_a_cut_over_leaves_behind_only_an_instance_that_can_take_no_write(folder: Path, status: str, code: int) -> None:
     world = quiet()
@@ -476,6 +477,168 @@ def test_a_cut_over_leaves_behind_only_an_instance_that_can_take_no_write(folder
     ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
 
     assert ended.code == code, ended.why
+
+
+# -- a database that is there and dead -------------------------------------------------------------------------------
+
+MUTE = "available, and never answers"
+
+
+def died(how: str) -> FakeWorld:
+    """Make a world whose database is there and dead; what was written last has not reached the backups."""
+    world = serving()
+    world.clock.sleep(10)
+    for _ in range(3):
+        world.send_requests()
+    if how == MUTE:
+        world.dead.add(DATABASE.identifier)
+    else:
+        view = world.databases[DATABASE.identifier]
+        world.databases[DATABASE.identifier] = view.model_copy(update={"status": how})
+    return world
+
+
+def revive(world: FakeWorld) -> None:
+    world.dead.clear()
+    view = world.databases[DATABASE.identifier]
+    world.databases[DATABASE.identifier] = view.model_copy(update={"status": "available"})
+
+
+def groups(world: FakeWorld) -> tuple[str, ...]:
+    return world.database_settings[DATABASE.identifier].security_groups
+
+
+TYPES: dict[str, Callable[[Operator, Path], Ended]] = {
+    "rmu db restore --latest": lambda who, folder: who.restore(latest=True),
+    "rmu dr restore --latest --cut-over": lambda who, folder: who.drill(folder, verb="dr restore", cut_over=True),
+}
+
+
+def follow(world: FakeWorld, command: str, folder: Path) -> list[str]:
+    """Type a command, then whatever each refusal names, until one succeeds; answers what was typed."""
+    typed: list[str] = []
+    while True:
+        assert command not in typed, f"{command} comes back to itself: {typed}"
+        typed.append(command)
+        ended = TYPES[command](Operator(world), folder)
+        if ended.code == 0:
+            return typed
+        command = ended.failure.next.split("   ")[0]
+
+
+@pytest.mark.parametrize("how", ["storage-full", "failed", MUTE])
+@pytest.mark.parametrize("first", sorted(TYPES))
+def test_of_a_dead_database_every_refusal_leads_on_until_another_one_serves(how: str, first: str, folder: Path) -> None:
+    world = died(how)
+
+    typed = follow(world, first, folder)
+
+    assert typed[-1] == "rmu dr restore --latest --cut-over"
+    assert world.databases_served() == {world.live_database()} != {DATABASE.identifier}
+    assert groups(world) == CLOSED and DATABASE.identifier in world.databases
+    noted = next(n for n in read_databases(world.outside().ledger) if n.identifier == DATABASE.identifier)
+    assert noted.state == "superseded"
+    assert world.broken == []
+
+
+@pytest.mark.parametrize("first", sorted(TYPES))
+def test_of_a_database_that_answers_every_refusal_leads_to_the_restore_that_loses_nothing(
+    first: str, folder: Path
+) -> None:
+    world = serving()
+
+    assert follow(world, first, folder)[-1] == "rmu db restore --latest"
+    assert groups(world) == SETTINGS.security_groups
+
+
+def test_a_database_that_answers_again_before_its_fence_is_not_fenced(folder: Path) -> None:
+    world = died(MUTE)
+    world.on_call("databases.settle", lambda: revive(world), nth=2)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert (ended.code, ended.failure.next) == (5, "rmu db restore --latest")
+    assert groups(world) == SETTINGS.security_groups
+    nothing_is_left(world)
+
+
+def test_what_was_fenced_from_outside_takes_no_write_when_it_lives_again(folder: Path) -> None:
+    world = died(MUTE)
+    world.on_call("databases.close", lambda: revive(world))
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    assert world.answering(DATABASE.identifier) is None and world.broken == []
+
+
+def test_what_a_dead_database_had_acknowledged_is_given_back_once_it_lives_again(folder: Path) -> None:
+    world = died(MUTE)
+    assert Operator(world).drill(folder, verb="dr restore", cut_over=True).code == 0
+    for _ in range(2):
+        world.send_requests()
+    assert world.clients.acknowledged.items() - rows(world).items(), "nothing was left behind"
+    revive(world)
+
+    assert Operator(world).salvage(RUN).code == 0
+
+    assert world.clients.acknowledged.items() <= rows(world).items()
+    assert not world.stores[DATABASE.identifier].open and world.broken == []
+    assert Operator(world).salvage(RUN).code == 0
+
+
+def test_a_salvage_of_what_is_still_dead_leaves_it_closed(folder: Path) -> None:
+    world = died(MUTE)
+    assert Operator(world).drill(folder, verb="dr restore", cut_over=True).code == 0
+
+    ended = Operator(world).salvage(RUN)
+
+    assert ended.code == 5 and "does not answer" in ended.why
+    assert groups(world) == CLOSED
+
+
+def rows(world: FakeWorld) -> dict[Any, str]:
+    return {key: value for key, (value, _) in world.stores[world.live_database()].rows.items()}
+
+
+def test_whether_a_database_answers_has_to_be_seen_by_a_host(folder: Path) -> None:
+    world = died(MUTE)
+    world.hosts.clear()
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 3 and "could not be seen" in ended.why
+    assert ended.failure.next.startswith("rmu host list")
+
+
+def test_a_state_that_no_waiting_mends_needs_no_host_to_be_seen(folder: Path) -> None:
+    world = died("failed")
+    world.hosts.clear()
+
+    assert Operator(world).drill(folder, verb="dr restore", cut_over=True, dry_run=True).code == 0
+
+
+def test_an_instance_that_rds_changes_nothing_of_ends_the_cut_over_before_the_pointer_moves(folder: Path) -> None:
+    world = died("failed")
+    world.changes_nothing_while.add("failed")
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 5 and "changes nothing" in ended.why
+    assert world.pointer().database == DATABASE
+    nothing_is_left(world)
+
+
+@pytest.mark.parametrize(("types", "code"), [("test", 0), ("yes", 3)])
+def test_a_cut_over_wants_the_environments_name_typed(types: str, code: int, folder: Path) -> None:
+    world = died(MUTE)
+    typed = drills.Typed("dr restore", cut_over=True, folder=folder)
+    asked = drills.Asked(because="x", dry_run=False, yes=False)
+
+    ended = Operator(world, types=types)._type(lambda w: drills.restore_it(w, typed, asked))
+
+    assert ended.code == code
+    assert "Type test to go on" in ended.screen.said
 
 
 def test_what_serves_or_did_is_never_ended_as_if_it_stood_in_the_corner(folder: Path) -> None:
@@ -687,6 +850,10 @@ def without_its_database() -> FakeWorld:
     return world
 
 
+def whose_database_is_dead() -> FakeWorld:
+    return died(MUTE)
+
+
 def restored_to_look_at() -> FakeWorld:
     """Make a world with what a restore left standing in the corner."""
     world = serving()
@@ -709,6 +876,7 @@ SCENARIOS = {
     "drill after the disaster": Scenario(lost, drill),
     "drill that fails": Scenario(never_ready, drill),
     "cut-over after the loss": Scenario(without_its_database, cut_over, moves=True),
+    "cut-over from a dead database": Scenario(whose_database_is_dead, cut_over, moves=True),
     "end": Scenario(restored_to_look_at, lambda who, folder: who.end_drill("r-900")),
 }
 SEAMS = [
@@ -759,9 +927,11 @@ def settled(world: FakeWorld, scenario: Scenario) -> None:
     """Assert that nothing is left of it, or that a cut-over has come to its end: one database serves everywhere."""
     assert world.databases_served() == {world.live_database()}
     if world.live_database() == DATABASE.identifier:
+        assert DATABASE.identifier not in world.databases or groups(world) == SETTINGS.security_groups
         nothing_is_left(world)
         return
     assert scenario.moves
+    assert DATABASE.identifier not in world.databases or groups(world) == CLOSED
     assert world.serving() == {world.pointer().release}
     assert not world.drill_hosts and world.lease_is_free()
     assert world.lost == [] and world.broken == []
