@@ -255,12 +255,14 @@ class AdmitAgain(Change):
 class NothingElseServes(Check):
     """Before the pointer moves: it is what it was, and no instance that could still take a write is there.
 
-    A restore takes a while, and what was out of order at its begin may have mended itself since.
+    A restore takes a while, and what was out of order at its begin may have mended itself since. One that is being
+    deleted goes on answering for a while: that is waited for.
     """
 
     kind: Literal["nothing_else_serves"] = "nothing_else_serves"
     was: Pointer
     instances: tuple[str, ...]
+    deadline: timedelta = timedelta(hours=1)
 
     def title(self) -> str:
         return "see that no other database could take a write"
@@ -269,20 +271,25 @@ class NothingElseServes(Check):
         now = read_pointer(o.ledger)
         if now != self.was:
             raise Failed("the pointer was moved meanwhile", state=BESIDE, next="rmu status")
+        until = o.clock.monotonic() + self.deadline.total_seconds()
         for identifier in self.instances:
-            status = self._in_the_way(o, identifier)
-            if status is not None:
-                raise Failed(
-                    f"{identifier} is there ({status}): it would have to be fenced first",
-                    state=BESIDE,
-                    next="rmu db restore --latest",
-                )
+            while (status := self._in_the_way(o, identifier)) is not None:
+                if status != "deleting":
+                    raise Failed(
+                        f"{identifier} is there ({status}): it would have to be fenced first",
+                        state=BESIDE,
+                        next="rmu db restore --latest",
+                    )
+                if o.clock.monotonic() > until:
+                    what = f"{identifier} is being deleted, and nobody saw yet that it answers no more"
+                    raise Failed(what, state=BESIDE, next="the same command again, once it is gone")
+                o.clock.sleep(10)
         return {"gone": list(self.instances)}
 
     def _in_the_way(self, o: Outside, identifier: str) -> str | None:
         """Tell the status of an instance that could take a write; None where none could be taken any more."""
         status = status_of(o, identifier)
-        if status in GOING:
+        if status == "absent" or (status == "deleting" and answers(o, identifier).no):
             return None
         try:
             return None if o.databases.closed(identifier) else status

@@ -479,6 +479,47 @@ def test_a_cut_over_leaves_behind_only_an_instance_that_can_take_no_write(folder
     assert ended.code == code, ended.why
 
 
+def going(*, answers: bool) -> FakeWorld:
+    """Make a world whose database is being deleted."""
+    world = serving()
+    view = world.databases[DATABASE.identifier]
+    world.databases[DATABASE.identifier] = view.model_copy(update={"status": "deleting"})
+    world.dead |= set() if answers else {DATABASE.identifier}
+    return world
+
+
+def test_a_database_that_is_being_deleted_is_waited_for_while_it_still_answers(folder: Path) -> None:
+    world = going(answers=True)
+    world.on_call("databases.settle", lambda: world.clock.later(1200, lambda: database_lost(world)), nth=2)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    told = dict(zip(story(world), journal(world), strict=True))
+    waited = told["done nothing_else_serves"].at - told["started nothing_else_serves"].at
+    assert waited > timedelta(minutes=15)
+    assert world.live_database() == "rmu-test-db-001" and world.broken == []
+
+
+def test_a_database_that_is_being_deleted_and_answers_no_more_is_left_behind_at_once(folder: Path) -> None:
+    world = going(answers=False)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 0, ended.failure
+    assert world.live_database() == "rmu-test-db-001"
+
+
+def test_a_database_whose_deletion_never_ends_stops_the_cut_over(folder: Path) -> None:
+    world = going(answers=True)
+
+    ended = Operator(world).drill(folder, verb="dr restore", cut_over=True)
+
+    assert ended.code == 5 and "is being deleted" in ended.why
+    assert world.pointer().database == DATABASE
+    nothing_is_left(world)
+
+
 # -- a database that is there and dead -------------------------------------------------------------------------------
 
 MUTE = "available, and never answers"
