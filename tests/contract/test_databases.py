@@ -423,6 +423,15 @@ def test_a_retired_instance_is_unreachable_then_kept_as_snapshot_and_as_backups(
     assert standing.databases.retire(standing.source)["already"] is True
 
 
+def test_an_instance_whose_storage_is_full_is_retired_too(standing: Standing) -> None:
+    standing.gate.sees(databases={standing.source: "storage-full"})
+
+    standing.databases.retire(standing.source)
+
+    found = standing.described(standing.source)
+    assert found["DBInstanceStatus"] == "deleting" and not found["DeletionProtection"]
+
+
 def test_a_final_snapshot_of_another_life_is_not_written_over(standing: Standing) -> None:
     standing.gate.account.act(
         "rds",
