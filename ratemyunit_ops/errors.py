@@ -62,6 +62,10 @@ class Failed(RmuError):
     outcome = "half_way"
 
 
+class NoAnswer(Failed):
+    """A database did not answer the host that asked it: nobody listens there, or nothing gets through to it."""
+
+
 class RolledBack(RmuError):
     """A run failed and everything it had started was undone."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, Generic, Literal, TypeVar
 
@@ -38,6 +38,7 @@ class Unknown(Frozen):
 
     known: Literal[False] = False
     why: str
+    mute: bool = Field(default=False, description="a database was asked and did not answer; false: anything else")
 
 
 class ReleaseRef(Frozen):
@@ -240,6 +241,13 @@ class HostView(Frozen):
         return next((s for s in self.slots.values() if s.holds(ref)), None)
 
 
+def astray(hosts: Iterable[HostView], pointer: Pointer) -> dict[str, str]:
+    """Name the hosts that serve from another database than the pointer names, and that database."""
+    named = pointer.database.identifier if pointer.database else None
+    seen = {h.id: h.slots[h.live_slot].database for h in hosts if h.live_slot}
+    return {host: database for host, database in seen.items() if named and database and database != named}
+
+
 class FrontDoor(Frozen):
     """What one request through the front door said of itself."""
 
@@ -310,6 +318,21 @@ class LeaseView(Frozen):
     generation: int
     heartbeat: int
     step: str = ""
+
+
+BROKEN = frozenset(
+    {
+        "failed",
+        "incompatible-network",
+        "incompatible-parameters",
+        "incompatible-restore",
+        "inaccessible-encryption-credentials",
+        "insufficient-capacity",
+        "restore-error",
+        "storage-full",
+    }
+)
+"""States of an instance that no waiting mends."""
 
 
 class DatabaseView(Frozen):

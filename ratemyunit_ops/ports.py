@@ -363,6 +363,21 @@ class Databases(Protocol):
         """Tell which run made an instance; None where there is no instance, or no run made it."""
         ...
 
+    def admit(self, identifier: str, security_groups: tuple[str, ...]) -> Facts:
+        """Put an instance into these security groups and no others; it need not be well for that."""
+        ...
+
+    def close(self, identifier: str) -> Facts:
+        """Let nobody reach an instance any more, from outside of it; it need not be well for that.
+
+        Raises Failed where the control plane changes nothing of it in the state it is in.
+        """
+        ...
+
+    def closed(self, identifier: str) -> bool:
+        """Tell whether nobody can reach an instance. Raises Absent."""
+        ...
+
     def renew_master(self, identifier: str) -> Facts:
         """Give the master today's password. A restore brings the old one back."""
         ...

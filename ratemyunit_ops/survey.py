@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any, TypeVar
 
-from ratemyunit_ops.errors import RmuError
+from ratemyunit_ops.errors import NoAnswer, RmuError
 from ratemyunit_ops.model import Facts, Known, RestorePoint, RunHeader, Unknown, World
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
@@ -142,4 +142,4 @@ def _read(o: Outside, reader: Callable[[], T]) -> Known[T] | Unknown:
     try:
         return Known(value=reader(), at=o.clock.now())
     except RmuError as why:
-        return Unknown(why=why.what)
+        return Unknown(why=why.what, mute=isinstance(why, NoAnswer))

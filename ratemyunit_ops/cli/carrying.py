@@ -64,9 +64,7 @@ def carry_out(
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
-    if typed and (untyped or not asked.yes):
-        _has_typed(w, typed, untyped)
-        asked = replace(asked, yes=True)
+    asked = has_typed(w, typed, asked, untyped)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     still()
 
@@ -114,9 +112,16 @@ def say_dry_run(w: Wired, plan: Plan, steps: Sequence[str]) -> None:
     w.screen.result({**known, **told, "steps": list(steps)})
 
 
-def _has_typed(w: Wired, word: str, untyped: Refused | None) -> None:
+def has_typed(w: Wired, word: str, asked: Asked, untyped: Refused | None = None) -> Asked:
+    """Have a word typed, where one is wanted: it is the consent. Raises Refused.
+
+    `--yes` stands for it, but not where there is an `untyped` to raise.
+    """
+    if not word or (asked.yes and untyped is None):
+        return asked
     if w.screen.ask(f"Type {word} to go on") != word:
         raise untyped or Refused(f"{word} was not typed", next="type it on a terminal, or add --yes")
+    return replace(asked, yes=True)
 
 
 def finish(

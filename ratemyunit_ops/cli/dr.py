@@ -32,7 +32,9 @@ def restore(
     release: Version = None,
     database: Database = None,
     from_image: FromImage = False,
-    cut_over: Annotated[bool, typer.Option("--cut-over", help="Then let it serve: the source must be gone.")] = False,
+    cut_over: Annotated[
+        bool, typer.Option("--cut-over", help="Then let it serve: the source is gone, or dead.")
+    ] = False,
     journal: Journal = None,
     folder: Into = REPORTS,
     env: Env = None,

@@ -14,6 +14,7 @@ from ratemyunit_ops import __version__
 from ratemyunit_ops.cli.carrying import (
     Asked,
     agreed,
+    has_typed,
     new_run_id,
     plan_begun,
     resume_checked,
@@ -34,8 +35,10 @@ from ratemyunit_ops.planning.drill import (
     DrillRequest,
     Leftover,
     Source,
+    Standing,
     choose_release,
     choose_window,
+    fences,
     leftovers,
     plan_drill,
     plan_end,
@@ -48,7 +51,7 @@ from ratemyunit_ops.reports.drill import DrillReport, picture, report_drill
 from ratemyunit_ops.reports.runs import nothing_known, report_run
 from ratemyunit_ops.show.screen import in_words, on_both_clocks
 from ratemyunit_ops.steps.base import Plan
-from ratemyunit_ops.steps.drill import status_of
+from ratemyunit_ops.steps.drill import GOING, answers, status_of
 from ratemyunit_ops.survey import survey
 
 NEEDS = frozenset({"pointer", "releases", "instances", "windows", "live_notes", "schema_notes"})
@@ -89,7 +92,7 @@ def restore_it(w: Wired, typed: Typed, asked: Asked) -> None:
         request = _request(w, world, typed)
         plan = plan_drill(world, request)
     _tell(w, request)
-    _carry(w, plan, asked, typed.folder)
+    _carry(w, plan, asked, typed.folder, word=w.settings.environment if typed.cut_over else "")
 
 
 def end_it(w: Wired, run: str, asked: Asked) -> None:
@@ -150,10 +153,13 @@ def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
     # By AWS's clock, as far as it can be known: a laptop's that runs behind would call the last minutes the future.
     now = seen.asked if seen and seen.asked else max(world.at, window.latest)
     at = (read_time(typed.to, now) if typed.to else window.latest).replace(microsecond=0)
-    alive = seen.place if _well(seen) else None
     group = _corner_group(w)
     named = pointer.database.identifier if pointer and pointer.database else ""
-    others = {named, *_served_by_hosts(w, world), *([seen.identifier] if seen else [])} if typed.cut_over else set()
+    names = {named, *_served_by_hosts(w, world), *([seen.identifier] if seen else [])} if typed.cut_over else set()
+    others = {name: _standing(w, name) for name in sorted(names - {""})}
+    readable = seen if _well(seen) else None
+    dead = {name for name, standing in others.items() if standing.answers.no}
+    alive = readable.place if readable and readable.identifier not in dead else None
     image = o.corner.newest_image() if typed.from_image else None
     if typed.from_image and image is None:
         raise Refused("there is no image of a host yet (one is made daily)", next="rmu dr drill   (boots the template)")
@@ -167,21 +173,29 @@ def _request(w: Wired, world: World, typed: Typed) -> DrillRequest:
         source=Source(
             window=window,
             alive=alive,
-            settings=o.databases.settings(alive.identifier) if alive else settings_from(w.places, env),
-            settings_known=alive is not None,
+            settings=o.databases.settings(readable.identifier) if readable else settings_from(w.places, env),
+            settings_known=readable is not None,
             schema_head=schema_at(world, window.identifier, at),
         ),
         release=choose_release(world, _releases(w, typed.release), asked=typed.release, at=at),
         corner_group=group,
         image=image.id if image else None,
         cut_over=typed.cut_over,
-        others={name: status_of(o, name) for name in sorted(others - {""})},
+        others=others,
         expects_database=named or w.places.get("database", ""),
         ready_deadline=w.settings.env.ready_deadline,
         expires=o.identity.expires(),
         takes=restore_takes(runs),
         leftovers=leftovers(world, o.corner.hosts(), o.databases.all(), {h.run: (h.verb, h.outcome) for h in runs}),
     )
+
+
+def _standing(w: Wired, name: str) -> Standing:
+    """Look at an instance that another one is to take the place of: how it is, whether it answers, whom it admits."""
+    o, status = w.outside, status_of(w.outside, name)
+    if status in GOING:
+        return Standing(status=status)
+    return Standing(status=status, answers=answers(o, name), admits=o.databases.settings(name).security_groups)
 
 
 def _corner_group(w: Wired) -> str:
@@ -255,8 +269,13 @@ def _headers(w: Wired) -> tuple[RunHeader, ...]:
 
 def _tell(w: Wired, request: DrillRequest) -> None:
     """Say what was understood."""
-    lives = "it lives" if request.source.alive else "it is gone: from its retained backups"
-    w.screen.note(f"source: {request.source.window.identifier} ({lives})")
+    window = request.source.window
+    dead = "it does not answer" if window.source == "instance" else "it is gone: from its retained backups"
+    w.screen.note(f"source: {window.identifier} ({'it lives' if request.source.alive else dead})")
+    for fence in fences(request):
+        w.screen.note(
+            f"{fence.identifier} does not answer: it is fenced from outside before another one serves, and kept"
+        )
     w.screen.note(f"restore point: {on_both_clocks(request.at)}")
     w.screen.note(f"{request.release.version} will run on it, on a host from {request.image or 'the launch template'}")
     if w.journal is not None:
@@ -265,12 +284,14 @@ def _tell(w: Wired, request: DrillRequest) -> None:
         w.screen.note(f"leftover of {left.run}, taken away first: {left.database or 'its host'}")
 
 
-def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None) -> None:
+def _carry(w: Wired, plan: Plan, asked: Asked, folder: Path | None, *, word: str = "") -> None:
+    """Show the plan and carry it once it was agreed to; `word`, if any, has to be typed whatever settings want."""
     w.screen.plan(plan)
     if asked.dry_run:
         say_dry_run(w, plan, plan.titles())
         return
     _reports_go(folder)
+    asked = has_typed(w, word, asked)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
     _finish(w, plan.run, lambda: runs.execute(w.outside, plan, session), folder)
 

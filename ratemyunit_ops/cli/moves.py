@@ -26,7 +26,7 @@ from ratemyunit_ops.engine.lease import busy
 from ratemyunit_ops.errors import Mistyped, Refused, RmuError, RolledBack
 from ratemyunit_ops.model import LeaseView, Unknown, World
 from ratemyunit_ops.planning.common import live_release
-from ratemyunit_ops.planning.deploy import DeployRequest, already_serves, plan_deploy
+from ratemyunit_ops.planning.deploy import DeployRequest, plan_deploy, serves_well
 from ratemyunit_ops.planning.rollback import RollbackRequest, plan_rollback, target_of, warm_on, way_of
 from ratemyunit_ops.records import read_release, unfinished
 from ratemyunit_ops.reports.runs import report_run
@@ -58,7 +58,7 @@ def deploy_it(w: Wired, version: str, *, bake: str | None, base: str | None, pro
         world = world.model_copy(update={"budgets_gone": budgets_gone(w)})
     request = _request(w, version, bake=bake, base=base, probe=probe)
     plan = plan_deploy(world, request)
-    if already_serves(world, request):
+    if serves_well(world, request):
         live = live_release(world)
         w.screen.result(
             {**NOTHING_DONE, "release": version, "digest": live.digest if live else None},

@@ -131,7 +131,7 @@ def _must_go_on(c: Carrier, because: str) -> None:
 
 def _flip_to_come(journal: Journal) -> bool:
     steps = enumerate(journal.plan.steps)
-    return any(s.serves() and journal.last(n) not in {"done", "found"} for n, s in steps if isinstance(s, Change))
+    return any(s.flips() and journal.last(n) not in {"done", "found"} for n, s in steps if isinstance(s, Change))
 
 
 def _leave_as_it_is(c: Carrier, because: str) -> NoReturn:

@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
-from ratemyunit_ops.model import Frozen, ImageView, Known, Release, ReleaseRef, SchemaNote, World
+from ratemyunit_ops.model import Frozen, ImageView, Known, Release, ReleaseRef, SchemaNote, World, astray
 from ratemyunit_ops.planning.common import database_of, in_service, live_release, need, schema_of
 from ratemyunit_ops.steps.base import Plan, Step
 from ratemyunit_ops.steps.checks import Bake, ImageFit, Proven, Ready, StillWorks
@@ -75,6 +75,25 @@ def already_serves(world: World, request: DeployRequest) -> bool:
         and (live.version, live.digest) == (request.version, image.digest)
         and live.config == request.config
     )
+
+
+def serves_well(world: World, request: DeployRequest) -> bool:
+    """Tell whether this version is what serves, on every host from the live database.
+
+    Raises Refused where a host serves it from another one: another deploy of the same would not move it.
+    """
+    if not already_serves(world, request):
+        return False
+    pointer = need(world.pointer, "the live pointer")
+    hosts = need(world.hosts, "the hosts")
+    strays = sorted(astray(hosts, pointer))
+    if strays and pointer.database is not None:
+        raise Refused(
+            f"{request.version} serves already, but {', '.join(strays)} serve from another database than"
+            f" {pointer.database.identifier}, which the pointer names",
+            next=f"rmu host replace {strays[0]}",
+        )
+    return True
 
 
 def fit_image(world: World, request: DeployRequest) -> ImageView:

@@ -15,6 +15,7 @@ from pydantic import Field
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import (
+    BROKEN,
     Database,
     DatabaseSettings,
     DatabaseView,
@@ -31,13 +32,16 @@ from ratemyunit_ops.planning.common import TAKES, credentials_last, need
 from ratemyunit_ops.planning.restore import possible_from
 from ratemyunit_ops.steps.base import Change, Plan, Step
 from ratemyunit_ops.steps.checks import Proven, Ready
+from ratemyunit_ops.steps.data import WarmDatabase
 from ratemyunit_ops.steps.drill import (
-    GONE,
+    GOING,
     AdmitHosts,
+    Answers,
     AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
+    FenceFromOutside,
     LaunchDrillHost,
     MoveReminder,
     NothingElseServes,
@@ -88,6 +92,14 @@ class Leftover(Frozen):
     database: str | None = None
 
 
+class Standing(Frozen):
+    """An instance that serves, did, or was restored from: its status, whether it answers, and whom it admits."""
+
+    status: str
+    answers: Answers = Answers()
+    admits: tuple[str, ...] = ()
+
+
 class DrillRequest(Frozen):
     """What the operator asked for, and what could be found out without a ledger."""
 
@@ -101,8 +113,8 @@ class DrillRequest(Frozen):
     corner_group: str
     image: str | None = None
     cut_over: bool = False
-    others: dict[str, str] = Field(
-        default_factory=dict, description="instances that serve, did, or were restored from, and their status"
+    others: dict[str, Standing] = Field(
+        default_factory=dict, description="instances that serve, did, or were restored from"
     )
     expects_database: str = Field(default="", description="what a cut-over puts another database in the place of")
     ready_deadline: timedelta = timedelta(minutes=2)
@@ -118,11 +130,9 @@ def plan_drill(world: World, request: DrillRequest) -> Plan:
         Refused: the moment cannot be restored, or a cut-over while the source still lives.
     """
     _possible(request)
+    for name, standing in sorted(request.others.items()):
+        _may_be_left(name, standing)
     credentials_last(request.expires, world.at, request.takes)
-    alive = {name: status for name, status in request.others.items() if status not in GONE}
-    if request.cut_over and alive:
-        told = ", ".join(f"{name} ({status})" for name, status in sorted(alive.items()))
-        raise Refused(f"{told} is still there: it must be fenced first", next="rmu db restore --latest")
     latest = request.source.window.latest
     return Plan(
         run=request.run,
@@ -251,6 +261,12 @@ def plan_end(world: World, *, run: str, ended: Leftover, corner_group: str, rmu_
     )
 
 
+def fences(request: DrillRequest) -> tuple[FenceFromOutside, ...]:
+    """List what a cut-over has to fence from outside: what is there, and dead."""
+    dead = ((name, s) for name, s in sorted(request.others.items()) if s.status not in GOING)
+    return tuple(FenceFromOutside(identifier=name, admits=s.admits) for name, s in dead)
+
+
 def corner_name(environment: str, request: DrillRequest) -> str:
     """Name the restored instance for life: a drill's says so, one that may become the live one reads like any other."""
     kind = "drill" if request.verb == "dr drill" else "db"
@@ -291,6 +307,8 @@ def _beside(world: World, request: DrillRequest, database: Database) -> list[Ste
         SettleDatabase(identifier=name, like=settings),
         SameSettings(identifier=name, like=settings, only=only, verb=request.verb),
         _there(run, RenewPasswords(database=database)),
+        # What is fenced from outside is kept, and a salvage needs the keys of the moment in which both part.
+        *([_there(run, WarmDatabase(database=database, run=run))] if fences(request) else []),
         _there(run, Prepare(release=release, database=database)),
         _there(
             run,
@@ -352,10 +370,11 @@ def _made_live(world: World, request: DrillRequest, database: Database) -> list[
         EndDrillHost(run=request.run),
         admit,
         *(started if hosts else []),
+        *fences(request),
         NothingElseServes(was=was, instances=tuple(sorted(request.others))),
         point_to,
         HostsInService(),
-        BringAlong(release=release, database=database, ready=deadline),
+        BringAlong(release=release, database=database, ready=deadline, all_of_them=True),
         Proven(release=release.ref, deadline=timedelta(minutes=3)),
         record,
         *([StartWorker(release=ref, instead_of=None)] if hosts else []),
@@ -368,6 +387,22 @@ def _corner_settings(request: DrillRequest) -> DatabaseSettings:
     if not request.cut_over:
         only_here |= CORNER_ONLY
     return request.source.settings.model_copy(update=only_here)
+
+
+def _may_be_left(name: str, standing: Standing) -> None:
+    """See that an instance is gone, or dead for good and can be fenced from outside. Raises Refused."""
+    status, answers = standing.status, standing.answers
+    if status in GOING or (status in BROKEN and not answers.yes):
+        return
+    if answers.yes:
+        what = f"{name} ({status}) is still there and answers: it must be fenced first"
+        raise Refused(what, next="rmu db restore --latest")
+    if status != "available":
+        what = f"{name} ({status}) is still there, and RDS is not done with it: most states mend"
+        raise Refused(what, next="rmu status   (wait for RDS; then the same command again)")
+    if not answers.no:
+        what = f"{name} ({status}) is still there, and whether it answers could not be seen: {answers.why}"
+        raise Refused(what, next="rmu host list   (a host in service has to ask it; then the same command again)")
 
 
 def _possible(request: DrillRequest) -> None:

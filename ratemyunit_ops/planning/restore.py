@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from ratemyunit_ops.errors import Mistyped, Refused
+from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import (
     Database,
     DataView,
@@ -21,6 +21,7 @@ from ratemyunit_ops.model import (
     RestorePoint,
     RestoreWindow,
     SchemaNote,
+    Unknown,
     World,
 )
 from ratemyunit_ops.planning.common import TAKES, credentials_last, database_of, live_release, members, need, schemas_of
@@ -144,7 +145,7 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
     _possible(world, goal)
     _image_is_there(world, goal.release)
     credentials_last(request.expires, world.at, request.takes)
-    left = need(world.data, "the database that serves")
+    left = _what_serves(world)
     hosts, source = members(world), database_of(world)
     return Plan(
         run=request.run,
@@ -157,6 +158,16 @@ def plan_restore(world: World, request: RestoreRequest, goal: Aim) -> Plan:
         holds={"members": hosts},
         steps=tuple(_steps(world, request, goal, live)),
     )
+
+
+def _what_serves(world: World) -> DataView:
+    """Read the database that serves. Raises Unreachable, which names what fences one that SQL cannot reach."""
+    if isinstance(world.data, Unknown) and world.data.mute:
+        raise Unreachable(
+            f"the database that serves does not answer: {world.data.why}",
+            next="rmu dr restore --latest --cut-over   (fences it from outside, if it stays dead)",
+        )
+    return need(world.data, "the database that serves")
 
 
 def told(world: World, request: RestoreRequest, goal: Aim, left: DataView) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.model import Database, DatabaseNote, Frozen, World
 from ratemyunit_ops.planning.common import need
 from ratemyunit_ops.steps.base import Plan, Step
-from ratemyunit_ops.steps.data import ApplySalvage, ComputeSalvage
+from ratemyunit_ops.steps.data import ApplySalvage, ComputeSalvage, FenceDatabase
+from ratemyunit_ops.steps.drill import AdmitAgain, FenceFromOutside
 from ratemyunit_ops.steps.restore import PointTo, RetireDatabase
 
 SLACK = timedelta(seconds=60)
@@ -53,6 +54,7 @@ def plan_salvage(world: World, request: SalvageRequest) -> Plan:
         raise Refused(f"{old.identifier} is forgotten: its rows can be read no more", next="rmu status")
     common = common_past(notes, old.identifier, new.identifier)
     steps: list[Step] = [
+        *_reached_again(request.restore, old),
         ComputeSalvage(
             restore=request.restore.run,
             base=common.noted_by,
@@ -60,7 +62,7 @@ def plan_salvage(world: World, request: SalvageRequest) -> Plan:
             new=new,
             since=common.until - SLACK,
             run=request.run,
-        )
+        ),
     ]
     if request.apply:
         steps.append(ApplySalvage(restore=request.restore.run, new=new, run=request.run, fence=True))
@@ -140,6 +142,13 @@ def _line(notes: dict[str, DatabaseNote], identifier: str) -> dict[str, Common |
         if note is not None and (note.live_at is None or left.at >= note.live_at):
             noted_by = note.run  # else nobody had written there yet: the keys of the later restore are its keys too
     return line
+
+
+def _reached_again(restore: Plan, old: Database) -> list[Step]:
+    """Open what a cut-over fenced from outside, and fence it by SQL instead: it must be read, and take no write."""
+    shut = (s for s in restore.steps if isinstance(s, FenceFromOutside) and s.identifier == old.identifier)
+    again = [AdmitAgain(identifier=s.identifier, admits=s.admits) for s in shut]
+    return [*again, FenceDatabase(database=old, for_good=True)] if again else []
 
 
 def _superseded_by(restore: Plan) -> Database:

@@ -16,6 +16,7 @@ from ratemyunit_ops.model import (
     Release,
     Unknown,
     World,
+    astray,
     newest_schema,
     previous_good,
 )
@@ -124,6 +125,9 @@ class Status(Frozen):
     incident: ShownIncident | None = None
     leftovers: tuple[str, ...] = Field(default=(), description="what a run left in the hosts' group; rmu doctor mends")
     holding: tuple[str, ...] = Field(default=(), description="hosts at whose proxy requests wait")
+    astray: dict[str, str] = Field(
+        default_factory=dict, description="hosts that serve from another database than the pointer names, and which"
+    )
     fenced: tuple[str, ...] | None = Field(
         default=(), description="databases that traffic is sent to and that take no writes; null: unknown"
     )
@@ -163,6 +167,7 @@ def report_status(world: World, front_door: str, lease_age: float | None, *, acc
         incident=_incident(world),
         leftovers=() if lease else told_leftovers(world.leftovers),
         holding=tuple(h.id for h in hosts if h.holding_requests),
+        astray=astray(hosts, pointer) if pointer else {},
         fenced=world.fenced.value if isinstance(world.fenced, Known) else None,
     )
 
@@ -289,6 +294,7 @@ def status_lines(s: Status) -> list[str]:
     lines += [f"  left       {d.identifier}: rmu db salvage {d.run}" for d in s.database.superseded]
     lines += [f"  left       {left}   (rmu doctor)" for left in s.leftovers]
     lines += _adoption(s)
+    lines += _astray(s)
     if s.holding:
         lines.append(f"  held       requests wait at the proxy of {', '.join(s.holding)}")
     if s.fenced:
@@ -312,6 +318,13 @@ def _adoption(s: Status) -> list[str]:
     held, serves = s.database.in_terraform, s.database.identifier
     due = held and serves and held != serves
     return [f"  terraform  holds {held}, not what serves: rmu infra adopt"] if due else []
+
+
+def _astray(s: Status) -> list[str]:
+    """Say which hosts serve from another database than the pointer names, and what brings each one along."""
+    live = s.database.identifier or "the live one"
+    mends = {host: f"rmu resume {s.lease.run}" if s.lease else f"rmu host replace {host}" for host in s.astray}
+    return [f"  astray     {host} serves from {s.astray[host]}, not {live}: {mends[host]}" for host in sorted(mends)]
 
 
 def _drilled(drill: ShownDrill | None) -> str:

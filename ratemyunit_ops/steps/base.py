@@ -58,6 +58,10 @@ class Change(Step):
         """Tell which release serves once this is done, as `{"serving": VERSION}`; empty where traffic does not move."""
         return {}
 
+    def flips(self) -> bool:
+        """Tell whether hosts are moved to what serves by this: past its fence, no run is given up before it is done."""
+        return bool(self.serves())
+
 
 class Plan(Frozen):
     """What will be done, written down before anything is. Holds names of secrets, never values."""

@@ -38,12 +38,14 @@ class FenceDatabase(Change):
     """Shut application and migrations out of a database and end their sessions, proven by a write that fails.
 
     Nothing else makes the cut-over safe: a pool or a cached name could go on writing where nobody looks any more.
+    `for_good`: another one serves in its place already, so no undo opens it.
     """
 
     kind: Literal["fence_database"] = "fence_database"
     unbroken: ClassVar[bool] = True
     database: Database
     hold: timedelta | None = None
+    for_good: bool = False
 
     def title(self) -> str:
         return f"fence {self.database.identifier}: a write must fail"
@@ -54,8 +56,8 @@ class FenceDatabase(Change):
     def do(self, o: Outside) -> Facts:
         return {**hold_still(o, self.hold), **o.data.fence(self.database)}
 
-    def undo(self) -> Change:
-        return UnfenceDatabase(database=self.database)
+    def undo(self) -> Change | None:
+        return None if self.for_good else UnfenceDatabase(database=self.database)
 
 
 def hold(o: Outside, at_most: timedelta) -> Facts:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
-from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
-from ratemyunit_ops.model import Database, DatabaseSettings, Facts, Pointer, ReleaseRef
+from ratemyunit_ops.errors import Absent, Failed, NoAnswer, RmuError, Unreachable
+from ratemyunit_ops.model import BROKEN, Database, DatabaseSettings, Facts, Frozen, Pointer, ReleaseRef
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import read_pointer
 from ratemyunit_ops.steps.base import Change, Check
 from ratemyunit_ops.steps.named import placed
 
-GONE = ("absent", "deleting")
-"""What an instance must be before another one may take its place unfenced: every other state may mend."""
+GOING = ("absent", "deleting")
+"""States that no instance comes back from: every other one may mend."""
 BESIDE = "Everything of it stands in the corner; what serves was not touched."
 
 
@@ -186,15 +186,83 @@ def compared(name: str, found: dict[str, Any] | None, told: dict[str, Any] | Non
     return {**line, "source_rows": told["rows"], "written_since": told["written"], "verdict": verdict}
 
 
+class FenceFromOutside(Change):
+    """Take away whom a dead database admits: SQL cannot fence it, and it may mend itself once another one serves.
+
+    It is seen not to answer once more just before: of one that lives again nothing need be lost. `in_any_case` is for
+    one that another one serves in the place of already.
+    """
+
+    kind: Literal["fence_from_outside"] = "fence_from_outside"
+    identifier: str
+    admits: tuple[str, ...]
+    in_any_case: bool = False
+    deadline: timedelta = timedelta(minutes=5)
+
+    def title(self) -> str:
+        return f"fence {self.identifier} from outside: nobody reaches it any more"
+
+    def done(self, o: Outside) -> bool:
+        return status_of(o, self.identifier) in GOING or o.databases.closed(self.identifier)
+
+    def do(self, o: Outside) -> Facts:
+        status = status_of(o, self.identifier)
+        if status in GOING:
+            return {"status": status, "closed": False}
+        if not self.in_any_case and not o.databases.closed(self.identifier):
+            self._see_dead(o, status)
+        return {"status": status, "closed": True, **o.databases.close(self.identifier)}
+
+    def _see_dead(self, o: Outside, status: str) -> None:
+        """See that it does not answer; where nobody can ask for a while, only a state that no waiting mends will do."""
+        until = o.clock.monotonic() + self.deadline.total_seconds()
+        while not (said := answers(o, self.identifier)).no and status not in BROKEN:
+            if said.yes or o.clock.monotonic() > until:
+                break
+            o.clock.sleep(10)
+        if said.yes:
+            raise Failed(f"{self.identifier} answers again", state=BESIDE, next="rmu db restore --latest")
+        if not said.no and status not in BROKEN:
+            what = f"whether {self.identifier} ({status}) answers could not be seen: {said.why}"
+            raise Failed(what, state=BESIDE, next="rmu host list   (a host in service has to ask it)")
+
+    def undo(self) -> Change:
+        return AdmitAgain(identifier=self.identifier, admits=self.admits)
+
+
+class AdmitAgain(Change):
+    """Let those in again that an instance admitted before it was fenced from outside."""
+
+    kind: Literal["admit_again"] = "admit_again"
+    unbroken: ClassVar[bool] = True
+    identifier: str
+    admits: tuple[str, ...]
+
+    def title(self) -> str:
+        return f"let the hosts in to {self.identifier} again"
+
+    def done(self, o: Outside) -> bool:
+        return status_of(o, self.identifier) in GOING or not o.databases.closed(self.identifier)
+
+    def do(self, o: Outside) -> Facts:
+        status = status_of(o, self.identifier)
+        return {"status": status} if status in GOING else o.databases.admit(self.identifier, self.admits)
+
+    def undo(self) -> Change:
+        return FenceFromOutside(identifier=self.identifier, admits=self.admits, in_any_case=True)
+
+
 class NothingElseServes(Check):
     """Before the pointer moves: it is what it was, and no instance that could still take a write is there.
 
-    A restore takes a while, and what was out of order at its begin may have mended itself since.
+    A restore takes a while, and what was out of order at its begin may have mended itself since. One that is being
+    deleted goes on answering for a while: that is waited for.
     """
 
     kind: Literal["nothing_else_serves"] = "nothing_else_serves"
     was: Pointer
     instances: tuple[str, ...]
+    deadline: timedelta = timedelta(hours=1)
 
     def title(self) -> str:
         return "see that no other database could take a write"
@@ -203,15 +271,49 @@ class NothingElseServes(Check):
         now = read_pointer(o.ledger)
         if now != self.was:
             raise Failed("the pointer was moved meanwhile", state=BESIDE, next="rmu status")
+        until = o.clock.monotonic() + self.deadline.total_seconds()
         for identifier in self.instances:
-            status = status_of(o, identifier)
-            if status not in GONE:
-                raise Failed(
-                    f"{identifier} is there ({status}): it would have to be fenced first",
-                    state=BESIDE,
-                    next="rmu db restore --latest",
-                )
+            while (status := self._in_the_way(o, identifier)) is not None:
+                if status != "deleting":
+                    raise Failed(
+                        f"{identifier} is there ({status}): it would have to be fenced first",
+                        state=BESIDE,
+                        next="rmu db restore --latest",
+                    )
+                if o.clock.monotonic() > until:
+                    what = f"{identifier} is being deleted, and nobody saw yet that it answers no more"
+                    raise Failed(what, state=BESIDE, next="the same command again, once it is gone")
+                o.clock.sleep(10)
         return {"gone": list(self.instances)}
+
+    def _in_the_way(self, o: Outside, identifier: str) -> str | None:
+        """Tell the status of an instance that could take a write; None where none could be taken any more."""
+        status = status_of(o, identifier)
+        if status == "absent" or (status == "deleting" and answers(o, identifier).no):
+            return None
+        try:
+            return None if o.databases.closed(identifier) else status
+        except Absent:
+            return None
+
+
+class Answers(Frozen):
+    """Whether a database answers a host that serves; neither where nobody could ask it, or it said something else."""
+
+    yes: bool = False
+    no: bool = False
+    why: str = ""
+
+
+def answers(o: Outside, identifier: str) -> Answers:
+    """Ask a database through a host that serves whether it is there at all."""
+    try:
+        o.data.fenced(placed(o, Database(identifier=identifier)))
+    except NoAnswer as why:
+        return Answers(no=True, why=why.what)
+    except RmuError as why:
+        return Answers(why=why.what)
+    return Answers(yes=True)
 
 
 def status_of(o: Outside, identifier: str) -> str:

@@ -29,11 +29,13 @@ from ratemyunit_ops.steps.database import (
     Unneeded,
 )
 from ratemyunit_ops.steps.drill import (
+    AdmitAgain,
     AdmitHosts,
     AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
+    FenceFromOutside,
     LaunchDrillHost,
     MoveReminder,
     NothingElseServes,
@@ -115,7 +117,8 @@ class CheckInCorner(Check):
 
 
 AnyStep = Annotated[
-    AdmitHosts
+    AdmitAgain
+    | AdmitHosts
     | AdoptDatabase
     | AppAnswers
     | ApplyInfra
@@ -137,6 +140,7 @@ AnyStep = Annotated[
     | EndDrillHost
     | EnsureSecrets
     | FenceDatabase
+    | FenceFromOutside
     | HoldRequests
     | Holds
     | HostBack

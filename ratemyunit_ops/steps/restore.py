@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 
 from ratemyunit_ops.errors import Absent, Failed, RmuError, Unreachable
 from ratemyunit_ops.model import (
+    BROKEN,
     Database,
     DatabaseNote,
     DatabaseSettings,
@@ -37,19 +38,6 @@ from ratemyunit_ops.steps.data import hold_still
 from ratemyunit_ops.steps.named import placed, resource_of
 
 NOT_MOVED = "Traffic was not moved; the database that serves was not touched."
-BROKEN = frozenset(
-    {
-        "failed",
-        "incompatible-network",
-        "incompatible-parameters",
-        "incompatible-restore",
-        "inaccessible-encryption-credentials",
-        "insufficient-capacity",
-        "restore-error",
-        "storage-full",
-    }
-)
-"""States that no waiting mends."""
 BAD_BACKUP = frozenset({"incompatible-restore", "restore-error"})
 """Those of them that tell of the backup: the one before it may be well."""
 IN_A_ROW = 3

@@ -50,11 +50,13 @@ class BringAlong(Change):
     """Let hosts that came into service meanwhile serve what the others serve.
 
     One that had read the pointer before it was changed boots what that named then, and nobody else would notice.
+    `all_of_them`: no step before has moved any host, so this is the flip.
     """
 
     kind: Literal["bring_along"] = "bring_along"
     release: Release
     database: Database
+    all_of_them: bool = False
     ready: timedelta = timedelta(minutes=2)
     deadline: timedelta = timedelta(minutes=20)
 
@@ -80,6 +82,9 @@ class BringAlong(Change):
 
     def undo(self) -> None:
         return None
+
+    def flips(self) -> bool:
+        return self.all_of_them
 
     @property
     def _ref(self) -> ReleaseRef:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from ratemyunit_ops.errors import Bug, Failed
+from ratemyunit_ops.errors import Bug, Failed, NoAnswer
 from ratemyunit_ops.model import Database, Fence
 from ratemyunit_ops.outside.aws.data import SsmData
 from ratemyunit_ops.outside.aws.hosts import Hosts
@@ -99,6 +99,21 @@ def test_a_question_whether_it_is_so_needs_no_fence(
 
     assert (host.asked["verb"], host.asked["look"]) == (verb, True)
     assert "fence" not in host.asked
+
+
+@pytest.mark.parametrize(
+    ("why", "kind"),
+    [("unreachable", NoAnswer), ("sql_failed", Failed)],
+)
+def test_a_database_that_does_not_answer_is_told_from_one_that_says_no(
+    data: SsmData, host: Host, why: str, kind: type[Failed]
+) -> None:
+    host.says = {"outcome": "failed", "why": why, "detail": "what psql said"}
+
+    with pytest.raises(Failed) as said:
+        data.fenced(OLD)
+
+    assert type(said.value) is kind
 
 
 @pytest.mark.parametrize(

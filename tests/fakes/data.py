@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from ratemyunit_ops.errors import Failed, Unreachable
+from ratemyunit_ops.errors import Failed, NoAnswer, Unreachable
 from ratemyunit_ops.model import (
     ConflictCount,
     Database,
@@ -186,10 +186,12 @@ class FakeData:
         return {"outcome": "already" if was == open_ else "changed"}
 
     def _store(self, database: Database) -> Store:
-        view = self._world.databases.get(database.identifier)
-        if view is None or view.status != "available" or database.address != view.address:
-            raise Unreachable(f"{database.identifier} does not answer", next="rmu status")
-        store = self._world.stores[database.identifier]
+        if not self._world.in_service():
+            raise Unreachable("no host is in service", next="rmu host list")
+        view, store = self._world.databases.get(database.identifier), self._world.answering(database.identifier)
+        up = view is not None and view.status in {"available", "deleting"} and database.address == view.address
+        if store is None or not up:
+            raise NoAnswer(f"{database.identifier} does not answer", state="Nothing was changed.", next="rmu status")
         if store.passwords != "today":
             raise Failed(
                 f"{database.identifier} does not take the password of rmu_ops",

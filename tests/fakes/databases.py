@@ -27,6 +27,8 @@ SHIPS_EVERY = 300.0
 CREATING, BACKING_UP = 20.0, 40.0
 """Seconds after the restore call at which an instance gets its address, and at which it is available."""
 ROLES = ("rmu_app", "rmu_migrate")
+CLOSED = ("sg-closed",)
+"""The groups of an instance that nobody reaches."""
 SETTINGS = DatabaseSettings(
     instance_class="db.t3.micro",
     storage_gb=20,
@@ -174,6 +176,19 @@ class FakeDatabases:
 
         return self._line.call("databases.made_by", look)
 
+    def admit(self, identifier: str, security_groups: tuple[str, ...]) -> Facts:
+        return self._line.call("databases.admit", lambda: self._put_into(identifier, security_groups), changes=True)
+
+    def close(self, identifier: str) -> Facts:
+        return self._line.call("databases.close", lambda: self._put_into(identifier, CLOSED), changes=True)
+
+    def closed(self, identifier: str) -> bool:
+        def look() -> bool:
+            self._view(identifier)
+            return self._world.database_settings.get(identifier, SETTINGS).security_groups == CLOSED
+
+        return self._line.call("databases.closed", look)
+
     def renew_master(self, identifier: str) -> Facts:
         def renew() -> Facts:
             self._view(identifier)
@@ -187,6 +202,13 @@ class FakeDatabases:
 
     def retire(self, identifier: str) -> Facts:
         return self._line.call("databases.retire", lambda: self._retire(identifier), changes=True)
+
+    def _put_into(self, identifier: str, groups: tuple[str, ...]) -> Facts:
+        status, settings = self._view(identifier).status, self._world.database_settings[identifier]
+        if settings.security_groups != groups and status in self._world.changes_nothing_while:
+            raise self._failed(f"RDS changes nothing of {identifier} while it is {status}")
+        self._world.database_settings[identifier] = settings.model_copy(update={"security_groups": groups})
+        return {"security_groups": list(groups)}
 
     def _view(self, identifier: str) -> DatabaseView:
         found = self._world.databases.get(identifier)

@@ -186,7 +186,8 @@ class Operator:
             into = folder or Path(somewhere)
             return self._type(lambda w: restoring.salvage_it(w, run, folder=into, apply=apply, asked=asked))
 
-    def forget(self, name: str, *, yes: bool = True) -> Ended:
+    def forget(self, name: str, *, yes: bool = True, types: str = "") -> Ended:
+        self._types = types or self._types
         return self._type(lambda w: restoring.forget_it(w, name, Asked(because="a test", dry_run=False, yes=yes)))
 
     def drill(

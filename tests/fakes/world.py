@@ -11,6 +11,7 @@ from typing import Any
 
 from ratemyunit_ops.errors import Unreachable
 from ratemyunit_ops.model import (
+    BROKEN,
     CertificateView,
     Database,
     DatabaseSettings,
@@ -34,7 +35,7 @@ from tests.fakes.clients import Clients
 from tests.fakes.clock import BEGIN, FakeClock
 from tests.fakes.corner import FakeCorner
 from tests.fakes.data import FakeData
-from tests.fakes.databases import SETTINGS, FakeDatabases, Retained, Store
+from tests.fakes.databases import CLOSED, SETTINGS, FakeDatabases, Retained, Store
 from tests.fakes.fleet import FakeFleet, FakeGroup, FakeOneOff, FakeShell
 from tests.fakes.hosts import Host, Slot
 from tests.fakes.ledger import FakeLedger, Table
@@ -82,6 +83,10 @@ class FakeWorld:
     """Settings that come out of a restore with another value than was asked for."""
     never_settles: set[str] = field(default_factory=set)
     restore_ends_as: str = "available"
+    dead: set[str] = field(default_factory=set)
+    """Instances whose PostgreSQL never answers, whatever RDS says of them."""
+    changes_nothing_while: set[str] = field(default_factory=set)
+    """States in which RDS changes nothing of an instance."""
     sequences_stuck: bool = False
     cannot_be_put: set[tuple[str, int]] = field(default_factory=set)
     """Rows that a salvage cannot give back."""
@@ -373,7 +378,7 @@ class FakeWorld:
             return "it does not run"
         if release.version in self.never_ready | self.unhealthy:
             return "/readyz answered 503 (database: no)"
-        store = self.stores.get(slot.database.identifier)
+        store = self.answering(slot.database.identifier)
         if store is None or not store.open or store.passwords != "today":
             return "/readyz answered 503 (database: no)"
         if schema_head and schema_head != release.schema_head:
@@ -406,7 +411,7 @@ class FakeWorld:
         if host.booted is None or slot is None:
             self.lost.append(after)
         else:
-            self.clients.write(self.clock.now(), self.stores.get(slot.database.identifier), after)
+            self.clients.write(self.clock.now(), self.answering(slot.database.identifier), after)
 
     def hold(self, host: Host, at_most: timedelta) -> Facts:
         """Let requests wait at one host's proxy; it ends by itself."""
@@ -437,9 +442,18 @@ class FakeWorld:
         """Note it when two databases would both take writes: reached, and open to the application."""
         if len(self.stores) < 2:
             return
-        masters = {name for name in self.reached() if name in self.stores and self.stores[name].open}
+        answer = {name: self.answering(name) for name in self.reached()}
+        masters = {name for name, store in answer.items() if store is not None and store.open}
         if len(masters) > 1:
             self.broken.append(f"{' and '.join(sorted(masters))} both take writes after {self.faults.calls[-1]}")
+
+    def answering(self, identifier: str) -> Store | None:
+        """Find what an instance holds; None where nobody reaches it, or nothing in it listens."""
+        view = self.databases.get(identifier)
+        settings = self.database_settings.get(identifier, SETTINGS)
+        if view is None or view.status in BROKEN or identifier in self.dead or settings.security_groups == CLOSED:
+            return None
+        return self.stores.get(identifier)
 
     def store_of(self, resource_id: str) -> Store:
         """Find what an instance holds, or held before it was retired."""
@@ -529,6 +543,7 @@ class FakeWorld:
                 "items": self.table.items,
                 "stores": self.stores,
                 "databases": self.databases,
+                "settings": self.database_settings,
                 "bucket": self.bucket,
                 "kept": self.kept,
                 "secrets": self.secrets,

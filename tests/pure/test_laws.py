@@ -53,11 +53,13 @@ from ratemyunit_ops.steps.database import (
     Unneeded,
 )
 from ratemyunit_ops.steps.drill import (
+    AdmitAgain,
     AdmitHosts,
     AppAnswers,
     CompareData,
     DrillHostAnswers,
     EndDrillHost,
+    FenceFromOutside,
     LaunchDrillHost,
     MoveReminder,
     NothingElseServes,
@@ -323,7 +325,20 @@ def in_the_corner(*, prepared: bool = False, serving: bool = False) -> FakeWorld
     return world
 
 
+def dead(*, closed: bool = False) -> FakeWorld:
+    """Make a world whose database does not answer."""
+    world = fresh()
+    world.dead.add(DATABASE.identifier)
+    if closed:
+        world.outside().databases.close(DATABASE.identifier)
+    return world
+
+
 SAMPLES: dict[str, Callable[[], Sample]] = {
+    "admit_again": lambda: (
+        dead(closed=True),
+        AdmitAgain(identifier=DATABASE.identifier, admits=SETTINGS.security_groups),
+    ),
     "admit_hosts": lambda: (in_the_corner(), AdmitHosts(identifier=COPY.identifier, like=SETTINGS, corner=CORNER)),
     "app_answers": lambda: (
         w := in_the_corner(prepared=True, serving=True),
@@ -346,6 +361,10 @@ SAMPLES: dict[str, Callable[[], Sample]] = {
     ),
     "drill_host_answers": lambda: (in_the_corner(), DrillHostAnswers(run=RESTORE)),
     "end_drill_host": lambda: (in_the_corner(), EndDrillHost(run=RESTORE)),
+    "fence_from_outside": lambda: (
+        dead(),
+        FenceFromOutside(identifier=DATABASE.identifier, admits=SETTINGS.security_groups),
+    ),
     "nothing_else_serves": lambda: (
         w := fresh(),
         NothingElseServes(was=w.pointer(), instances=("rmu-test-db-gone",)),

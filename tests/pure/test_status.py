@@ -7,7 +7,8 @@ from datetime import timedelta
 import pytest
 
 from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
-from ratemyunit_ops.records import read_schema_notes, schema_entry
+from ratemyunit_ops.model import Database, Pointer
+from ratemyunit_ops.records import pointer_entry, read_schema_notes, schema_entry
 from ratemyunit_ops.settings import Environment
 from tests.fakes import FakeWorld, v41_serves
 from tests.fakes.operator import KILLED, SETTINGS, Operator
@@ -137,3 +138,52 @@ def test_while_the_run_that_took_it_out_is_open_it_is_no_leftover(world: FakeWor
     assert any(line.startswith("  run        r-001") for line in ended.screen.said)
     assert Operator(world).resume().code == 0
     assert Operator(world).status().screen.document["leftovers"] == []  # type: ignore[index]
+
+
+# -- hosts on another database ---------------------------------------------------------------------------------------
+
+NEW = "rmu-test-db-r9"
+
+
+@pytest.fixture
+def moved(world: FakeWorld) -> FakeWorld:
+    """Make a world whose pointer names a restored database, which no host uses yet."""
+    view = world.databases["rmu-test-db-1"]
+    world.databases[NEW] = view.model_copy(update={"identifier": NEW, "address": f"{NEW}.example"})
+    world.stores[NEW] = world.stores["rmu-test-db-1"]
+    world.put(pointer_entry(Pointer(release="v41", database=Database(identifier=NEW, address=f"{NEW}.example"))))
+    return world
+
+
+def test_hosts_that_serve_from_another_database_are_named_with_what_brings_them_along(moved: FakeWorld) -> None:
+    ended = Operator(moved).status()
+
+    document = ended.screen.document
+    assert document is not None
+    assert document["astray"] == {"i-1": "rmu-test-db-1", "i-2": "rmu-test-db-1"}
+    assert f"  astray     i-1 serves from rmu-test-db-1, not {NEW}: rmu host replace i-1" in ended.screen.said
+
+
+def test_a_deploy_of_what_serves_does_not_call_it_well_where_hosts_serve_from_another_database(
+    moved: FakeWorld,
+) -> None:
+    ended = Operator(moved).deploy("v41")
+
+    assert (ended.code, ended.failure.next) == (3, "rmu host replace i-1")
+    assert f"i-1, i-2 serve from another database than {NEW}" in ended.why
+
+
+def test_what_is_named_brings_every_host_along(moved: FakeWorld) -> None:
+    for _ in range(2):
+        assert Operator(moved).replace(Operator(moved).deploy("v41").failure.next.split()[-1]).code == 0
+        moved.clock.sleep(120)
+
+    assert moved.databases_served() == {NEW}
+    assert Operator(moved).deploy("v41").code == 0
+    assert Operator(moved).status().screen.document["astray"] == {}  # type: ignore[index]
+
+
+def test_another_release_brings_them_along_too(moved: FakeWorld) -> None:
+    assert Operator(moved).deploy("v42").code == 0
+
+    assert moved.databases_served() == {NEW}

@@ -13,7 +13,7 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 from ratemyunit_ops.errors import Absent, Failed, RmuError
-from ratemyunit_ops.model import DatabaseSettings, DatabaseView, Facts, RestorePoint, RestoreWindow
+from ratemyunit_ops.model import BROKEN, DatabaseSettings, DatabaseView, Facts, RestorePoint, RestoreWindow
 from ratemyunit_ops.outside.aws.database_settings import (
     MADE_BY,
     Arguments,
@@ -40,6 +40,9 @@ POLL_S = 1.0
 SETTLES_WITHIN = timedelta(minutes=10)
 RESTORES_WITHIN = timedelta(hours=2)
 """How long an instance may take until it can be changed at all: a large restore is still at it."""
+STILL = BROKEN | {"available"}
+"""States in which RDS has nothing under way: a broken instance is never called available again for a change."""
+DELETE = "aws rds delete-db-instance --db-instance-identifier {} --skip-final-snapshot --no-delete-automated-backups"
 KEEP_LOGS_DAYS = 30
 """As module database says of the first instance's logs."""
 STEADY = 3
@@ -159,10 +162,34 @@ class RdsDatabases:
         self._account.act("logs", "PutRetentionPolicy", logGroupName=group, retentionInDays=KEEP_LOGS_DAYS)
 
     def admit(self, identifier: str, security_groups: tuple[str, ...]) -> Facts:
-        """Put an instance into these security groups and no others."""
-        self._modify(identifier, SETTLES_WITHIN, VpcSecurityGroupIds=sorted(security_groups))
-        self._wait(identifier, lambda now: settings_of(now).security_groups == tuple(sorted(security_groups)))
-        return {"security_groups": sorted(security_groups)}
+        """Put an instance into these security groups and no others; it need not be well for that."""
+        groups = tuple(sorted(security_groups))
+        if not _in_groups(self._described(identifier), groups):
+            self._modify(identifier, SETTLES_WITHIN, VpcSecurityGroupIds=list(groups))
+        self._wait(identifier, lambda now: _in_groups(now, groups))
+        return {"security_groups": list(groups)}
+
+    def close(self, identifier: str) -> Facts:
+        """Let nobody reach an instance any more, from outside of it; it need not be well for that.
+
+        Raises Failed where RDS changes nothing of it in the state it is in.
+        """
+        found = self._described(identifier)
+        try:
+            return self.admit(identifier, (self._closed_group(found),))
+        except Said as why:
+            if why.code not in WRONG_STATE:
+                raise
+            raise Failed(
+                f"RDS changes nothing of {identifier} while it is {found['DBInstanceStatus']}, so it cannot be closed",
+                state=f"{identifier} was left as it is.",
+                next=f"{DELETE.format(identifier)}   (its backups stay; then the same command again)",
+            ) from why
+
+    def closed(self, identifier: str) -> bool:
+        """Tell whether nobody can reach an instance. Raises Unreachable, and Absent where there is none."""
+        found = self._described(identifier)
+        return _in_groups(found, (self._closed_group(found),))
 
     def renew_master(self, identifier: str) -> Facts:
         """Ask for today's password for the master user: a restored instance has that of its restore point."""
@@ -326,7 +353,7 @@ class RdsDatabases:
         in_a_row = 0
         while True:
             now = self._described(identifier)
-            in_a_row = in_a_row + 1 if now["DBInstanceStatus"] == "available" and settled(now) else 0
+            in_a_row = in_a_row + 1 if now["DBInstanceStatus"] in STILL and settled(now) else 0
             if in_a_row == STEADY:
                 return
             if self._clock.monotonic() > until:
@@ -395,6 +422,12 @@ def _view(found: Described, *, asked: datetime | None = None) -> DatabaseView:
 
 def _is_going(found: Described) -> bool:
     return bool(found["DBInstanceStatus"] == "deleting")
+
+
+def _in_groups(found: Described, groups: tuple[str, ...]) -> bool:
+    """Tell whether an instance is in these groups and no others, and no change of that is on its way."""
+    told = found.get("VpcSecurityGroups", ())
+    return settings_of(found).security_groups == groups and all(g.get("Status", "active") == "active" for g in told)
 
 
 def _pending(found: Described) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from datetime import timedelta
 from email.utils import parsedate_to_datetime
 from typing import Any, Literal
 
-from ratemyunit_ops.errors import Bug, Failed, Refused, RmuError, Unreachable
+from ratemyunit_ops.errors import Bug, Failed, NoAnswer, Refused, RmuError, Unreachable
 from ratemyunit_ops.model import (
     Database,
     Facts,
@@ -491,7 +491,8 @@ def _no(verb: str, host: str, answer: Answer, others: Sequence[str]) -> RmuError
         return Refused(what, next=next_line)
     state = STATES.get(verb, "The host says what it had done; asking again is safe.")
     done = f" {', '.join(others)} did it." if others else ""
-    return Failed(what, state=f"{state}{done}", next=next_line)
+    kind = NoAnswer if why == "unreachable" else Failed
+    return kind(what, state=f"{state}{done}", next=next_line)
 
 
 def _evidence(answer: Answer) -> list[str]:
