@@ -16,13 +16,13 @@ from ratemyunit_ops.runbooks.schema import Read, Runbook
 LINE_LIMIT = 1000
 """How much of a line a regex is shown: the lint bounds its repetitions, so that it always ends soon."""
 ROOM = 6000
-"""How many characters of one check's output are kept."""
+"""How many characters of one check's output a journal keeps."""
 TRUE, FALSE = frozenset({"t", "true", "yes", "on", "1"}), frozenset({"f", "false", "no", "off", "0"})
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
 
 
 class Evidence(Frozen):
-    """What one check brought: an answer, or why there is none. `cut` says what was left out."""
+    """What one check brought: a whole answer, or why there is none. `cut` says what did not even arrive."""
 
     check: str
     says: str = ""
@@ -46,10 +46,11 @@ class Evidence(Frozen):
 
 
 def kept(text: str, room: int = ROOM) -> tuple[str, str]:
-    """Keep the end of an output, where the newest lines are, and say what was left out."""
+    """Keep both ends of an output, since what matters may stand at either, and say what was left out."""
     if len(text) <= room:
         return text, ""
-    return text[-room:], f"kept the last {room} of {len(text)} characters"
+    half = room // 2
+    return f"{text[:half]}\n…\n{text[-half:]}", f"kept the first and the last {half} of {len(text)} characters"
 
 
 def facts_of(runbook: Runbook, found: Sequence[Evidence]) -> Facts:

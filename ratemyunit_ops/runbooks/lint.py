@@ -146,6 +146,8 @@ def _remedies(r: Runbook, knows: KnowsVerb) -> Iterator[Complaint]:
         if remedy.verb is not None:
             yield from _verb(r, (*where, "verb"), remedy.verb, knows)
         yield from _steps(r, where, remedy)
+        if remedy.only is not None:
+            yield from _judged(r, (*where, "only"), remedy.only)
         if remedy.proof is not None:
             yield from _judged(r, (*where, "proof"), remedy.proof)
 

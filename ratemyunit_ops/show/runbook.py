@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from ratemyunit_ops.runbooks.evidence import Evidence
-from ratemyunit_ops.runbooks.judging import Diagnosis, Verdict
+from ratemyunit_ops.runbooks.judging import Diagnosis, Verdict, may_be_picked
 from ratemyunit_ops.runbooks.schema import Asked, Cause, Check, Deed, Existing, Input, Judged, Remedy, Runbook
 
 WIDTH = 80
@@ -86,10 +86,10 @@ def diagnosed(found: Sequence[Evidence], seen: Diagnosis, r: Runbook) -> list[st
 
 
 def offered(r: Runbook, seen: Diagnosis) -> list[Remedy]:
-    """List the remedies, those of the likeliest cause first and in its order."""
+    """List the remedies that may be picked, those of the likeliest cause first and in its order."""
     wanted = seen.likeliest.remedies if seen.likeliest else ()
     first = [one for name in wanted if (one := r.remedy(name))]
-    return [*first, *(one for one in r.remedies if one not in first)]
+    return [*first, *(one for one in r.remedies if one not in first and may_be_picked(one, seen.facts))]
 
 
 def conditions(judged: Judged) -> str:
@@ -104,9 +104,10 @@ def steps(remedy: Remedy) -> list[str]:
     """Say what a remedy does, a line each."""
     if remedy.verb is not None:
         return [f"rmu {' '.join(remedy.verb)}"]
+    only = [f"only where {remedy.only.says}: {conditions(remedy.only)}"] if remedy.only else []
     told = [_deed(one) if isinstance(one, Deed) else _existing(one) for one in remedy.steps]
     assert remedy.proof is not None
-    return [*told, f"proof, within {words(remedy.proof.deadline)}: {conditions(remedy.proof)}"]
+    return [*only, *told, f"proof, within {words(remedy.proof.deadline)}: {conditions(remedy.proof)}"]
 
 
 def words(span: timedelta) -> str:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cache
 
+from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import CertificateView, QueueView
 from ratemyunit_ops.runbooks.reading import read
 from ratemyunit_ops.runbooks.schema import Deed, Runbook
@@ -93,6 +95,61 @@ def old_certificate(world: FakeWorld) -> FakeWorld:
 
     world.people_do = import_another
     return world
+
+
+LARGEST, PROXY = "4242", "900"
+"""Processes of a starving host: what takes the most memory, and the proxy."""
+WHO = ("ps", "--no-headers", "-o", "lstart,unit,comm", "-p")
+
+
+@dataclass
+class StarvingHost:
+    """A host whose memory one process of hundreds takes: who that is now, and who was ended."""
+
+    unit: str
+    started: str = "Thu Jul  9 10:00:00 2026"
+    silent: bool = False
+    ended: list[str] = field(default_factory=list)
+
+    def says(self) -> str:
+        if self.silent:
+            raise Failed("“exec” was cut off on i-1: TimedOut", state="", next="")
+        return "" if self.ended else f"{self.started} {self.unit:<31} hog"
+
+    def meminfo(self) -> str:
+        return f"MemTotal: 1048576 kB\nMemAvailable: {600_000 if self.ended else 90_000} kB\n"
+
+    def end(self) -> str:
+        self.ended.append(LARGEST)
+        return ""
+
+    def give_the_number_away(self) -> None:
+        self.started = "Thu Jul  9 11:11:11 2026"
+
+    def tell_nobody(self) -> None:
+        self.silent = True
+
+
+def starving_host(world: FakeWorld, *, unit: str = "-") -> StarvingHost:
+    """Let one process take the memory of a host on which hundreds run."""
+    book, host = runbook("host-unresponsive"), StarvingHost(unit)
+    small = "".join(f"{900 - n:>5} {1000 + n:>7} {'rmu-worker.service':<31} python\n" for n in range(200))
+    proxy = f"Thu Jul  9 09:00:00 2026 {'haproxy.service':<31} haproxy"
+    answer(
+        world,
+        book,
+        {
+            "hungry": f"612000 {LARGEST:>7} {unit:<31} hog\n{small}",
+            "live": "haproxy.service loaded active running\nrmu-blue.service loaded active running\n",
+            "reporter": "active",
+            "inside": "200",
+        },
+    )
+    world.prints[*WHO, PROXY] = proxy
+    world.does[*WHO, LARGEST] = host.says
+    world.does["cat", "/proc/meminfo"] = host.meminfo
+    world.does["kill", LARGEST] = host.end
+    return host
 
 
 def command_of(book: Runbook, remedy: str) -> tuple[str, ...]:

@@ -22,14 +22,17 @@ from ratemyunit_ops.runbooks.evidence import Evidence, value_of
 from ratemyunit_ops.runbooks.judging import judge
 from ratemyunit_ops.runbooks.lint import lint
 from ratemyunit_ops.runbooks.reading import Page, read_or_complain
-from ratemyunit_ops.runbooks.schema import Input, Read, Source
+from ratemyunit_ops.runbooks.schema import Input, Read, Runbook, Source
 from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.show.runbook import WIDTH, page, terminal
 from ratemyunit_ops.steps.looks import CUT, gather
+from ratemyunit_ops.steps.runbook import told
 from ratemyunit_ops.steps.sources import SOURCES
 from tests.fakes import FakeWorld
 from tests.fakes.operator import KILLED, Operator, journal, outcome, story
 from tests.fakes.sick import (
+    LARGEST,
+    PROXY,
     answer,
     command_of,
     hung_worker,
@@ -38,6 +41,7 @@ from tests.fakes.sick import (
     runbook,
     shut_out,
     silent_host,
+    starving_host,
 )
 
 FILES = sorted(shipped("runbooks").glob("*.yaml"))
@@ -418,29 +422,113 @@ def test_a_command_that_never_ends_is_evidence_and_looking_goes_on(world: FakeWo
     assert seen.evidence[-1].answered
 
 
-def test_evidence_beyond_its_room_is_cut_and_says_so(world: FakeWorld) -> None:
+def words_of(book: Runbook) -> tuple[str, ...]:
+    return next(c.command or () for c in book.diagnosis if c.name == "words")
+
+
+def test_facts_are_read_of_a_whole_answer_of_which_the_journal_keeps_both_ends(world: FakeWorld) -> None:
     book = runbook("queue-stalled")
-    words = next(c.command for c in book.diagnosis if c.name == "words")
-    hung_worker(world).prints[words or ()] = "x" * 9000 + "\nthe end"
+    long = "the beginning\n" + "x\n" * 3000 + '{"outcome": "done"}\n' + "x\n" * 3000 + "the end"
+    hung_worker(world).prints[words_of(book)] = long
 
     seen = gather(world.outside(), book, {}, environment="test")
+    words = next(e for e in seen.evidence if e.check == "words")
+    entry = told([words], "")["evidence"][0]
 
-    told = next(e for e in seen.evidence if e.check == "words")
-    assert told.text.endswith("the end")
-    assert told.cut == "kept the last 6000 of 9008 characters"
+    assert (words.text, words.cut, seen.facts["scraped"]) == (long, "", 1)
+    assert entry["whole"].startswith("the beginning\nx")
+    assert entry["whole"].endswith("x\nthe end")
+    assert len(entry["whole"]) < 6100
+    assert entry["cut"] == f"kept the first and the last 3000 of {len(long)} characters"
 
 
 def test_output_beyond_what_ssm_keeps_is_evidence_that_says_what_is_lacking(world: FakeWorld) -> None:
     book = runbook("queue-stalled")
-    words = next(c.command for c in book.diagnosis if c.name == "words")
-    hung_worker(world).prints[words or ()] = '{"outcome": "done"}\n' + "x" * 30_000 + '\n{"outcome": "failed"}'
+    hung_worker(world).prints[words_of(book)] = '{"outcome": "done"}\n' + "x" * 30_000 + '\n{"outcome": "failed"}'
 
     seen = gather(world.outside(), book, {}, environment="test")
 
-    told = next(e for e in seen.evidence if e.check == "words")
-    assert told.answered
-    assert told.cut == f"kept the last 6000 of 24000 characters; {CUT}"
+    words = next(e for e in seen.evidence if e.check == "words")
+    assert words.answered
+    assert words.cut == CUT
     assert judge(book, seen.evidence).cause == "worker-hung"
+
+
+# -- who is ended for its memory ---------------------------------------------------------------------------------------
+
+
+def test_the_largest_process_is_found_on_a_host_with_hundreds_of_them(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    seen = gather(world.outside(), runbook("host-unresponsive"), {}, environment="test")
+    judged = judge(runbook("host-unresponsive"), seen.evidence)
+
+    assert (seen.facts["largest_kb"], seen.inputs["pid"], seen.inputs["process"]) == (612_000, LARGEST, host.says())
+    assert judged.cause == "out-of-memory"
+    assert judged.likeliest is not None
+    assert judged.likeliest.remedies[0] == "end-largest"
+
+
+def test_kernel_threads_are_not_asked_for_since_ssm_keeps_the_first_24000_characters() -> None:
+    hungry = next(c.command or () for c in runbook("host-unresponsive").diagnosis if c.name == "hungry")
+
+    assert hungry[:6] == ("ps", "--ppid", "2", "-p", "2", "--deselect")
+
+
+@pytest.mark.parametrize("unit", ["haproxy.service", "rmu-blue.service", "rmu-green.service", "redis-server.service"])
+def test_what_serves_is_not_offered_to_be_ended_nor_ended(world: FakeWorld, unit: str) -> None:
+    host = starving_host(world, unit=unit)
+
+    looked = Operator(world).runbook("host-unresponsive")
+    picked = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert looked.screen.document is not None
+    assert looked.screen.document["cause"] == "out-of-memory"
+    offered = [one["name"] for one in looked.screen.document["remedies"]]
+    assert offered[0] == "restart-release"
+    assert "end-largest" not in offered
+    assert picked.code == 3
+    assert picked.why.startswith("end-largest is only where the process is none of what serves: ")
+    assert host.ended == []
+    assert world.lease_is_free()
+
+
+def test_a_process_that_somebody_names_is_not_ended_either_where_it_serves(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    picked = Operator(world).runbook("host-unresponsive", "end-largest", inputs=[f"pid={PROXY}"])
+
+    assert (picked.code, host.ended) == (3, [])
+
+
+def test_the_largest_process_is_ended_once_it_was_seen_to_be_the_same(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    ended = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert ended.code == 0
+    assert host.ended == [LARGEST]
+    assert story(world)[1::2] == ["started holds", "started holds", "started command", "started holds", "closed done"]
+
+
+def test_another_process_by_that_number_is_left_alone(world: FakeWorld) -> None:
+    host = starving_host(world)
+    world.on_event("event#00005", host.give_the_number_away)
+
+    Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert host.ended == []
+
+
+def test_nothing_is_ended_where_nobody_tells_who_it_is_now(world: FakeWorld) -> None:
+    host = starving_host(world)
+    world.on_event("event#00005", host.tell_nobody)
+
+    ended = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert ended.code == 5
+    assert ended.why.startswith("end the process that takes the most memory: whether it is so already, nobody says: ")
+    assert host.ended == []
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
