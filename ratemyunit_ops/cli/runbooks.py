@@ -15,6 +15,7 @@ from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.incidents import note_evidence, open_incident_lines
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired, right_account, wire
+from ratemyunit_ops.documents import Unreadable
 from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import Facts, Frozen
 from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, verb_name, verb_of
@@ -82,8 +83,8 @@ def lint_them(screen: Screen, paths: Sequence[Path]) -> None:
 
 
 def run_it(wanted: Wanted, asked: Asked) -> None:
-    """Look, judge, show; then carry what the person picks."""
-    runbook = named(wanted.name)
+    """Look, judge, show; then carry what the person picks. Raises Mistyped for a runbook that lint refuses."""
+    runbook = sound(wanted.name)
     if wanted.remedy is not None:
         picked(runbook, wanted.remedy)
     w = wire(
@@ -121,12 +122,25 @@ def carry_runbook(w: Wired, runbook: Runbook, wanted: Wanted, asked: Asked) -> N
 
 def named(name: str) -> Runbook:
     """Read the runbook of that name. Raises Mistyped, which names those that there are."""
+    return read(_file(name)).runbook
+
+
+def sound(name: str) -> Runbook:
+    """Read the runbook of that name, to run it. Raises Mistyped, also for what lint finds in it."""
+    path = _file(name)
+    found = lint([path], names=[p.stem for p in path.parent.glob("*.yaml")], knows=complaint_of)
+    if found:
+        raise Unreadable(path, found)
+    return read(path).runbook
+
+
+def _file(name: str) -> Path:
     folder = shipped("runbooks")
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise Mistyped(f"there is no runbook {name}; there are: {known}", next="rmu runbook list")
-    return read(path).runbook
+    return path
 
 
 def complaint_of(words: Sequence[str]) -> str:

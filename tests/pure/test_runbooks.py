@@ -12,7 +12,8 @@ import pytest
 from rmu_host import data_rows
 from rmu_host.answers import No
 
-from ratemyunit_ops.cli.runbooks import complaint_of
+from ratemyunit_ops.cli.carrying import Asked
+from ratemyunit_ops.cli.runbooks import Wanted, complaint_of, run_it
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
 from ratemyunit_ops.runbooks import deeds
 from ratemyunit_ops.runbooks.binding import checked
@@ -139,7 +140,7 @@ WRONG = {
     "no changes": ("    changes: false\n", "", "@9: diagnosis.1: a command says changes"),
     "a diagnosis that acts": ("changes: false", "changes: true", "@9: diagnosis.1: a diagnosis changes nothing"),
     "a known changer": ('[ps, -eo, "pid,pcpu"]', "[rm, -f, /tmp/x]", "@11: diagnosis.1.command: changes: false, but"),
-    "a restart as a look": ('[ps, -eo, "pid,pcpu"]', "[systemctl, restart, x]", "but systemctl restart changes"),
+    "a restart as a look": ('[ps, -eo, "pid,pcpu"]', "[systemctl, restart, x]", "this systemctl is not on the list"),
     "a shell": ('[ps, -eo, "pid,pcpu"]', "[sh, -c, ps]", "@11: diagnosis.1.command: sh runs a text as a program"),
     "half an input": ("[kill, $pid]", '[kill, "x$pid"]', "@27: remedies.1.steps.1.command: 'x$pid': an input"),
     "an input nobody knows": ("[kill, $pid]", "[kill, $pit]", "remedies.1.steps.1: there is no input pit"),
@@ -202,25 +203,71 @@ ACTS = (
     "pkill x;tee /x;dd if=/x of=/y;reboot;shutdown now;rm /x;mv /x /y;psql -c x;redis-cli flushall;"
     "redis-cli config set a b;sed -i s/a/b/ x;find / -delete;find / -exec rm x;curl -X POST http://x;"
     "curl -d a http://x;journalctl --vacuum-size=1M;sysctl -w a=b;ip link set x down;nft flush ruleset;mount /x;"
-    "dmesg -C;date -s now;timeout 3 kill 7;/usr/bin/rm /x;truncate -s0 x"
+    "dmesg -C;date -s now;timeout 3 kill 7;/usr/bin/rm /x;truncate -s0 x;"
+    "timeout -k 1 3 rm -rf /x;timeout --signal=KILL 3 systemctl stop haproxy;timeout -s9 3 kill 7;timeout 3;"
+    "curl -X POST -o /dev/null http://x/queue/pause;curl -XDELETE -o/dev/null http://x;curl --request=POST http://x;"
+    "curl -o /x http://x;curl dict://127.0.0.1:6379/flushall;curl gopher://x;curl x;curl -K /x http://x;"
+    "curl -w %output{/x} http://x;systemctl stop haproxy status;systemctl -H status stop haproxy;"
+    "systemctl --no-pager stop status;podman --log-level info stop rmu-blue;podman --log-level=info rm x;"
+    "podman container rm x;redis-cli client pause 100000;redis-cli client kill type normal;"
+    "redis-cli -n info flushall;redis-cli memory purge;redis-cli slowlog reset;redis-cli --rdb /x;"
+    "redis-cli --eval /x;service redis stop;pg_ctlcluster 17 main stop;haproxy -sf 12;mkfs.ext4 /dev/x;killall5;"
+    "kexec -e;date 0101;hostname x;hostname -F /x;journalctl --rot;journalctl --vac=1M;journalctl --flush;"
+    "sed -n 1w/x /y;sed 1e /y;sort -uo/x /y;sort --output=/x /y;ss -K;ss -tK dst x;find / -fprintf /x a;"
+    "openssl x509 -out /x;openssl rand -writerand /x;sysctl a=b;sysctl -p;ip -b /x;ip netns exec a b;ip a d x dev y;"
+    "/tmp/cat /x;lsof -D b;docker rm x;timedatectl set-ntp false;fuser -k /x;curl --head=x http://x;made-up"
 )
 LOOKS = (
     "systemctl status x;systemctl --failed;systemctl is-active x;podman ps -a;podman logs x;journalctl -u x -n 9;"
     "cat /x;df -h;redis-cli ping;redis-cli INFO;timeout 3 redis-cli ping;"
     "curl -s -o /dev/null -w %{http_code} http://x;ip addr;ip -br a;ss -tn;free -b;ps aux;sysctl vm.swappiness;"
-    "find /var -size +9M;sed -n 1,5p /x;du -s /x;dmesg;date;openssl x509 -noout"
+    "find /var -size +9M;sed -n 1,5p /x;du -s /x;dmesg;date;openssl x509 -noout;"
+    "timeout -k 1 3 redis-cli ping;timeout --signal=KILL 3 cat /x;curl -sSf -m5 -o/dev/null https://x;"
+    "curl -X GET -I http://x;journalctl -rn40 -o cat --grep a|b --no-pager;systemctl list-units --all --plain x;"
+    "systemctl show x -p MainPID --value;podman --log-level=error ps;podman system df;podman container ls;"
+    "redis-cli -h 127.0.0.1 -p 6379 -n 0 llen x;redis-cli config get maxmemory;redis-cli client list;"
+    "redis-cli slowlog get 9;find / -xdev -type f -mtime -7 -print;sort -rn -k2 /x;date -u +%s;hostname -f;"
+    "openssl s_client -connect x:443 -servername x;ip -s link show eth0;ip route get 1.1.1.1;lsof -nP +L1;"
+    "ls -l /x;head -n 5 /x;tail -n 5 /x;grep -c a /x;stat /x;uptime;vmstat 1 3;lsblk;dmesg -T --level=err;"
+    "/usr/bin/df -h;/bin/cat /x;pgrep -a x;getent hosts x;resolvectl query x;timedatectl;true;wc -l /x;id x"
 )
 
 
 @pytest.mark.parametrize("text", ACTS.split(";"))
-def test_a_known_changer_is_no_look(text: str) -> None:
+def test_what_is_not_known_to_look_is_no_look(text: str) -> None:
     assert of_command(text.split(), changes=False) != ""
-    assert of_command(text.split(), changes=True) == ""
+    assert of_command(text.split(), changes=True) == "" or text == "timeout 3"
 
 
 @pytest.mark.parametrize("text", LOOKS.split(";"))
 def test_a_look_is_let_through(text: str) -> None:
     assert of_command(text.split(), changes=False) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["timeout -k 1 3 sh -c x", "timeout 3 env rm /x", "timeout --fast 3 rm /x", "timeout 3"]
+)
+def test_a_limit_hides_no_shell_from_a_remedy_either(text: str) -> None:
+    assert of_command(text.split(), changes=True) != ""
+
+
+def test_an_input_never_says_what_a_look_does() -> None:
+    assert of_command(["systemctl", "$verb", "x"], changes=False) != ""
+    assert of_command(["redis-cli", "$verb"], changes=False) != ""
+    assert of_command(["sysctl", "$name"], changes=False) != ""
+    assert of_command(["podman", "logs", "$name"], changes=False) == ""
+
+
+def test_a_runbook_that_lint_refuses_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = SMALL.replace('[ps, -eo, "pid,pcpu"]', "[timeout, -k, '1', '3', rm, -f, /x]")
+    (tmp_path / "small.yaml").write_text(small)
+    # Patched, since only those that ship are run.
+    monkeypatch.setattr("ratemyunit_ops.cli.runbooks.shipped", lambda name: tmp_path)
+
+    with pytest.raises(Mistyped, match=r"small\.yaml, line 11: diagnosis\.1\.command: changes: false, but rm ") as why:
+        run_it(Wanted(name="small"), Asked(because=None, dry_run=False, yes=True))
+
+    assert why.value.exit_code == 2
 
 
 SQL_LOOKS = (
