@@ -70,7 +70,7 @@ def read_all(reads: Mapping[str, Read], e: Evidence) -> Facts:
 
 
 def value_of(read: Read, e: Evidence) -> Any:
-    """Read one fact; None where the evidence does not tell."""
+    """Read one fact; None where the evidence does not tell: what a cut answer does not say, its rest may."""
     if read.answered:
         return e.answered
     if read.error:
@@ -81,6 +81,8 @@ def value_of(read: Read, e: Evidence) -> Any:
         return e.exit
     typed = [_typed(one, read.type) for one in _raw(read, e)]
     taken = _take([one for one in typed if one is not None], read.take)
+    if e.cut and not taken and (taken is None or read.take == "count"):
+        return None
     return read.otherwise if taken is None else taken
 
 

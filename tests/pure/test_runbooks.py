@@ -389,6 +389,24 @@ def test_what_is_not_there_is_unknown_unless_it_says_what_else() -> None:
     assert value_of(read_of(error=True), silent) == "gone"
 
 
+def test_what_is_not_in_an_answer_that_was_cut_is_unknown() -> None:
+    cut = Evidence(check="x", text="done\n", rows=({"n": "1"},), cut=CUT, exit=0)
+
+    assert value_of(read_of(regex="done", take="count"), cut) == 1
+    assert value_of(read_of(regex="failed", take="count"), cut) is None
+    assert value_of(read_of(regex="PONG", **{"else": "silent"}), cut) is None
+    assert value_of(read_of(column="n", where={"n": 2}, take="count"), cut) is None
+    assert value_of(read_of(exit=True), cut) == 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_of_a_journal_the_newest_lines_come_first_since_ssm_keeps_the_first(path: Path) -> None:
+    asked = [c.command for c in runbook(path.stem).diagnosis if c.command and c.command[0] == "journalctl"]
+
+    # With --grep and -n, journalctl begins with the newest by itself.
+    assert [a for a in asked if "-n" not in a or not {"-r", "--grep"} & {*a}] == []
+
+
 def test_a_condition_compares_a_fact_with_a_literal_and_is_nothing_more() -> None:
     facts = {"n": 7, "state": "alarm"}
 
