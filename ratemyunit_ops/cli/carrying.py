@@ -51,13 +51,11 @@ def carry_out(
     asked: Asked,
     *,
     typed: str = "",
-    still: Callable[[], None] = lambda: None,
     then: Callable[[], None] = lambda: None,
 ) -> None:
     """Show the plan, ask once where the environment wants it, carry it, do what comes `then`, and show the result.
 
-    `typed` is a word that has to be typed first, whatever the environment wants; `still` raises where what was agreed
-    to is no longer what was shown.
+    `typed` is a word that has to be typed first, whatever the environment wants.
     """
     w.screen.plan(plan)
     if asked.dry_run:
@@ -67,7 +65,6 @@ def carry_out(
         _has_typed(w, typed)
         asked = replace(asked, yes=True)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
-    still()
 
     def act() -> None:
         runs.execute(w.outside, plan, session)
@@ -221,7 +218,13 @@ def signed(w: Wired) -> str:
 
 
 def agreed(w: Wired, asked: Asked, question: str) -> str:
-    """Get the reason and the consent the environment wants. Raises Mistyped, Refused."""
+    """Get the reason and the consent the environment wants, while they are good. Raises Mistyped, Refused."""
+    because = _agreed(w, asked, question)
+    w.still()
+    return because
+
+
+def _agreed(w: Wired, asked: Asked, question: str) -> str:
     if not w.settings.env.confirm:
         return asked.because or ""
     because = asked.because or w.screen.ask("Why?")

@@ -49,6 +49,7 @@ def pause(
 
 @app.command(short_help="Let workers take jobs again.")
 def resume(
+    ctx: typer.Context,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -64,4 +65,4 @@ def resume(
     from ratemyunit_ops.cli.queues import set_queue
     from ratemyunit_ops.cli.wire import wire
 
-    set_queue(wire(env, as_json=as_json, may_ask=not no_input), "resume", Asked(because, dry_run, yes))
+    set_queue(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), "resume", Asked(because, dry_run, yes))

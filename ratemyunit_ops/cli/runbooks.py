@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,9 +17,9 @@ from ratemyunit_ops.cli.incidents import note_evidence, open_incident_lines
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired, right_account, wire
 from ratemyunit_ops.documents import Unreadable
-from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
+from ratemyunit_ops.errors import Failed, Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import Facts, Frozen
-from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, verb_name, verb_of
+from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, still_so, verb_name, verb_of
 from ratemyunit_ops.runbooks.judging import Diagnosis, judge
 from ratemyunit_ops.runbooks.lint import lint
 from ratemyunit_ops.runbooks.reading import pages, read
@@ -44,12 +45,12 @@ class Wanted(Frozen):
 
 @dataclass(frozen=True)
 class Found:
-    """What a diagnosis found, and when (by the monotonic clock): an approval has to come soon after."""
+    """What a diagnosis found, and when: an approval has to come soon after."""
 
     runbook: Runbook
     seen: Gathered
     judged: Diagnosis
-    at: float
+    at: datetime
 
 
 def list_them(screen: Screen) -> None:
@@ -217,7 +218,7 @@ def _look(w: Wired, runbook: Runbook, wanted: Wanted) -> Found:
         environment=w.settings.environment,
         tell=lambda check: w.screen.note(f"looking: {check.says}"),
     )
-    return Found(runbook, seen, judge(runbook, seen.evidence), w.outside.clock.monotonic())
+    return Found(runbook, seen, judge(runbook, seen.evidence), w.outside.clock.now())
 
 
 def _show(w: Wired, wanted: Wanted, found: Found) -> None:
@@ -262,10 +263,6 @@ def _mend(w: Wired, wanted: Wanted, found: Found, remedy: Remedy, asked: Asked) 
     likely, seen = found.judged.likeliest, found.seen
     if likely is None or remedy.name not in likely.remedies:
         w.screen.note(f"the evidence names no cause that {remedy.name} is for; you picked it")
-    if remedy.verb is not None:
-        _still_fresh(w, found, remedy)
-        _hand_over(w, verb_of(remedy, seen.inputs, seen.unknown, found.runbook), wanted, asked)
-        return
     request = RemedyRequest(
         run=new_run_id(),
         rmu_version=__version__,
@@ -275,13 +272,31 @@ def _mend(w: Wired, wanted: Wanted, found: Found, remedy: Remedy, asked: Asked) 
         inputs=seen.inputs,
         unknown=seen.unknown,
     )
+    if remedy.verb is not None:
+        words = verb_of(remedy, seen.inputs, seen.unknown, found.runbook)
+        _hand_over(w, words, wanted, asked, still=lambda: _still_so(w, found, remedy, request))
+        return
     plan = plan_remedy(found.runbook, found.judged, request)
-    carry_out(w, plan, asked, still=lambda: _still_fresh(w, found, remedy))
+    carry_out(replace(w, still=lambda: _still_fresh(w, found, remedy)), plan, asked)
+
+
+def _still_so(w: Wired, found: Found, remedy: Remedy, request: RemedyRequest) -> None:
+    """See that it was agreed to in time, and look at the cause once more: a verb's plan does not. Raises Refused."""
+    _still_fresh(w, found, remedy)
+    look = still_so(found.runbook, found.judged, request)
+    if look is None:
+        return
+    w.screen.note("looking once more, before anything is changed")
+    try:
+        look.look(w.outside)
+    except Failed as why:
+        raise Refused(why.what, next=why.next) from why
 
 
 def _still_fresh(w: Wired, found: Found, remedy: Remedy) -> None:
     """See that what was agreed to is what was seen a moment ago. Raises Refused."""
-    waited, limit = w.outside.clock.monotonic() - found.at, remedy.approve_within.total_seconds()
+    # By the clock on the wall: the other one stands still while a laptop sleeps.
+    waited, limit = (w.outside.clock.now() - found.at).total_seconds(), remedy.approve_within.total_seconds()
     if waited > limit:
         raise Refused(
             f"the approval came {in_words(waited)} after the evidence; it is good for {in_words(limit)}",
@@ -289,7 +304,7 @@ def _still_fresh(w: Wired, found: Found, remedy: Remedy) -> None:
         )
 
 
-def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None:
+def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked, *, still: Callable[[], None]) -> None:
     """Let another command of rmu do it: it plans, shows and asks by itself."""
     from ratemyunit_ops.cli.main import app
 
@@ -304,6 +319,7 @@ def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None
     because = asked.because or f"runbook {wanted.name}"
     more += ["--because", because] if "--because" in known else []
     end = words.index("--") if "--" in words else len(words)
-    code = app([*words[:end], "--env", w.settings.environment, *more, *words[end:]], standalone_mode=False)
+    whole = [*words[:end], "--env", w.settings.environment, *more, *words[end:]]
+    code = app(whole, standalone_mode=False, obj=still)
     if code:
         raise typer.Exit(code)

@@ -44,8 +44,8 @@ def plan_remedy(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) 
     _all_known(runbook, remedy, request.inputs, request.unknown)
     if not may_be_picked(remedy, diagnosis.facts):
         raise _not_for_this(runbook, remedy, diagnosis)
-    cause = diagnosis.cause if diagnosis.likeliest and remedy.name in diagnosis.likeliest.remedies else None
-    told = {"runbook": runbook.name, "cause": cause, "remedy": remedy.name}
+    told = {"runbook": runbook.name, "cause": _cause(diagnosis, remedy.name), "remedy": remedy.name}
+    still = still_so(runbook, diagnosis, request)
     return Plan(
         run=request.run,
         verb=verb_name(runbook.name),
@@ -54,12 +54,19 @@ def plan_remedy(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) 
         rmu_version=request.rmu_version,
         created=request.at,
         steps=(
-            *([_still_so(runbook, cause, request)] if cause else []),
+            *([still] if still else []),
             *([_holds(runbook, remedy.only, request, label=remedy.only.says)] if remedy.only else []),
             *(_step(step, request) for step in remedy.steps),
             _proof(runbook, remedy, request),
         ),
     )
+
+
+def still_so(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) -> Holds | None:
+    """Look again before anything is changed, since a person may have thought; None for no cause that it is for."""
+    cause = _cause(diagnosis, request.remedy)
+    judged = next((c for c in runbook.causes if c.name == cause), None)
+    return _holds(runbook, judged, request, label=f"still so: {judged.says}") if judged else None
 
 
 def verb_name(runbook: str) -> str:
@@ -101,10 +108,8 @@ def _not_for_this(runbook: Runbook, remedy: Remedy, diagnosis: Diagnosis) -> Ref
     )
 
 
-def _still_so(runbook: Runbook, cause: str, request: RemedyRequest) -> Holds:
-    """Look again before anything is changed: a person may have thought for an hour."""
-    judged = next(c for c in runbook.causes if c.name == cause)
-    return _holds(runbook, judged, request, label=f"still so: {judged.says}")
+def _cause(diagnosis: Diagnosis, remedy: str) -> str | None:
+    return diagnosis.cause if diagnosis.likeliest and remedy in diagnosis.likeliest.remedies else None
 
 
 def _proof(runbook: Runbook, remedy: Remedy, request: RemedyRequest) -> Holds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from collections.abc import Callable
@@ -13,7 +14,7 @@ from rmu_host import data_rows
 from rmu_host.answers import No
 
 from ratemyunit_ops.cli.carrying import Asked
-from ratemyunit_ops.cli.runbooks import Wanted, complaint_of, run_it
+from ratemyunit_ops.cli.runbooks import Wanted, _command, complaint_of, run_it
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
 from ratemyunit_ops.runbooks import deeds
 from ratemyunit_ops.runbooks.binding import checked
@@ -30,7 +31,7 @@ from ratemyunit_ops.steps.looks import CUT, gather
 from ratemyunit_ops.steps.runbook import told
 from ratemyunit_ops.steps.sources import SOURCES
 from tests.fakes import FakeWorld
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes.operator import KILLED, SETTINGS, Operator, QuietScreen, journal, outcome, story
 from tests.fakes.sick import (
     LARGEST,
     PROXY,
@@ -705,19 +706,98 @@ def test_a_cause_that_is_gone_by_the_time_it_is_agreed_to_changes_nothing(world:
     assert answered.why.startswith("still so: ")
 
 
-def test_an_approval_that_comes_too_late_is_none(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    def think(w: Any, asked: Any, question: str) -> str:
-        world.clock.sleep(11 * 60)
-        return "a test"
+CAREFUL = SETTINGS.model_copy(update={"env": SETTINGS.env.model_copy(update={"confirm": True})})
+"""An environment that wants a consent."""
 
-    # Patched, since only an environment that wants a consent asks for one.
-    monkeypatch.setattr("ratemyunit_ops.cli.carrying.agreed", think)
 
-    answered = Operator(hung_worker(world)).runbook("queue-stalled", "restart-worker", yes=False)
+def thinks(world: FakeWorld, minutes: int, *, meanwhile: Callable[[], Any] = lambda: None) -> Operator:
+    """Answer y after some minutes."""
+
+    def answer(question: str) -> bool:
+        world.clock.sleep(minutes * 60)
+        meanwhile()
+        return True
+
+    return Operator(world, settings=CAREFUL, answer=answer)
+
+
+def test_an_approval_that_comes_too_late_is_none(world: FakeWorld) -> None:
+    answered = thinks(hung_worker(world), 11).runbook("queue-stalled", "restart-worker", yes=False)
 
     assert answered.code == 3
     assert answered.why == "the approval came 11 min 0 s after the evidence; it is good for 10 min 0 s"
     assert world.lease_is_free()
+
+
+def test_an_approval_is_as_old_as_the_clock_on_the_wall_says_though_the_laptop_slept(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Patched, since this clock stands still while a machine sleeps.
+    monkeypatch.setattr(world.clock, "monotonic", lambda: 0.0)
+
+    answered = thinks(hung_worker(world), 60).runbook("queue-stalled", "restart-worker", yes=False)
+
+    assert (answered.code, answered.why[:27]) == (3, "the approval came 1 h 0 min")
+
+
+def hands_over(who: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Let the command that takes over work in this world, too, and ask the same person."""
+    # Patched, since the real ones make ports to an account.
+    monkeypatch.setattr("ratemyunit_ops.settings.load", lambda env: CAREFUL)
+    monkeypatch.setattr("ratemyunit_ops.settings.user", lambda: "ann@laptop")
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.compose", lambda settings, people: who.world.outside("ann@laptop"))
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.Screen", lambda **how: QuietScreen(answer=who._answer))
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.right_account", lambda w: None)
+    return who
+
+
+def runs_of(world: FakeWorld) -> list[str]:
+    return [name for kind, name in world.table.items if kind == "run"]
+
+
+def test_a_verb_that_was_agreed_to_too_late_is_not_carried(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = hands_over(thinks(silent_host(world, memory=41.0), 180), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 3
+    assert answered.why == "the approval came 3 h 0 min after the evidence; it is good for 10 min 0 s"
+    assert world.lease_is_free()
+    assert runs_of(world) == ["r-000-v41"]
+
+
+def test_a_verb_whose_cause_is_gone_by_the_time_it_is_agreed_to_is_not_carried(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def thaw() -> None:
+        world.hosts[0].booted = 1.0
+        world.prints["true",] = ""
+
+    who = hands_over(thinks(silent_host(world, memory=41.0), 1, meanwhile=thaw), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 3
+    assert answered.why.startswith("still so: the machine runs and answers nobody")
+    assert runs_of(world) == ["r-000-v41"]
+
+
+def test_a_verb_that_is_agreed_to_in_time_is_carried(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = hands_over(thinks(silent_host(world, memory=41.0), 1), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 0
+    assert runs_of(world) == ["r-000-v41", "r-002"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_verb_that_a_runbook_hands_over_to_asks_whether_it_is_still_agreed_to(path: Path) -> None:
+    verbs = [remedy.verb for remedy in runbook(path.stem).remedies if remedy.verb]
+
+    takes = {verb[:2]: inspect.signature(_command(verb)[0].callback).parameters for verb in verbs}
+
+    assert [verb for verb, parameters in takes.items() if "ctx" not in parameters] == []
 
 
 def test_a_remedy_that_is_a_verb_is_handed_over_with_what_was_said(
