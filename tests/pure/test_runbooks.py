@@ -6,6 +6,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,10 @@ from rmu_host.answers import No
 from ratemyunit_ops.cli.carrying import Asked
 from ratemyunit_ops.cli.runbooks import Wanted, _command, complaint_of, run_it
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
+from ratemyunit_ops.model import SchemaNote
+from ratemyunit_ops.records import schema_entry
 from ratemyunit_ops.runbooks import deeds
-from ratemyunit_ops.runbooks.binding import checked
+from ratemyunit_ops.runbooks.binding import Look, checked
 from ratemyunit_ops.runbooks.conditions import Condition
 from ratemyunit_ops.runbooks.deeds import of_command, of_regex, of_sql
 from ratemyunit_ops.runbooks.evidence import Evidence, value_of
@@ -30,7 +33,7 @@ from ratemyunit_ops.show.runbook import WIDTH, page, terminal
 from ratemyunit_ops.steps.looks import CUT, gather
 from ratemyunit_ops.steps.runbook import told
 from ratemyunit_ops.steps.sources import SOURCES
-from tests.fakes import FakeWorld
+from tests.fakes import BEGIN, FakeWorld
 from tests.fakes.operator import KILLED, SETTINGS, Operator, QuietScreen, journal, outcome, story
 from tests.fakes.sick import (
     LARGEST,
@@ -595,6 +598,22 @@ def test_nothing_is_ended_where_nobody_tells_who_it_is_now(world: FakeWorld) -> 
     assert ended.code == 5
     assert ended.why.startswith("end the process that takes the most memory: whether it is so already, nobody says: ")
     assert host.ended == []
+
+
+def test_the_run_that_changed_the_schema_is_named_and_one_that_did_not_is_none(world: FakeWorld) -> None:
+    def schema() -> Any:
+        return SOURCES["ledger"](world.outside(), Look(check="it", says="it", source="ledger"))["schema"]
+
+    note = SchemaNote(at=BEGIN, database=world.live_database(), head="0001", run="r-first")
+    world.put(schema_entry(note))
+    before = schema()
+    world.put(schema_entry(note.model_copy(update={"at": BEGIN + timedelta(seconds=10), "run": "r-no-change"})))
+    later = {"at": BEGIN + timedelta(seconds=60), "head": "0002", "run": "r-changed"}
+    world.put(schema_entry(note.model_copy(update=later)))
+    world.clock.sleep(100)
+
+    assert before is None
+    assert schema() == {"run": "r-changed", "head": "0002", "was": "0001", "age_s": 40}
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
