@@ -245,11 +245,15 @@ def _note(w: Wired, found: Found) -> None:
 
 
 def _pick(w: Wired, wanted: Wanted, found: Found) -> Remedy | None:
-    """Take the remedy that a person names; none where nobody can be asked."""
+    """Take the remedy that a person names; none where nobody can be asked, or nothing is offered."""
     runbook = found.runbook
     if wanted.remedy is not None:
         return picked(runbook, wanted.remedy)
-    first = offered(runbook, found.judged)[0].name
+    offers = offered(runbook, found.judged)
+    if not offers:
+        w.screen.note("nothing was changed, and there is nothing here that rmu could carry")
+        return None
+    first = offers[0].name
     if w.screen.may_ask:
         answer = w.screen.ask(f"Which remedy? (a name, as {first}; - for none)").strip()
         return picked(runbook, answer) if answer not in {"", "-"} else None

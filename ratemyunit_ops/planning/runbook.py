@@ -78,7 +78,7 @@ def picked(runbook: Runbook, name: str) -> Remedy:
     """Find the remedy that a person named. Raises Mistyped, which names those that there are."""
     remedy = runbook.remedy(name)
     if remedy is None:
-        known = ", ".join(r.name for r in runbook.remedies)
+        known = ", ".join(r.name for r in runbook.remedies) or "none"
         raise Mistyped(f"{runbook.name} has no remedy {name}; it has: {known}", next=f"rmu runbook show {runbook.name}")
     return remedy
 

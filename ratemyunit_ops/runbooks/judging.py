@@ -24,6 +24,7 @@ class Verdict(Frozen):
     remedies: tuple[str, ...] = ()
     see: str | None = None
     advice: str = ""
+    commands: tuple[str, ...] = ()
 
 
 class Diagnosis(Frozen):
@@ -81,6 +82,7 @@ def _verdict(runbook: Runbook, cause: Cause, facts: Facts) -> Verdict:
         remedies=tuple(name for name in cause.remedies if may_be_picked(runbook.remedy(name), facts)),
         see=cause.see,
         advice=cause.advice,
+        commands=cause.commands,
     )
 
 

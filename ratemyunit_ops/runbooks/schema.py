@@ -194,6 +194,7 @@ class Cause(Judged):
     name: Name
     says: Says
     advice: str = Field(default="", description="what else a person should know")
+    commands: tuple[Says, ...] = Field(default=(), description="what a person types, where rmu cannot carry it")
     remedies: tuple[Name, ...] = ()
     see: Name | None = Field(default=None, description="the runbook that this belongs to, if not this one")
 
@@ -315,7 +316,7 @@ class Runbook(Strict):
     inputs: dict[FactName, Input] = Field(default_factory=dict)
     diagnosis: tuple[Check, ...] = Field(min_length=1)
     causes: tuple[Cause, ...] = Field(min_length=1)
-    remedies: tuple[Remedy, ...] = Field(min_length=1)
+    remedies: tuple[Remedy, ...] = ()
     after: tuple[Says, ...] = Field(default=(), description="what to do once it is mended, so that it does not recur")
 
     def reads(self) -> dict[str, Read]:
