@@ -589,6 +589,22 @@ def test_another_process_by_that_number_is_left_alone(world: FakeWorld) -> None:
     assert host.ended == []
 
 
+@pytest.mark.parametrize("acted", [False, True])
+def test_a_resume_ends_nobody_who_got_the_number_meanwhile(world: FakeWorld, acted: bool) -> None:
+    host = starving_host(world)
+    if acted:
+        world.cut_off_after_event(5)
+    else:
+        world.kill_after_event(5)
+    assert Operator(world).runbook("host-unresponsive", "end-largest").code == KILLED
+    ended, host.ended = host.ended, []
+    host.give_the_number_away()
+
+    Operator(world, "bob@ci").resume()
+
+    assert (ended, host.ended) == ([LARGEST] if acted else [], [])
+
+
 def test_nothing_is_ended_where_nobody_tells_who_it_is_now(world: FakeWorld) -> None:
     host = starving_host(world)
     world.on_event("event#00005", host.tell_nobody)
