@@ -52,13 +52,12 @@ def carry_out(
     *,
     typed: str = "",
     untyped: Refused | None = None,
-    still: Callable[[], None] = lambda: None,
     then: Callable[[], None] = lambda: None,
 ) -> None:
     """Show the plan, ask once where the environment wants it, carry it, do what comes `then`, and show the result.
 
     `typed` is a word that has to be typed first, whatever the environment wants; `--yes` stands for it, but not where
-    there is an `untyped` to raise. `still` raises where what was agreed to is no longer what was shown.
+    there is an `untyped` to raise.
     """
     w.screen.plan(plan)
     if asked.dry_run:
@@ -66,7 +65,6 @@ def carry_out(
         return
     asked = has_typed(w, typed, asked, untyped)
     session = session_of(w, agreed(w, asked, f"{plan.verb} on {plan.environment}?"), step=asked.step)
-    still()
 
     def act() -> None:
         runs.execute(w.outside, plan, session)
@@ -230,8 +228,17 @@ def signed(w: Wired) -> str:
 
 
 def agreed(w: Wired, asked: Asked, question: str) -> str:
-    """Get the reason and the consent the environment wants; it has to name its account. Raises Mistyped, Refused."""
+    """Get the reason and the consent the environment wants, while they are good; it has to name its account.
+
+    Raises Mistyped, Refused.
+    """
     account_is_named(w)
+    because = _agreed(w, asked, question)
+    w.still()
+    return because
+
+
+def _agreed(w: Wired, asked: Asked, question: str) -> str:
     if not w.settings.env.confirm:
         return asked.because or ""
     because = asked.because or w.screen.ask("Why?")

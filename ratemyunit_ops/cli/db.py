@@ -23,6 +23,7 @@ Into = Annotated[Path, typer.Option("--dir", help="Folder for the SQL files.")]
 
 @app.command(short_help="Bring the data of a moment back.")
 def restore(
+    ctx: typer.Context,
     to: To = None,
     before: Before = None,
     latest: Latest = False,
@@ -42,12 +43,13 @@ def restore(
     from ratemyunit_ops.cli.restoring import Moment, restore_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj)
     restore_it(w, Moment(to=to, before=before, latest=latest), Asked(because, dry_run, yes, step))
 
 
 @app.command(short_help="Find the rows a restore left behind.")
 def salvage(
+    ctx: typer.Context,
     run: RunId,
     folder: Into = Path("salvage"),
     apply: Annotated[bool, typer.Option("--apply", help="Give the rows back at once, each one once.")] = False,
@@ -66,7 +68,7 @@ def salvage(
     from ratemyunit_ops.cli.restoring import salvage_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj)
     salvage_it(w, run, folder=folder, apply=apply, asked=Asked(because, dry_run, yes))
 
 

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def deploy(
+    ctx: typer.Context,
     version: Version,
     env: Env = None,
     bake: Bake = None,
@@ -43,11 +44,12 @@ def deploy(
     from ratemyunit_ops.cli.moves import deploy_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj)
     deploy_it(w, version, bake=bake, base=base, probe=not no_probe, asked=Asked(because, dry_run, yes, step))
 
 
 def rollback(
+    ctx: typer.Context,
     version: Annotated[str | None, typer.Argument(help="A release to go back to; else the newest good one.")] = None,
     env: Env = None,
     because: Because = None,
@@ -65,5 +67,5 @@ def rollback(
     from ratemyunit_ops.cli.moves import roll_back
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input)
+    w = wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj)
     roll_back(w, version, asked=Asked(because, dry_run, yes, step))

@@ -27,6 +27,7 @@ REPORTS = Path("dr-reports")
 
 @app.command(short_help="Restore from backups, beside what serves.")
 def restore(
+    ctx: typer.Context,
     to: To = None,
     latest: Latest = False,
     release: Version = None,
@@ -53,7 +54,7 @@ def restore(
     from ratemyunit_ops.cli.drills import Typed, restore_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal, in_folder=True)
+    w = wire(env, as_json=as_json, may_ask=not no_input, journal=journal, in_folder=True, still=ctx.obj)
     typed = Typed("dr restore", _moment(to, latest), release, database, from_image, cut_over, folder)
     restore_it(w, typed, Asked(because, dry_run, yes, step))
 

@@ -35,6 +35,7 @@ def list_hosts(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Reboot one host.")
 def reboot(
+    ctx: typer.Context,
     host: Host,
     env: Env = None,
     because: Because = None,
@@ -51,11 +52,12 @@ def reboot(
     from ratemyunit_ops.cli.machines import reboot_it
     from ratemyunit_ops.cli.wire import wire
 
-    reboot_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
+    reboot_it(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), host, Asked(because, dry_run, yes))
 
 
 @app.command(short_help="End one host; its group makes a new one.")
 def replace(
+    ctx: typer.Context,
     host: Host,
     env: Env = None,
     because: Because = None,
@@ -72,11 +74,12 @@ def replace(
     from ratemyunit_ops.cli.machines import replace_it
     from ratemyunit_ops.cli.wire import wire
 
-    replace_it(wire(env, as_json=as_json, may_ask=not no_input), host, Asked(because, dry_run, yes))
+    replace_it(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), host, Asked(because, dry_run, yes))
 
 
 @app.command(short_help="Remove images that nothing needs.")
 def prune(
+    ctx: typer.Context,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -92,4 +95,4 @@ def prune(
     from ratemyunit_ops.cli.machines import prune_hosts
     from ratemyunit_ops.cli.wire import wire
 
-    prune_hosts(wire(env, as_json=as_json, may_ask=not no_input), Asked(because, dry_run, yes))
+    prune_hosts(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), Asked(because, dry_run, yes))

@@ -29,6 +29,7 @@ def status(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Let no worker take a job until it is resumed.")
 def pause(
+    ctx: typer.Context,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -44,11 +45,12 @@ def pause(
     from ratemyunit_ops.cli.queues import set_queue
     from ratemyunit_ops.cli.wire import wire
 
-    set_queue(wire(env, as_json=as_json, may_ask=not no_input), "pause", Asked(because, dry_run, yes))
+    set_queue(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), "pause", Asked(because, dry_run, yes))
 
 
 @app.command(short_help="Let workers take jobs again.")
 def resume(
+    ctx: typer.Context,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -64,4 +66,4 @@ def resume(
     from ratemyunit_ops.cli.queues import set_queue
     from ratemyunit_ops.cli.wire import wire
 
-    set_queue(wire(env, as_json=as_json, may_ask=not no_input), "resume", Asked(because, dry_run, yes))
+    set_queue(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), "resume", Asked(because, dry_run, yes))

@@ -20,6 +20,7 @@ def register(app: typer.Typer) -> None:
 
 
 def resume(
+    ctx: typer.Context,
     run: MaybeRun = None,
     env: Env = None,
     because: Because = None,
@@ -34,11 +35,12 @@ def resume(
     from ratemyunit_ops.cli.carrying import Asked, resume_it
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True)
+    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True, still=ctx.obj)
     resume_it(w.vouching(yes), run or w.open_run(), Asked(because, False, yes))
 
 
 def abandon(
+    ctx: typer.Context,
     run: RunId,
     env: Env = None,
     because: Because = None,
@@ -54,7 +56,7 @@ def abandon(
     from ratemyunit_ops.cli.wire import wire
     from ratemyunit_ops.engine import run as runs
 
-    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True)
+    w = wire(env, as_json=as_json, may_ask=not no_input, in_folder=True, still=ctx.obj)
     session = session_of(w, agreed(w, Asked(because, False, yes), f"abandon {run}?"))
     finish(w, run, lambda: runs.abandon(w.outside, run, session), undone_is_success=True)
 

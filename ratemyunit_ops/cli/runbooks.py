@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -15,9 +16,10 @@ from ratemyunit_ops.cli.carrying import Asked, carry_out, new_run_id
 from ratemyunit_ops.cli.incidents import note_evidence, open_incident_lines
 from ratemyunit_ops.cli.moves import resumed_own_dead_run
 from ratemyunit_ops.cli.wire import Wired, right_account, wire
-from ratemyunit_ops.errors import Mistyped, Refused, Unreachable
+from ratemyunit_ops.documents import Unreadable
+from ratemyunit_ops.errors import Failed, Mistyped, Refused, Unreachable
 from ratemyunit_ops.model import Facts, Frozen
-from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, verb_name, verb_of
+from ratemyunit_ops.planning.runbook import RemedyRequest, picked, plan_remedy, still_so, verb_name, verb_of
 from ratemyunit_ops.runbooks.judging import Diagnosis, judge
 from ratemyunit_ops.runbooks.lint import lint
 from ratemyunit_ops.runbooks.reading import pages, read
@@ -43,12 +45,12 @@ class Wanted(Frozen):
 
 @dataclass(frozen=True)
 class Found:
-    """What a diagnosis found, and when (by the monotonic clock): an approval has to come soon after."""
+    """What a diagnosis found, and when: an approval has to come soon after."""
 
     runbook: Runbook
     seen: Gathered
     judged: Diagnosis
-    at: float
+    at: datetime
 
 
 def list_them(screen: Screen) -> None:
@@ -82,8 +84,8 @@ def lint_them(screen: Screen, paths: Sequence[Path]) -> None:
 
 
 def run_it(wanted: Wanted, asked: Asked) -> None:
-    """Look, judge, show; then carry what the person picks."""
-    runbook = named(wanted.name)
+    """Look, judge, show; then carry what the person picks. Raises Mistyped for a runbook that lint refuses."""
+    runbook = sound(wanted.name)
     if wanted.remedy is not None:
         picked(runbook, wanted.remedy)
     w = wire(
@@ -121,12 +123,25 @@ def carry_runbook(w: Wired, runbook: Runbook, wanted: Wanted, asked: Asked) -> N
 
 def named(name: str) -> Runbook:
     """Read the runbook of that name. Raises Mistyped, which names those that there are."""
+    return read(_file(name)).runbook
+
+
+def sound(name: str) -> Runbook:
+    """Read the runbook of that name, to run it. Raises Mistyped, also for what lint finds in it."""
+    path = _file(name)
+    found = lint([path], names=[p.stem for p in path.parent.glob("*.yaml")], knows=complaint_of)
+    if found:
+        raise Unreadable(path, found)
+    return read(path).runbook
+
+
+def _file(name: str) -> Path:
     folder = shipped("runbooks")
     path = folder / f"{name}.yaml"
     if not path.is_file():
         known = ", ".join(sorted(p.stem for p in folder.glob("*.yaml")))
         raise Mistyped(f"there is no runbook {name}; there are: {known}", next="rmu runbook list")
-    return read(path).runbook
+    return path
 
 
 def complaint_of(words: Sequence[str]) -> str:
@@ -203,7 +218,7 @@ def _look(w: Wired, runbook: Runbook, wanted: Wanted) -> Found:
         environment=w.settings.environment,
         tell=lambda check: w.screen.note(f"looking: {check.says}"),
     )
-    return Found(runbook, seen, judge(runbook, seen.evidence), w.outside.clock.monotonic())
+    return Found(runbook, seen, judge(runbook, seen.evidence), w.outside.clock.now())
 
 
 def _show(w: Wired, wanted: Wanted, found: Found) -> None:
@@ -230,11 +245,15 @@ def _note(w: Wired, found: Found) -> None:
 
 
 def _pick(w: Wired, wanted: Wanted, found: Found) -> Remedy | None:
-    """Take the remedy that a person names; none where nobody can be asked."""
+    """Take the remedy that a person names; none where nobody can be asked, or nothing is offered."""
     runbook = found.runbook
     if wanted.remedy is not None:
         return picked(runbook, wanted.remedy)
-    first = offered(runbook, found.judged)[0].name
+    offers = offered(runbook, found.judged)
+    if not offers:
+        w.screen.note("nothing was changed, and there is nothing here that rmu could carry")
+        return None
+    first = offers[0].name
     if w.screen.may_ask:
         answer = w.screen.ask(f"Which remedy? (a name, as {first}; - for none)").strip()
         return picked(runbook, answer) if answer not in {"", "-"} else None
@@ -248,10 +267,6 @@ def _mend(w: Wired, wanted: Wanted, found: Found, remedy: Remedy, asked: Asked) 
     likely, seen = found.judged.likeliest, found.seen
     if likely is None or remedy.name not in likely.remedies:
         w.screen.note(f"the evidence names no cause that {remedy.name} is for; you picked it")
-    if remedy.verb is not None:
-        _still_fresh(w, found, remedy)
-        _hand_over(w, verb_of(remedy, seen.inputs, seen.unknown, found.runbook), wanted, asked)
-        return
     request = RemedyRequest(
         run=new_run_id(),
         rmu_version=__version__,
@@ -261,13 +276,31 @@ def _mend(w: Wired, wanted: Wanted, found: Found, remedy: Remedy, asked: Asked) 
         inputs=seen.inputs,
         unknown=seen.unknown,
     )
+    if remedy.verb is not None:
+        words = verb_of(remedy, seen.inputs, seen.unknown, found.runbook)
+        _hand_over(w, words, wanted, asked, still=lambda: _still_so(w, found, remedy, request))
+        return
     plan = plan_remedy(found.runbook, found.judged, request)
-    carry_out(w, plan, asked, still=lambda: _still_fresh(w, found, remedy))
+    carry_out(replace(w, still=lambda: _still_fresh(w, found, remedy)), plan, asked)
+
+
+def _still_so(w: Wired, found: Found, remedy: Remedy, request: RemedyRequest) -> None:
+    """See that it was agreed to in time, and look at the cause once more: a verb's plan does not. Raises Refused."""
+    _still_fresh(w, found, remedy)
+    look = still_so(found.runbook, found.judged, request)
+    if look is None:
+        return
+    w.screen.note("looking once more, before anything is changed")
+    try:
+        look.look(w.outside)
+    except Failed as why:
+        raise Refused(why.what, next=why.next) from why
 
 
 def _still_fresh(w: Wired, found: Found, remedy: Remedy) -> None:
     """See that what was agreed to is what was seen a moment ago. Raises Refused."""
-    waited, limit = w.outside.clock.monotonic() - found.at, remedy.approve_within.total_seconds()
+    # By the clock on the wall: the other one stands still while a laptop sleeps.
+    waited, limit = (w.outside.clock.now() - found.at).total_seconds(), remedy.approve_within.total_seconds()
     if waited > limit:
         raise Refused(
             f"the approval came {in_words(waited)} after the evidence; it is good for {in_words(limit)}",
@@ -275,7 +308,7 @@ def _still_fresh(w: Wired, found: Found, remedy: Remedy) -> None:
         )
 
 
-def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None:
+def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked, *, still: Callable[[], None]) -> None:
     """Let another command of rmu do it: it plans, shows and asks by itself."""
     from ratemyunit_ops.cli.main import app
 
@@ -290,6 +323,7 @@ def _hand_over(w: Wired, words: list[str], wanted: Wanted, asked: Asked) -> None
     because = asked.because or f"runbook {wanted.name}"
     more += ["--because", because] if "--because" in known else []
     end = words.index("--") if "--" in words else len(words)
-    code = app([*words[:end], "--env", w.settings.environment, *more, *words[end:]], standalone_mode=False)
+    whole = [*words[:end], "--env", w.settings.environment, *more, *words[end:]]
+    code = app(whole, standalone_mode=False, obj=still)
     if code:
         raise typer.Exit(code)

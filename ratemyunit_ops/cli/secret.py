@@ -32,6 +32,7 @@ def list_secrets(env: Env = None, as_json: AsJson = False) -> None:
 
 @app.command(short_help="Give a secret a new value, and everything that runs with it.")
 def rotate(
+    ctx: typer.Context,
     name: Secret,
     env: Env = None,
     because: Because = None,
@@ -48,11 +49,12 @@ def rotate(
     from ratemyunit_ops.cli.secrets import renew_it
     from ratemyunit_ops.cli.wire import wire
 
-    renew_it(wire(env, as_json=as_json, may_ask=not no_input), name, Asked(because, dry_run, yes))
+    renew_it(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), name, Asked(because, dry_run, yes))
 
 
 @app.command(short_help="Start anew what holds an older value of a secret.")
 def renew(
+    ctx: typer.Context,
     env: Env = None,
     because: Because = None,
     dry_run: DryRun = False,
@@ -68,4 +70,4 @@ def renew(
     from ratemyunit_ops.cli.secrets import renew_it
     from ratemyunit_ops.cli.wire import wire
 
-    renew_it(wire(env, as_json=as_json, may_ask=not no_input), None, Asked(because, dry_run, yes))
+    renew_it(wire(env, as_json=as_json, may_ask=not no_input, still=ctx.obj), None, Asked(because, dry_run, yes))

@@ -23,6 +23,7 @@ def register(app: typer.Typer) -> None:
 
 
 def execute(
+    ctx: typer.Context,
     argv: Annotated[list[str], typer.Argument(help="The command and its arguments, after --.")],
     host: Annotated[str | None, typer.Option("--host", help="One host's id; else every host.")] = None,
     timeout: Annotated[str, typer.Option("--timeout", help="30s, 5m.")] = "1m",
@@ -43,7 +44,7 @@ def execute(
     from ratemyunit_ops.cli.moves import duration
     from ratemyunit_ops.cli.wire import wire
 
-    w = wire(env, as_json=as_json, journal=journal, in_folder=True, transport=transport)
+    w = wire(env, as_json=as_json, journal=journal, in_folder=True, transport=transport, still=ctx.obj)
     why = agreed(w, Asked(because, False, True), "")
     run_argv(w, argv, host, duration(timeout, "--timeout"), By(transport, why))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import atexit
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import cached_property
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from ratemyunit_ops.outside.ssh import SshShell
 
 
+def _as_agreed() -> None: ...
+
+
 @dataclass(frozen=True)
 class Wired:
     """What a command works with."""
@@ -35,6 +38,8 @@ class Wired:
     screen: Screen
     who: str
     journal: Path | None = None
+    still: Callable[[], None] = _as_agreed
+    """What is asked right after a consent; it raises where what was agreed to is no longer what was seen."""
 
     @cached_property
     def places(self) -> Mapping[str, str]:
@@ -121,6 +126,7 @@ def wire(
     in_folder: bool = False,
     transport: Literal["ssm", "ssh"] = "ssm",
     changes: bool = False,
+    still: Callable[[], None] | None = None,
 ) -> Wired:
     """Pick the environment, compose the ports, and see that the account is the one the environment names.
 
@@ -128,7 +134,8 @@ def wire(
 
     With `journal`, a folder holds the ledger instead of the table; so does RMU_JOURNAL, for verbs that may work
     `in_folder`: what serves is never changed by a ledger that hosts and other people do not read. By `transport` ssh,
-    commands reach hosts without SSM; the host program goes by SSM alone.
+    commands reach hosts without SSM; the host program goes by SSM alone. `still` is what a runbook that hands over
+    wants to be asked after the consent.
 
     Raises:
         Mistyped: settings or credentials are wrong.
@@ -152,7 +159,7 @@ def wire(
         outside = replace(outside, ledger=FileLedger(folder))
     if transport == "ssh":
         outside = replace(outside, shell=ssh_shell(settings))
-    wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder)
+    wired = Wired(outside=outside, settings=settings, screen=screen, who=who, journal=folder, still=still or _as_agreed)
     if reach:
         right_account(wired)
     if changes:

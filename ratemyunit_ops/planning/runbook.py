@@ -10,7 +10,7 @@ from pydantic import Field
 from ratemyunit_ops.errors import Mistyped, Refused
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.runbooks.binding import bind, checks_for, filled, needs
-from ratemyunit_ops.runbooks.judging import Diagnosis
+from ratemyunit_ops.runbooks.judging import Diagnosis, may_be_picked, reason
 from ratemyunit_ops.runbooks.schema import Back as BackAsked
 from ratemyunit_ops.runbooks.schema import Deed, Done, Existing, Judged, Remedy, Runbook
 from ratemyunit_ops.steps.base import Plan, Step
@@ -35,15 +35,17 @@ def plan_remedy(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) 
 
     Raises:
         Mistyped: there is no such remedy, or an input that it needs is unknown.
-        Refused: it is a verb of its own, which has a planner of its own.
+        Refused: it is a verb of its own, which has a planner of its own; or it is not for what was found.
     """
     remedy = picked(runbook, request.remedy)
     if remedy.verb is not None:
         words = " ".join(verb_of(remedy, request.inputs, request.unknown, runbook))
         raise Refused(f"{remedy.name} is a verb of its own", next=f"rmu {words}")
     _all_known(runbook, remedy, request.inputs, request.unknown)
-    cause = diagnosis.cause if diagnosis.likeliest and remedy.name in diagnosis.likeliest.remedies else None
-    told = {"runbook": runbook.name, "cause": cause, "remedy": remedy.name}
+    if not may_be_picked(remedy, diagnosis.facts):
+        raise _not_for_this(runbook, remedy, diagnosis)
+    told = {"runbook": runbook.name, "cause": _cause(diagnosis, remedy.name), "remedy": remedy.name}
+    still = still_so(runbook, diagnosis, request)
     return Plan(
         run=request.run,
         verb=verb_name(runbook.name),
@@ -52,11 +54,19 @@ def plan_remedy(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) 
         rmu_version=request.rmu_version,
         created=request.at,
         steps=(
-            *([_still_so(runbook, cause, request)] if cause else []),
+            *([still] if still else []),
+            *([_holds(runbook, remedy.only, request, label=remedy.only.says)] if remedy.only else []),
             *(_step(step, request) for step in remedy.steps),
             _proof(runbook, remedy, request),
         ),
     )
+
+
+def still_so(runbook: Runbook, diagnosis: Diagnosis, request: RemedyRequest) -> Holds | None:
+    """Look again before anything is changed, since a person may have thought; None for no cause that it is for."""
+    cause = _cause(diagnosis, request.remedy)
+    judged = next((c for c in runbook.causes if c.name == cause), None)
+    return _holds(runbook, judged, request, label=f"still so: {judged.says}") if judged else None
 
 
 def verb_name(runbook: str) -> str:
@@ -68,7 +78,7 @@ def picked(runbook: Runbook, name: str) -> Remedy:
     """Find the remedy that a person named. Raises Mistyped, which names those that there are."""
     remedy = runbook.remedy(name)
     if remedy is None:
-        known = ", ".join(r.name for r in runbook.remedies)
+        known = ", ".join(r.name for r in runbook.remedies) or "none"
         raise Mistyped(f"{runbook.name} has no remedy {name}; it has: {known}", next=f"rmu runbook show {runbook.name}")
     return remedy
 
@@ -89,10 +99,17 @@ def _all_known(runbook: Runbook, remedy: Remedy, inputs: Mapping[str, str], unkn
         )
 
 
-def _still_so(runbook: Runbook, cause: str, request: RemedyRequest) -> Holds:
-    """Look again before anything is changed: a person may have thought for an hour."""
-    judged = next(c for c in runbook.causes if c.name == cause)
-    return _holds(runbook, judged, request, label=f"still so: {judged.says}")
+def _not_for_this(runbook: Runbook, remedy: Remedy, diagnosis: Diagnosis) -> Refused:
+    assert remedy.only is not None
+    seen = "; ".join(reason(c, diagnosis.facts) for c in remedy.only.conditions)
+    return Refused(
+        f"{remedy.name} is only where {remedy.only.says}: {seen}",
+        next=f"rmu runbook run {runbook.name}   (it offers what is for this)",
+    )
+
+
+def _cause(diagnosis: Diagnosis, remedy: str) -> str | None:
+    return diagnosis.cause if diagnosis.likeliest and remedy in diagnosis.likeliest.remedies else None
 
 
 def _proof(runbook: Runbook, remedy: Remedy, request: RemedyRequest) -> Holds:
@@ -128,7 +145,8 @@ def _settled(done: Done | None, request: RemedyRequest) -> Settled | None:
     if done is None:
         return None
     look = bind(done, request.inputs, environment=request.environment, name="done", says="whether it is so already")
-    return Settled(look=look, prints=done.prints, prints_not=done.prints_not)
+    prints, prints_not = (filled(v, request.inputs) if v else v for v in (done.prints, done.prints_not))
+    return Settled(look=look, prints=prints, prints_not=prints_not)
 
 
 def _back(undo: BackAsked | None, request: RemedyRequest) -> Back | None:

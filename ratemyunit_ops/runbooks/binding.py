@@ -8,7 +8,7 @@ from datetime import timedelta
 
 from ratemyunit_ops.errors import Mistyped
 from ratemyunit_ops.model import Database, Frozen
-from ratemyunit_ops.runbooks.schema import Asked, Check, Deed, Existing, Input, Read, Remedy, Runbook, Source
+from ratemyunit_ops.runbooks.schema import Asked, Check, Deed, Done, Existing, Input, Read, Remedy, Runbook, Source
 
 INPUT = re.compile(r"\$([a-z][a-z0-9_]{0,39})")
 VARIABLE = re.compile(r"(?<!:):'([a-z][a-z0-9_]{0,39})'")
@@ -56,7 +56,8 @@ def checked(name: str, asked: Input, value: str | int) -> str:
 
 def uses(asked: Asked) -> tuple[str, ...]:
     """Name the inputs that a question needs, in the order they occur."""
-    found = [m[1] for word in asked.command or () if (m := INPUT.fullmatch(word))]
+    told = (asked.prints, asked.prints_not) if isinstance(asked, Done) else ()
+    found = [m[1] for word in (*(asked.command or ()), *told) if word and (m := INPUT.fullmatch(word))]
     found += VARIABLE.findall(asked.sql or "")
     host = asked.on or ("host" if asked.command else None)
     database = asked.database or ("database" if asked.sql else None)

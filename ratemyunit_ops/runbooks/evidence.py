@@ -16,13 +16,13 @@ from ratemyunit_ops.runbooks.schema import Read, Runbook
 LINE_LIMIT = 1000
 """How much of a line a regex is shown: the lint bounds its repetitions, so that it always ends soon."""
 ROOM = 6000
-"""How many characters of one check's output are kept."""
+"""How many characters of one check's output a journal keeps."""
 TRUE, FALSE = frozenset({"t", "true", "yes", "on", "1"}), frozenset({"f", "false", "no", "off", "0"})
 STEP = re.compile(r"([^.\[\]]+)|\[(\d+|\*)\]")
 
 
 class Evidence(Frozen):
-    """What one check brought: an answer, or why there is none. `cut` says what was left out."""
+    """What one check brought: a whole answer, or why there is none. `cut` says what did not even arrive."""
 
     check: str
     says: str = ""
@@ -46,10 +46,11 @@ class Evidence(Frozen):
 
 
 def kept(text: str, room: int = ROOM) -> tuple[str, str]:
-    """Keep the end of an output, where the newest lines are, and say what was left out."""
+    """Keep both ends of an output, since what matters may stand at either, and say what was left out."""
     if len(text) <= room:
         return text, ""
-    return text[-room:], f"kept the last {room} of {len(text)} characters"
+    half = room // 2
+    return f"{text[:half]}\n…\n{text[-half:]}", f"kept the first and the last {half} of {len(text)} characters"
 
 
 def facts_of(runbook: Runbook, found: Sequence[Evidence]) -> Facts:
@@ -69,7 +70,7 @@ def read_all(reads: Mapping[str, Read], e: Evidence) -> Facts:
 
 
 def value_of(read: Read, e: Evidence) -> Any:
-    """Read one fact; None where the evidence does not tell."""
+    """Read one fact; None where the evidence does not tell: what a cut answer does not say, its rest may."""
     if read.answered:
         return e.answered
     if read.error:
@@ -80,6 +81,8 @@ def value_of(read: Read, e: Evidence) -> Any:
         return e.exit
     typed = [_typed(one, read.type) for one in _raw(read, e)]
     taken = _take([one for one in typed if one is not None], read.take)
+    if e.cut and not taken and (taken is None or read.take == "count"):
+        return None
     return read.otherwise if taken is None else taken
 
 

@@ -9,7 +9,7 @@ from typing import Literal
 from ratemyunit_ops.model import Frozen
 from ratemyunit_ops.runbooks.conditions import Condition, Facts
 from ratemyunit_ops.runbooks.evidence import Evidence, facts_of
-from ratemyunit_ops.runbooks.schema import Cause, Judged, Runbook
+from ratemyunit_ops.runbooks.schema import Cause, Judged, Remedy, Runbook
 
 
 class Verdict(Frozen):
@@ -24,6 +24,7 @@ class Verdict(Frozen):
     remedies: tuple[str, ...] = ()
     see: str | None = None
     advice: str = ""
+    commands: tuple[str, ...] = ()
 
 
 class Diagnosis(Frozen):
@@ -42,7 +43,7 @@ class Diagnosis(Frozen):
 def judge(runbook: Runbook, found: Sequence[Evidence]) -> Diagnosis:
     """Name the likeliest cause by recorded evidence: of those that hold, the first of the file."""
     facts = facts_of(runbook, found)
-    verdicts = [_verdict(cause, facts) for cause in runbook.causes]
+    verdicts = [_verdict(runbook, cause, facts) for cause in runbook.causes]
     order = {"yes": 0, "unknown": 1, "no": 2}
     ranked = sorted(verdicts, key=lambda v: order[v.holds])
     return Diagnosis(cause=ranked[0].cause if ranked[0].holds == "yes" else None, verdicts=tuple(ranked), facts=facts)
@@ -58,7 +59,12 @@ def holds(judged: Judged, facts: Facts) -> bool | None:
     return False if False in parts else None if None in parts else True
 
 
-def _verdict(cause: Cause, facts: Facts) -> Verdict:
+def may_be_picked(remedy: Remedy | None, facts: Facts) -> bool:
+    """Tell whether a remedy is for what was found: what it is only for is so."""
+    return remedy is not None and (remedy.only is None or holds(remedy.only, facts) is True)
+
+
+def _verdict(runbook: Runbook, cause: Cause, facts: Facts) -> Verdict:
     whole = holds(cause, facts)
     speaks: dict[bool | None, list[str]] = {True: [], False: [], None: []}
     for condition in (*cause.all, *cause.any):
@@ -73,9 +79,10 @@ def _verdict(cause: Cause, facts: Facts) -> Verdict:
         speaks_for=tuple(speaks[True]),
         speaks_against=tuple(speaks[False]),
         unknown=tuple(speaks[None]),
-        remedies=cause.remedies,
+        remedies=tuple(name for name in cause.remedies if may_be_picked(runbook.remedy(name), facts)),
         see=cause.see,
         advice=cause.advice,
+        commands=cause.commands,
     )
 
 

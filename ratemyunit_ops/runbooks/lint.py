@@ -28,7 +28,7 @@ def lint(paths: Sequence[Path], *, names: Sequence[str], knows: KnowsVerb = lamb
 
 
 def _of(page: Page, names: Sequence[str], knows: KnowsVerb) -> list[Finding]:
-    complaints = [*_inputs(page.runbook), *_diagnosis(page.runbook), *_causes(page.runbook, names)]
+    complaints = [*_inputs(page.runbook), *_diagnosis(page.runbook), *_causes(page.runbook, names, knows)]
     complaints += _remedies(page.runbook, knows)
     return [page.finding(where, what) for where, what in complaints]
 
@@ -110,7 +110,7 @@ def _asked(r: Runbook, where: Place, asked: Asked, *, looks: bool) -> Iterator[C
             yield (*where, key), f"{named} is no {kind}"
 
 
-def _causes(r: Runbook, names: Sequence[str]) -> Iterator[Complaint]:
+def _causes(r: Runbook, names: Sequence[str], knows: KnowsVerb) -> Iterator[Complaint]:
     for n, cause in enumerate(r.causes):
         where: Place = ("causes", n)
         yield from _judged(r, where, cause)
@@ -119,12 +119,20 @@ def _causes(r: Runbook, names: Sequence[str]) -> Iterator[Complaint]:
                 yield (*where, "remedies"), f"there is no remedy {name}"
         if not cause.remedies and cause.see is None and not cause.advice:
             yield where, "what then? name remedies, another runbook under see, or advice"
+        yield from (((*where, "commands", n), why) for n, why in _typed(cause.commands, knows))
         if cause.see is not None and (cause.see == r.name or cause.see not in names):
             yield (*where, "see"), f"there is no other runbook {cause.see}"
     offered = {name for cause in r.causes for name in cause.remedies}
     for n, remedy in enumerate(r.remedies):
         if remedy.name not in offered:
             yield ("remedies", n, "name"), f"no cause offers {remedy.name}"
+
+
+def _typed(commands: Sequence[str], knows: KnowsVerb) -> Iterator[tuple[int, str]]:
+    for n, command in enumerate(commands):
+        program, *words = command.split()
+        if why := knows(words) if program == "rmu" else "a command that a person types is one of rmu":
+            yield n, why
 
 
 def _judged(r: Runbook, where: Place, judged: Judged) -> Iterator[Complaint]:
@@ -146,6 +154,8 @@ def _remedies(r: Runbook, knows: KnowsVerb) -> Iterator[Complaint]:
         if remedy.verb is not None:
             yield from _verb(r, (*where, "verb"), remedy.verb, knows)
         yield from _steps(r, where, remedy)
+        if remedy.only is not None:
+            yield from _judged(r, (*where, "only"), remedy.only)
         if remedy.proof is not None:
             yield from _judged(r, (*where, "proof"), remedy.proof)
 

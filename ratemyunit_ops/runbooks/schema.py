@@ -194,6 +194,7 @@ class Cause(Judged):
     name: Name
     says: Says
     advice: str = Field(default="", description="what else a person should know")
+    commands: tuple[Says, ...] = Field(default=(), description="what a person types, where rmu cannot carry it")
     remedies: tuple[Name, ...] = ()
     see: Name | None = Field(default=None, description="the runbook that this belongs to, if not this one")
 
@@ -205,7 +206,7 @@ class Cause(Judged):
 
 
 class Done(Asked):
-    """How it is told that a step is done already: what the question prints is this, or no longer this.
+    """How it is told that a step is done already: what the question prints is this, or no longer this (or an input).
 
     A command may print nothing and tell by its exit code alone.
     """
@@ -254,6 +255,12 @@ class Existing(Strict):
     values: dict[str, Literals] = Field(default_factory=dict, alias="with")
 
 
+class Only(Judged):
+    """What has to be so of what a remedy is about; where it is not, or is unknown, nobody may pick the remedy."""
+
+    says: Says
+
+
 class Proof(Judged):
     """What is so once the remedy has worked, looked at until it is or until the deadline."""
 
@@ -278,6 +285,7 @@ class Remedy(Strict):
     costs: Says
     takes: Span
     verb: Argv | None = Field(default=None, description="words of an rmu command, without rmu itself")
+    only: Only | None = None
     steps: tuple[AnyDeed, ...] = ()
     proof: Proof | None = None
     approve_within: Span = Field(
@@ -292,6 +300,8 @@ class Remedy(Strict):
             raise ValueError("steps need a proof: what is so once they have worked")
         if self.verb is not None and self.proof is not None:
             raise ValueError("a verb proves itself")
+        if self.only is not None and (self.verb is not None or not self.only.conditions):
+            raise ValueError("only goes with steps, and has conditions")
         return self
 
 
@@ -306,7 +316,7 @@ class Runbook(Strict):
     inputs: dict[FactName, Input] = Field(default_factory=dict)
     diagnosis: tuple[Check, ...] = Field(min_length=1)
     causes: tuple[Cause, ...] = Field(min_length=1)
-    remedies: tuple[Remedy, ...] = Field(min_length=1)
+    remedies: tuple[Remedy, ...] = ()
     after: tuple[Says, ...] = Field(default=(), description="what to do once it is mended, so that it does not recur")
 
     def reads(self) -> dict[str, Read]:

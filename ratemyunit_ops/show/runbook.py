@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from datetime import timedelta
 
 from ratemyunit_ops.runbooks.evidence import Evidence
-from ratemyunit_ops.runbooks.judging import Diagnosis, Verdict
+from ratemyunit_ops.runbooks.judging import Diagnosis, Verdict, may_be_picked
 from ratemyunit_ops.runbooks.schema import Asked, Cause, Check, Deed, Existing, Input, Judged, Remedy, Runbook
 
 WIDTH = 80
@@ -25,8 +25,8 @@ def terminal(r: Runbook) -> list[str]:
     lines += ["", "what it may be, the likeliest first"]
     for cause in r.causes:
         lines += [*_item(f"{cause.name}: {cause.says}"), *_wrapped(conditions(cause), "      ")]
-        lines += _wrapped(f"then: {_then(cause)}", "      ")
-    lines += ["", "remedies, of which you pick one"]
+        lines += [*_wrapped(f"then: {_then(cause)}", "      "), *_typed(cause.commands)]
+    lines += ["", "remedies, of which you pick one"] if r.remedies else []
     for remedy in r.remedies:
         lines += [*_item(f"{remedy.name}: {remedy.says}")]
         lines += _wrapped(f"costs {remedy.costs}; takes about {words(remedy.takes)}", "      ")
@@ -57,12 +57,21 @@ def _page(r: Runbook) -> Iterator[str]:
     yield "## What it may be\n\nThe first one whose conditions are true is the likeliest.\n"
     yield "| cause | what it is | by | then |\n|---|---|---|---|"
     yield from (f"| {c.name} | {_cell(c.says)} | {_cell(conditions(c))} | {_cell(_then(c))} |" for c in r.causes)
-    yield "\n## Remedies\n\nA person picks one; nothing is done without.\n"
+    for cause in r.causes:
+        yield from _commands(cause)
+    yield "\n## Remedies\n\nA person picks one; nothing is done without.\n" if r.remedies else ""
     for remedy in r.remedies:
         yield from _remedy(r, remedy)
     if r.after:
         yield "## Afterwards\n"
         yield from (f"- {one}" for one in r.after)
+
+
+def _commands(cause: Cause) -> Iterator[str]:
+    if cause.commands:
+        yield f"\nWhat a person types for `{cause.name}`:\n\n```"
+        yield from cause.commands
+        yield "```"
 
 
 def _remedy(r: Runbook, remedy: Remedy) -> Iterator[str]:
@@ -82,14 +91,15 @@ def diagnosed(found: Sequence[Evidence], seen: Diagnosis, r: Runbook) -> list[st
     others = [v for v in seen.verdicts if v is not likely and (likely or v.holds != "unknown")]
     if others:
         lines += ["", "others", *(line for v in others for line in _other(v))]
-    return [*lines, "", "remedies", *(line for one in offered(r, seen) for line in _offer(one, likely))]
+    offers = [line for one in offered(r, seen) for line in _offer(one, likely)]
+    return [*lines, *(["", "remedies", *offers] if offers else [])]
 
 
 def offered(r: Runbook, seen: Diagnosis) -> list[Remedy]:
-    """List the remedies, those of the likeliest cause first and in its order."""
+    """List the remedies that may be picked, those of the likeliest cause first and in its order."""
     wanted = seen.likeliest.remedies if seen.likeliest else ()
     first = [one for name in wanted if (one := r.remedy(name))]
-    return [*first, *(one for one in r.remedies if one not in first)]
+    return [*first, *(one for one in r.remedies if one not in first and may_be_picked(one, seen.facts))]
 
 
 def conditions(judged: Judged) -> str:
@@ -104,9 +114,10 @@ def steps(remedy: Remedy) -> list[str]:
     """Say what a remedy does, a line each."""
     if remedy.verb is not None:
         return [f"rmu {' '.join(remedy.verb)}"]
+    only = [f"only where {remedy.only.says}: {conditions(remedy.only)}"] if remedy.only else []
     told = [_deed(one) if isinstance(one, Deed) else _existing(one) for one in remedy.steps]
     assert remedy.proof is not None
-    return [*told, f"proof, within {words(remedy.proof.deadline)}: {conditions(remedy.proof)}"]
+    return [*only, *told, f"proof, within {words(remedy.proof.deadline)}: {conditions(remedy.proof)}"]
 
 
 def words(span: timedelta) -> str:
@@ -161,8 +172,17 @@ def _evidence(e: Evidence) -> list[str]:
 
 def _cause(v: Verdict) -> list[str]:
     lines = ["likeliest cause", *_item(f"{v.cause}: {v.says}", "!"), *_reasons(v)]
-    lines += _wrapped(v.advice, "      ") if v.advice else []
+    lines += [*(_wrapped(v.advice, "      ") if v.advice else []), *_typed(v.commands)]
     return [*lines, *([f"      belongs to: rmu runbook run {v.see}"] if v.see else [])]
+
+
+def _typed(commands: Sequence[str]) -> list[str]:
+    """Show commands as a shell takes them, also where one is too long for a line."""
+    lines = []
+    for one in commands:
+        first, *rest = textwrap.wrap(one, WIDTH - 11, break_long_words=False, break_on_hyphens=False)
+        lines.append(" \\\n".join([f"      {first}", *(f"        {part}" for part in rest)]))
+    return [line for one in lines for line in one.splitlines()]
 
 
 def _none(seen: Diagnosis) -> list[str]:

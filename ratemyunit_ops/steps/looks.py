@@ -10,7 +10,7 @@ from ratemyunit_ops.ports import CommandResult, Outside
 from ratemyunit_ops.records import database_name, holder, read_headers, read_pointer, read_releases
 from ratemyunit_ops.runbooks.binding import Look, bind, checked, uses
 from ratemyunit_ops.runbooks.conditions import Facts
-from ratemyunit_ops.runbooks.evidence import Evidence, kept, read_all
+from ratemyunit_ops.runbooks.evidence import Evidence, read_all
 from ratemyunit_ops.runbooks.schema import Check, Input, Runbook
 from ratemyunit_ops.steps.named import placed
 from ratemyunit_ops.steps.sources import document, well
@@ -122,18 +122,16 @@ def run(o: Outside, look: Look) -> CommandResult:
 
 
 def of_command(look: Look, said: CommandResult) -> Evidence:
-    """Keep what a command said; an exit that was not expected is no answer."""
-    text, cut = kept(said.stdout)
+    """Take what a command said as evidence; an exit that was not expected is no answer."""
     why = "" if said.exit_code in look.exits else f"exit {said.exit_code}: {said.stderr.strip()[:300] or 'no word'}"
-    notes = [note for note in (cut, CUT if said.cut else "") if note]
     return Evidence(
         check=look.check,
         says=look.says,
         answered=not why,
         why=why,
         exit=said.exit_code,
-        text=text,
-        cut="; ".join(notes),
+        text=said.stdout,
+        cut=CUT if said.cut else "",
     )
 
 

@@ -71,7 +71,10 @@ class Settled(Frozen):
 
     def so(self, o: Outside) -> bool:
         """Ask. What cannot be asked is not done."""
-        seen = ask(o, self.look)
+        return self.told_by(ask(o, self.look))
+
+    def told_by(self, seen: Evidence) -> bool:
+        """Tell by the answer."""
         if not seen.answered:
             return False
         said = seen.text.strip() if self.look.command else _first_value(seen)
@@ -103,8 +106,12 @@ class _Deed(Change):
         return self.settled is not None and self.settled.so(o)
 
     def do(self, o: Outside) -> Facts:
-        if self.done(o):
-            return {"saw": "it was so already", "evidence": []}
+        seen = ask(o, self.settled.look) if self.settled is not None else None
+        if self.settled is not None and seen is not None:
+            if self.settled.told_by(seen):
+                return {"saw": "it was so already", "evidence": []}
+            if not seen.answered and seen.exit is None:
+                raise self._unseen(seen)
         return self._act(o)
 
     def undo(self) -> Change | None:
@@ -112,6 +119,13 @@ class _Deed(Change):
             return None
         made = Command if self.back.deed.command is not None else Sql
         return made(label=self.back.label, deed=self.back.deed, settled=self.back.settled)
+
+    def _unseen(self, seen: Evidence) -> Failed:
+        return Failed(
+            f"{self.label}: whether it is so already, nobody says: {seen.why}",
+            state="It was not done: what cannot be seen is not changed.",
+            next="rmu host list",
+        )
 
     def _act(self, o: Outside) -> Facts:
         raise NotImplementedError

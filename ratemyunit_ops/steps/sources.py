@@ -5,12 +5,21 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader, previous_good
+from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader, SchemaNote, previous_good
 from ratemyunit_ops.ports import Outside
-from ratemyunit_ops.records import database_name, holder, read_bodies, read_headers, read_pointer, read_releases
+from ratemyunit_ops.records import (
+    database_name,
+    holder,
+    read_bodies,
+    read_headers,
+    read_pointer,
+    read_releases,
+    read_schema_notes,
+)
 from ratemyunit_ops.runbooks.binding import Look
 from ratemyunit_ops.steps.sources_upkeep import UPKEEP
 
@@ -91,8 +100,24 @@ def _ledger(o: Outside, look: Look) -> Document:
         "live": read_pointer(o.ledger).release,
         "open": next((_run(o, h) for h in headers if h.run == at_work), None),
         "last": _run(o, headers[-1]) if headers else None,
+        "schema": _schema(o),
         **{name: _run(o, h) if h else None for name, h in by_verb.items()},
     }
+
+
+def _schema(o: Outside) -> Document | None:
+    """Name the run that last changed the schema of the live database; None where none is known to have."""
+    live = read_pointer(o.ledger).database
+    noted = sorted((n for n in read_schema_notes(o.ledger) if live and n.database == live.identifier), key=_at)
+    changed = [(old, new) for old, new in pairwise(noted) if old.head != new.head]
+    if not changed:
+        return None
+    old, new = changed[-1]
+    return {"run": new.run, "head": new.head, "was": old.head, "age_s": _age(o.clock.now(), new.at)}
+
+
+def _at(note: SchemaNote) -> datetime:
+    return note.at
 
 
 def _run(o: Outside, header: RunHeader) -> Document:

@@ -448,7 +448,8 @@ class FakeShell:
         act = self._world.does.get(tuple(argv))
         if act is not None:
             return CommandResult(host=host, exit_code=0, stdout=act(), stderr="")
-        said = self._world.prints.get(tuple(argv))
+        found = self._world.prints.get(tuple(argv))
+        said = found() if callable(found) else found
         if said is None:
             return CommandResult(host=host, exit_code=127, stdout="", stderr=f"{argv[0]}: not found")
         return CommandResult(host=host, exit_code=0, stdout=said[:SSM_KEEPS], stderr="", cut=len(said) > SSM_KEEPS)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 
+from ratemyunit_ops.errors import Failed
 from ratemyunit_ops.model import CertificateView, QueueView
 from ratemyunit_ops.runbooks.reading import read
 from ratemyunit_ops.runbooks.schema import Deed, Runbook
@@ -44,7 +46,7 @@ def hung_worker(world: FakeWorld, *, a_restart_helps: bool = True) -> FakeWorld:
 
     processes = next(c.command for c in book.diagnosis if c.name == "processes")
     assert processes is not None
-    world.does[processes] = lambda: f"STATE PID COMMAND\n{'T' if hangs[0] else 'S'} 1 python\nS 7 chromium"
+    world.prints[processes] = lambda: f"STATE PID COMMAND\n{'T' if hangs[0] else 'S'} 1 python\nS 7 chromium"
     world.does[command_of(book, "restart-worker")] = restart
     return world
 
@@ -93,6 +95,136 @@ def old_certificate(world: FakeWorld) -> FakeWorld:
 
     world.people_do = import_another
     return world
+
+
+LARGEST, PROXY = "4242", "900"
+"""Processes of a starving host: what takes the most memory, and the proxy."""
+WHO = ("ps", "--no-headers", "-o", "lstart,unit,comm", "-p")
+
+
+@dataclass
+class StarvingHost:
+    """A host whose memory one process of hundreds takes: who that is now, and who was ended."""
+
+    unit: str
+    started: str = "Thu Jul  9 10:00:00 2026"
+    silent: bool = False
+    ended: list[str] = field(default_factory=list)
+
+    def says(self) -> str:
+        if self.silent:
+            raise Failed("“exec” was cut off on i-1: TimedOut", state="", next="")
+        return "" if self.ended else f"{self.started} {self.unit:<31} hog"
+
+    def meminfo(self) -> str:
+        return f"MemTotal: 1048576 kB\nMemAvailable: {600_000 if self.ended else 90_000} kB\n"
+
+    def end(self) -> str:
+        self.ended.append(LARGEST)
+        return ""
+
+    def give_the_number_away(self) -> None:
+        self.started = "Thu Jul  9 11:11:11 2026"
+
+    def tell_nobody(self) -> None:
+        self.silent = True
+
+
+def starving_host(world: FakeWorld, *, unit: str = "-") -> StarvingHost:
+    """Let one process take the memory of a host on which hundreds run."""
+    book, host = runbook("host-unresponsive"), StarvingHost(unit)
+    small = "".join(f"{900 - n:>5} {1000 + n:>7} {'rmu-worker.service':<31} python\n" for n in range(200))
+    proxy = f"Thu Jul  9 09:00:00 2026 {'haproxy.service':<31} haproxy"
+    answer(
+        world,
+        book,
+        {
+            "hungry": f"612000 {LARGEST:>7} {unit:<31} hog\n{small}",
+            "live": "haproxy.service loaded active running\nrmu-blue.service loaded active running\n",
+            "reporter": "active",
+            "inside": "200",
+        },
+    )
+    world.prints[*WHO, PROXY] = proxy
+    world.prints[*WHO, LARGEST] = host.says
+    world.prints["cat", "/proc/meminfo"] = host.meminfo
+    world.does["kill", LARGEST] = host.end
+    return host
+
+
+MEMINFO = "MemTotal: 1048576 kB\nMemAvailable: {} kB\n"
+UNITS = "haproxy.service loaded {} running\nrmu-blue.service loaded active running\n"
+TELLS: dict[tuple[str, str], dict[str, tuple[str, str]]] = {
+    ("host-unresponsive", "restart-release"): {"inside": ("503", "200")},
+    ("host-unresponsive", "restart-worker"): {"memory": (MEMINFO.format(90_000), MEMINFO.format(600_000))},
+    ("host-unresponsive", "restart-proxy"): {"live": (UNITS.format("failed"), UNITS.format("active"))},
+    ("host-unresponsive", "restart-reporter"): {"reporter": ("inactive\n", "active\n")},
+    ("redis-lost", "restart-redis"): {"ping": ("", "PONG\n")},
+    ("disk-full", "vacuum"): {"disk": ("Use% Avail\n 97% 100M\n", "Use% Avail\n 40% 9000M\n")},
+}
+"""Remedy -> check -> what it prints before, and once the remedy was carried."""
+WELL = {
+    "host-unresponsive": {
+        "memory": MEMINFO.format(600_000),
+        "live": UNITS.format("active"),
+        "reporter": "active\n",
+        "inside": "200",
+    },
+    "redis-lost": {"unit": "ActiveState=active\n"},
+}
+PROXY_IS = ("systemctl", "is-active", "haproxy.service")
+METERS = (
+    ("CWAgent", "mem_used_percent", 41.0, "asg"),
+    ("AWS/EC2", "CPUUtilization", 9.0, "asg"),
+    ("AWS/ApplicationELB", "TargetResponseTime", 0.1, "targets"),
+)
+BALANCER = {"LoadBalancer": "app/rmu/1", "TargetGroup": "targetgroup/rmu/2"}
+
+
+def waits_for(world: FakeWorld, name: str, remedy: str) -> FakeWorld:
+    """Let things be as a remedy of commands or statements wants them before it, and as its proof does after it."""
+    book, mended = runbook(name), [False]
+    _measured(world)
+    answer(world, book, WELL.get(name, {}))
+    for check, (before, after) in TELLS.get((name, remedy), {}).items():
+        asked = next(c.command for c in book.diagnosis if c.name == check)
+        assert asked is not None
+        world.prints[asked] = lambda before=before, after=after: after if mended[0] else before
+    world.prints[PROXY_IS] = lambda: "active\n" if mended[0] else "failed\n"
+
+    def act() -> str:
+        mended[0] = True
+        return ""
+
+    found = book.remedy(remedy)
+    assert found is not None
+    for step in found.steps:
+        if isinstance(step, Deed) and step.command is not None:
+            world.does[tuple("rmu-blue" if word == "$unit" else word for word in step.command)] = act
+    world.sql = lambda sql, variables: _sessions(sql, mended)
+    return world
+
+
+def _sessions(sql: str, mended: list[bool]) -> list[dict[str, str | None]]:
+    """Answer as a database does in which a migration waits for one session, until that or the migration is ended."""
+    if "pg_terminate_backend" in sql or "pg_cancel_backend" in sql:
+        mended[0] = True
+        return [{"ended": "t"}]
+    if "app_used" in sql:
+        return [{"allowed": "97", "used": "20", "app_limit": "90", "app_used": "20"}]
+    if sql.startswith("select count(*) from pg_stat_activity"):
+        return [{"count": "0" if mended[0] else "1"}]
+    if "pg_blocking_pids" not in sql or mended[0]:
+        return []
+    return [{"pid": "77", "state": "active", "seconds": "300", "blocks": "2", "blocked_by": "1"}]
+
+
+def _measured(world: FakeWorld) -> None:
+    world.places |= {"asg": "rmu-test-hosts", "alb_arn": "arn:x:loadbalancer/app/rmu/1"}
+    world.places |= {"target_group_arn": "arn:x:targetgroup/rmu/2"}
+    for namespace, metric, value, whose in METERS:
+        of = {"AutoScalingGroupName": "rmu-test-hosts"} if whose == "asg" else BALANCER
+        world.meters.measure(namespace, metric, value, **of)
 
 
 def command_of(book: Runbook, remedy: str) -> tuple[str, ...]:

@@ -109,7 +109,8 @@ class FakeWorld:
     """The database in Terraform's state; empty where it holds none."""
     drifted: set[str] = field(default_factory=set)
     adopting_replaces: set[str] = field(default_factory=set)
-    prints: dict[tuple[str, ...], str] = field(default_factory=dict)
+    prints: dict[tuple[str, ...], str | Callable[[], str]] = field(default_factory=dict)
+    """What a command on a host prints, or tells just then; it changes nothing."""
     does: dict[tuple[str, ...], Callable[[], str]] = field(default_factory=dict)
     """What a command on a host does to the world, and prints."""
     sql: Callable[[str, Mapping[str, str]], list[dict[str, str | None]]] = field(default=lambda sql, variables: [])

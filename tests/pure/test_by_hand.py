@@ -11,7 +11,7 @@ import pytest
 import typer
 
 from ratemyunit_ops.cli.byhand import By, open_console, run_argv, show_deeds
-from ratemyunit_ops.cli.shell import execute
+from ratemyunit_ops.cli.main import app
 from ratemyunit_ops.cli.wire import Wired
 from ratemyunit_ops.errors import LedgerDown, Mistyped, Unreachable
 from ratemyunit_ops.outside.file_ledger import FileLedger
@@ -132,7 +132,7 @@ def test_a_time_that_is_none_names_the_option_that_it_was_typed_for(
     monkeypatch.setattr("ratemyunit_ops.cli.wire.wire", lambda env, **how: process(world))  # it would ask AWS
 
     with pytest.raises(Mistyped, match="“x” is no duration") as why:
-        execute(["uptime"], timeout="x")
+        app(["exec", "--timeout", "x", "--", "uptime"], standalone_mode=False)
 
     assert why.value.next == "--timeout 5m   (30s, 5m, 2h or 7d)"
     assert Operator(world).deploy("v42", bake="x").failure.next == "--bake 5m   (30s, 5m, 2h or 7d)"

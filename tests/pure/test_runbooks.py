@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 import textwrap
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,26 +15,32 @@ import pytest
 from rmu_host import data_fence, data_rows
 from rmu_host.answers import No
 
-from ratemyunit_ops.cli.runbooks import complaint_of
+from ratemyunit_ops.cli.carrying import Asked
+from ratemyunit_ops.cli.runbooks import Wanted, _command, complaint_of, run_it
 from ratemyunit_ops.errors import Failed, Mistyped, Unreachable
+from ratemyunit_ops.model import SchemaNote
+from ratemyunit_ops.records import schema_entry
 from ratemyunit_ops.runbooks import deeds
-from ratemyunit_ops.runbooks.binding import checked
+from ratemyunit_ops.runbooks.binding import Look, checked
 from ratemyunit_ops.runbooks.conditions import Condition
 from ratemyunit_ops.runbooks.deeds import of_command, of_regex, of_sql
 from ratemyunit_ops.runbooks.evidence import Evidence, value_of
 from ratemyunit_ops.runbooks.judging import judge
 from ratemyunit_ops.runbooks.lint import lint
 from ratemyunit_ops.runbooks.reading import Page, read_or_complain
-from ratemyunit_ops.runbooks.schema import Input, Read, Source
+from ratemyunit_ops.runbooks.schema import Input, Read, Runbook, Source
 from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.show.runbook import WIDTH, page, terminal
 from ratemyunit_ops.steps.looks import CUT, gather
+from ratemyunit_ops.steps.runbook import told
 from ratemyunit_ops.steps.sources import SOURCES
 from ratemyunit_ops.twin import fault_database
 from ratemyunit_ops.twin.site import Site
-from tests.fakes import FakeWorld
-from tests.fakes.operator import KILLED, Operator, journal, outcome, story
+from tests.fakes import BEGIN, FakeWorld
+from tests.fakes.operator import KILLED, SETTINGS, Operator, QuietScreen, journal, outcome, story
 from tests.fakes.sick import (
+    LARGEST,
+    PROXY,
     answer,
     command_of,
     hung_worker,
@@ -41,6 +49,7 @@ from tests.fakes.sick import (
     runbook,
     shut_out,
     silent_host,
+    starving_host,
 )
 
 FILES = sorted(shipped("runbooks").glob("*.yaml"))
@@ -138,7 +147,7 @@ WRONG = {
     "no changes": ("    changes: false\n", "", "@9: diagnosis.1: a command says changes"),
     "a diagnosis that acts": ("changes: false", "changes: true", "@9: diagnosis.1: a diagnosis changes nothing"),
     "a known changer": ('[ps, -eo, "pid,pcpu"]', "[rm, -f, /tmp/x]", "@11: diagnosis.1.command: changes: false, but"),
-    "a restart as a look": ('[ps, -eo, "pid,pcpu"]', "[systemctl, restart, x]", "but systemctl restart changes"),
+    "a restart as a look": ('[ps, -eo, "pid,pcpu"]', "[systemctl, restart, x]", "this systemctl is not on the list"),
     "a shell": ('[ps, -eo, "pid,pcpu"]', "[sh, -c, ps]", "@11: diagnosis.1.command: sh runs a text as a program"),
     "half an input": ("[kill, $pid]", '[kill, "x$pid"]', "@27: remedies.1.steps.1.command: 'x$pid': an input"),
     "an input nobody knows": ("[kill, $pid]", "[kill, $pit]", "remedies.1.steps.1: there is no input pit"),
@@ -201,25 +210,71 @@ ACTS = (
     "pkill x;tee /x;dd if=/x of=/y;reboot;shutdown now;rm /x;mv /x /y;psql -c x;redis-cli flushall;"
     "redis-cli config set a b;sed -i s/a/b/ x;find / -delete;find / -exec rm x;curl -X POST http://x;"
     "curl -d a http://x;journalctl --vacuum-size=1M;sysctl -w a=b;ip link set x down;nft flush ruleset;mount /x;"
-    "dmesg -C;date -s now;timeout 3 kill 7;/usr/bin/rm /x;truncate -s0 x"
+    "dmesg -C;date -s now;timeout 3 kill 7;/usr/bin/rm /x;truncate -s0 x;"
+    "timeout -k 1 3 rm -rf /x;timeout --signal=KILL 3 systemctl stop haproxy;timeout -s9 3 kill 7;timeout 3;"
+    "curl -X POST -o /dev/null http://x/queue/pause;curl -XDELETE -o/dev/null http://x;curl --request=POST http://x;"
+    "curl -o /x http://x;curl dict://127.0.0.1:6379/flushall;curl gopher://x;curl x;curl -K /x http://x;"
+    "curl -w %output{/x} http://x;systemctl stop haproxy status;systemctl -H status stop haproxy;"
+    "systemctl --no-pager stop status;podman --log-level info stop rmu-blue;podman --log-level=info rm x;"
+    "podman container rm x;redis-cli client pause 100000;redis-cli client kill type normal;"
+    "redis-cli -n info flushall;redis-cli memory purge;redis-cli slowlog reset;redis-cli --rdb /x;"
+    "redis-cli --eval /x;service redis stop;pg_ctlcluster 17 main stop;haproxy -sf 12;mkfs.ext4 /dev/x;killall5;"
+    "kexec -e;date 0101;hostname x;hostname -F /x;journalctl --rot;journalctl --vac=1M;journalctl --flush;"
+    "sed -n 1w/x /y;sed 1e /y;sort -uo/x /y;sort --output=/x /y;ss -K;ss -tK dst x;find / -fprintf /x a;"
+    "openssl x509 -out /x;openssl rand -writerand /x;sysctl a=b;sysctl -p;ip -b /x;ip netns exec a b;ip a d x dev y;"
+    "/tmp/cat /x;lsof -D b;docker rm x;timedatectl set-ntp false;fuser -k /x;curl --head=x http://x;made-up"
 )
 LOOKS = (
     "systemctl status x;systemctl --failed;systemctl is-active x;podman ps -a;podman logs x;journalctl -u x -n 9;"
     "cat /x;df -h;redis-cli ping;redis-cli INFO;timeout 3 redis-cli ping;"
     "curl -s -o /dev/null -w %{http_code} http://x;ip addr;ip -br a;ss -tn;free -b;ps aux;sysctl vm.swappiness;"
-    "find /var -size +9M;sed -n 1,5p /x;du -s /x;dmesg;date;openssl x509 -noout"
+    "find /var -size +9M;sed -n 1,5p /x;du -s /x;dmesg;date;openssl x509 -noout;"
+    "timeout -k 1 3 redis-cli ping;timeout --signal=KILL 3 cat /x;curl -sSf -m5 -o/dev/null https://x;"
+    "curl -X GET -I http://x;journalctl -rn40 -o cat --grep a|b --no-pager;systemctl list-units --all --plain x;"
+    "systemctl show x -p MainPID --value;podman --log-level=error ps;podman system df;podman container ls;"
+    "redis-cli -h 127.0.0.1 -p 6379 -n 0 llen x;redis-cli config get maxmemory;redis-cli client list;"
+    "redis-cli slowlog get 9;find / -xdev -type f -mtime -7 -print;sort -rn -k2 /x;date -u +%s;hostname -f;"
+    "openssl s_client -connect x:443 -servername x;ip -s link show eth0;ip route get 1.1.1.1;lsof -nP +L1;"
+    "ls -l /x;head -n 5 /x;tail -n 5 /x;grep -c a /x;stat /x;uptime;vmstat 1 3;lsblk;dmesg -T --level=err;"
+    "/usr/bin/df -h;/bin/cat /x;pgrep -a x;getent hosts x;resolvectl query x;timedatectl;true;wc -l /x;id x"
 )
 
 
 @pytest.mark.parametrize("text", ACTS.split(";"))
-def test_a_known_changer_is_no_look(text: str) -> None:
+def test_what_is_not_known_to_look_is_no_look(text: str) -> None:
     assert of_command(text.split(), changes=False) != ""
-    assert of_command(text.split(), changes=True) == ""
+    assert of_command(text.split(), changes=True) == "" or text == "timeout 3"
 
 
 @pytest.mark.parametrize("text", LOOKS.split(";"))
 def test_a_look_is_let_through(text: str) -> None:
     assert of_command(text.split(), changes=False) == ""
+
+
+@pytest.mark.parametrize(
+    "text", ["timeout -k 1 3 sh -c x", "timeout 3 env rm /x", "timeout --fast 3 rm /x", "timeout 3"]
+)
+def test_a_limit_hides_no_shell_from_a_remedy_either(text: str) -> None:
+    assert of_command(text.split(), changes=True) != ""
+
+
+def test_an_input_never_says_what_a_look_does() -> None:
+    assert of_command(["systemctl", "$verb", "x"], changes=False) != ""
+    assert of_command(["redis-cli", "$verb"], changes=False) != ""
+    assert of_command(["sysctl", "$name"], changes=False) != ""
+    assert of_command(["podman", "logs", "$name"], changes=False) == ""
+
+
+def test_a_runbook_that_lint_refuses_is_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = SMALL.replace('[ps, -eo, "pid,pcpu"]', "[timeout, -k, '1', '3', rm, -f, /x]")
+    (tmp_path / "small.yaml").write_text(small)
+    # Patched, since only those that ship are run.
+    monkeypatch.setattr("ratemyunit_ops.cli.runbooks.shipped", lambda name: tmp_path)
+
+    with pytest.raises(Mistyped, match=r"small\.yaml, line 11: diagnosis\.1\.command: changes: false, but rm ") as why:
+        run_it(Wanted(name="small"), Asked(because=None, dry_run=False, yes=True))
+
+    assert why.value.exit_code == 2
 
 
 SQL_LOOKS = (
@@ -341,6 +396,24 @@ def test_what_is_not_there_is_unknown_unless_it_says_what_else() -> None:
     assert value_of(read_of(error=True), silent) == "gone"
 
 
+def test_what_is_not_in_an_answer_that_was_cut_is_unknown() -> None:
+    cut = Evidence(check="x", text="done\n", rows=({"n": "1"},), cut=CUT, exit=0)
+
+    assert value_of(read_of(regex="done", take="count"), cut) == 1
+    assert value_of(read_of(regex="failed", take="count"), cut) is None
+    assert value_of(read_of(regex="PONG", **{"else": "silent"}), cut) is None
+    assert value_of(read_of(column="n", where={"n": 2}, take="count"), cut) is None
+    assert value_of(read_of(exit=True), cut) == 0
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_of_a_journal_the_newest_lines_come_first_since_ssm_keeps_the_first(path: Path) -> None:
+    asked = [c.command for c in runbook(path.stem).diagnosis if c.command and c.command[0] == "journalctl"]
+
+    # With --grep and -n, journalctl begins with the newest by itself.
+    assert [a for a in asked if "-n" not in a or not {"-r", "--grep"} & {*a}] == []
+
+
 def test_a_condition_compares_a_fact_with_a_literal_and_is_nothing_more() -> None:
     facts = {"n": 7, "state": "alarm"}
 
@@ -421,29 +494,145 @@ def test_a_command_that_never_ends_is_evidence_and_looking_goes_on(world: FakeWo
     assert seen.evidence[-1].answered
 
 
-def test_evidence_beyond_its_room_is_cut_and_says_so(world: FakeWorld) -> None:
+def words_of(book: Runbook) -> tuple[str, ...]:
+    return next(c.command or () for c in book.diagnosis if c.name == "words")
+
+
+def test_facts_are_read_of_a_whole_answer_of_which_the_journal_keeps_both_ends(world: FakeWorld) -> None:
     book = runbook("queue-stalled")
-    words = next(c.command for c in book.diagnosis if c.name == "words")
-    hung_worker(world).prints[words or ()] = "x" * 9000 + "\nthe end"
+    long = "the beginning\n" + "x\n" * 3000 + '{"outcome": "done"}\n' + "x\n" * 3000 + "the end"
+    hung_worker(world).prints[words_of(book)] = long
 
     seen = gather(world.outside(), book, {}, environment="test")
+    words = next(e for e in seen.evidence if e.check == "words")
+    entry = told([words], "")["evidence"][0]
 
-    told = next(e for e in seen.evidence if e.check == "words")
-    assert told.text.endswith("the end")
-    assert told.cut == "kept the last 6000 of 9008 characters"
+    assert (words.text, words.cut, seen.facts["scraped"]) == (long, "", 1)
+    assert entry["whole"].startswith("the beginning\nx")
+    assert entry["whole"].endswith("x\nthe end")
+    assert len(entry["whole"]) < 6100
+    assert entry["cut"] == f"kept the first and the last 3000 of {len(long)} characters"
 
 
 def test_output_beyond_what_ssm_keeps_is_evidence_that_says_what_is_lacking(world: FakeWorld) -> None:
     book = runbook("queue-stalled")
-    words = next(c.command for c in book.diagnosis if c.name == "words")
-    hung_worker(world).prints[words or ()] = '{"outcome": "done"}\n' + "x" * 30_000 + '\n{"outcome": "failed"}'
+    hung_worker(world).prints[words_of(book)] = '{"outcome": "done"}\n' + "x" * 30_000 + '\n{"outcome": "failed"}'
 
     seen = gather(world.outside(), book, {}, environment="test")
 
-    told = next(e for e in seen.evidence if e.check == "words")
-    assert told.answered
-    assert told.cut == f"kept the last 6000 of 24000 characters; {CUT}"
+    words = next(e for e in seen.evidence if e.check == "words")
+    assert words.answered
+    assert words.cut == CUT
     assert judge(book, seen.evidence).cause == "worker-hung"
+
+
+# -- who is ended for its memory ---------------------------------------------------------------------------------------
+
+
+def test_the_largest_process_is_found_on_a_host_with_hundreds_of_them(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    seen = gather(world.outside(), runbook("host-unresponsive"), {}, environment="test")
+    judged = judge(runbook("host-unresponsive"), seen.evidence)
+
+    assert (seen.facts["largest_kb"], seen.inputs["pid"], seen.inputs["process"]) == (612_000, LARGEST, host.says())
+    assert judged.cause == "out-of-memory"
+    assert judged.likeliest is not None
+    assert judged.likeliest.remedies[0] == "end-largest"
+
+
+def test_kernel_threads_are_not_asked_for_since_ssm_keeps_the_first_24000_characters() -> None:
+    hungry = next(c.command or () for c in runbook("host-unresponsive").diagnosis if c.name == "hungry")
+
+    assert hungry[:6] == ("ps", "--ppid", "2", "-p", "2", "--deselect")
+
+
+@pytest.mark.parametrize("unit", ["haproxy.service", "rmu-blue.service", "rmu-green.service", "redis-server.service"])
+def test_what_serves_is_not_offered_to_be_ended_nor_ended(world: FakeWorld, unit: str) -> None:
+    host = starving_host(world, unit=unit)
+
+    looked = Operator(world).runbook("host-unresponsive")
+    picked = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert looked.screen.document is not None
+    assert looked.screen.document["cause"] == "out-of-memory"
+    offered = [one["name"] for one in looked.screen.document["remedies"]]
+    assert offered[0] == "restart-release"
+    assert "end-largest" not in offered
+    assert picked.code == 3
+    assert picked.why.startswith("end-largest is only where the process is none of what serves: ")
+    assert host.ended == []
+    assert world.lease_is_free()
+
+
+def test_a_process_that_somebody_names_is_not_ended_either_where_it_serves(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    picked = Operator(world).runbook("host-unresponsive", "end-largest", inputs=[f"pid={PROXY}"])
+
+    assert (picked.code, host.ended) == (3, [])
+
+
+def test_the_largest_process_is_ended_once_it_was_seen_to_be_the_same(world: FakeWorld) -> None:
+    host = starving_host(world)
+
+    ended = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert ended.code == 0
+    assert host.ended == [LARGEST]
+    assert story(world)[1::2] == ["started holds", "started holds", "started command", "started holds", "closed done"]
+
+
+def test_another_process_by_that_number_is_left_alone(world: FakeWorld) -> None:
+    host = starving_host(world)
+    world.on_event("event#00005", host.give_the_number_away)
+
+    Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert host.ended == []
+
+
+@pytest.mark.parametrize("acted", [False, True])
+def test_a_resume_ends_nobody_who_got_the_number_meanwhile(world: FakeWorld, acted: bool) -> None:
+    host = starving_host(world)
+    if acted:
+        world.cut_off_after_event(5)
+    else:
+        world.kill_after_event(5)
+    assert Operator(world).runbook("host-unresponsive", "end-largest").code == KILLED
+    ended, host.ended = host.ended, []
+    host.give_the_number_away()
+
+    Operator(world, "bob@ci").resume()
+
+    assert (ended, host.ended) == ([LARGEST] if acted else [], [])
+
+
+def test_nothing_is_ended_where_nobody_tells_who_it_is_now(world: FakeWorld) -> None:
+    host = starving_host(world)
+    world.on_event("event#00005", host.tell_nobody)
+
+    ended = Operator(world).runbook("host-unresponsive", "end-largest")
+
+    assert ended.code == 5
+    assert ended.why.startswith("end the process that takes the most memory: whether it is so already, nobody says: ")
+    assert host.ended == []
+
+
+def test_the_run_that_changed_the_schema_is_named_and_one_that_did_not_is_none(world: FakeWorld) -> None:
+    def schema() -> Any:
+        return SOURCES["ledger"](world.outside(), Look(check="it", says="it", source="ledger"))["schema"]
+
+    note = SchemaNote(at=BEGIN, database=world.live_database(), head="0001", run="r-first")
+    world.put(schema_entry(note))
+    before = schema()
+    world.put(schema_entry(note.model_copy(update={"at": BEGIN + timedelta(seconds=10), "run": "r-no-change"})))
+    later = {"at": BEGIN + timedelta(seconds=60), "head": "0002", "run": "r-changed"}
+    world.put(schema_entry(note.model_copy(update=later)))
+    world.clock.sleep(100)
+
+    assert before is None
+    assert schema() == {"run": "r-changed", "head": "0002", "was": "0001", "age_s": 40}
 
 
 # -- runs --------------------------------------------------------------------------------------------------------------
@@ -586,19 +775,98 @@ def test_a_cause_that_is_gone_by_the_time_it_is_agreed_to_changes_nothing(world:
     assert answered.why.startswith("still so: ")
 
 
-def test_an_approval_that_comes_too_late_is_none(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    def think(w: Any, asked: Any, question: str) -> str:
-        world.clock.sleep(11 * 60)
-        return "a test"
+CAREFUL = SETTINGS.model_copy(update={"env": SETTINGS.env.model_copy(update={"confirm": True})})
+"""An environment that wants a consent."""
 
-    # Patched, since only an environment that wants a consent asks for one.
-    monkeypatch.setattr("ratemyunit_ops.cli.carrying.agreed", think)
 
-    answered = Operator(hung_worker(world)).runbook("queue-stalled", "restart-worker", yes=False)
+def thinks(world: FakeWorld, minutes: int, *, meanwhile: Callable[[], Any] = lambda: None) -> Operator:
+    """Answer y after some minutes."""
+
+    def answer(question: str) -> bool:
+        world.clock.sleep(minutes * 60)
+        meanwhile()
+        return True
+
+    return Operator(world, settings=CAREFUL, answer=answer)
+
+
+def test_an_approval_that_comes_too_late_is_none(world: FakeWorld) -> None:
+    answered = thinks(hung_worker(world), 11).runbook("queue-stalled", "restart-worker", yes=False)
 
     assert answered.code == 3
     assert answered.why == "the approval came 11 min 0 s after the evidence; it is good for 10 min 0 s"
     assert world.lease_is_free()
+
+
+def test_an_approval_is_as_old_as_the_clock_on_the_wall_says_though_the_laptop_slept(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Patched, since this clock stands still while a machine sleeps.
+    monkeypatch.setattr(world.clock, "monotonic", lambda: 0.0)
+
+    answered = thinks(hung_worker(world), 60).runbook("queue-stalled", "restart-worker", yes=False)
+
+    assert (answered.code, answered.why[:27]) == (3, "the approval came 1 h 0 min")
+
+
+def hands_over(who: Operator, monkeypatch: pytest.MonkeyPatch) -> Operator:
+    """Let the command that takes over work in this world, too, and ask the same person."""
+    # Patched, since the real ones make ports to an account.
+    monkeypatch.setattr("ratemyunit_ops.settings.load", lambda env: CAREFUL)
+    monkeypatch.setattr("ratemyunit_ops.settings.user", lambda: "ann@laptop")
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.compose", lambda settings, people: who.world.outside("ann@laptop"))
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.Screen", lambda **how: QuietScreen(answer=who._answer))
+    monkeypatch.setattr("ratemyunit_ops.cli.wire.right_account", lambda w: None)
+    return who
+
+
+def runs_of(world: FakeWorld) -> list[str]:
+    return [name for kind, name in world.table.items if kind == "run"]
+
+
+def test_a_verb_that_was_agreed_to_too_late_is_not_carried(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = hands_over(thinks(silent_host(world, memory=41.0), 180), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 3
+    assert answered.why == "the approval came 3 h 0 min after the evidence; it is good for 10 min 0 s"
+    assert world.lease_is_free()
+    assert runs_of(world) == ["r-000-v41"]
+
+
+def test_a_verb_whose_cause_is_gone_by_the_time_it_is_agreed_to_is_not_carried(
+    world: FakeWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def thaw() -> None:
+        world.hosts[0].booted = 1.0
+        world.prints["true",] = ""
+
+    who = hands_over(thinks(silent_host(world, memory=41.0), 1, meanwhile=thaw), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 3
+    assert answered.why.startswith("still so: the machine runs and answers nobody")
+    assert runs_of(world) == ["r-000-v41"]
+
+
+def test_a_verb_that_is_agreed_to_in_time_is_carried(world: FakeWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    who = hands_over(thinks(silent_host(world, memory=41.0), 1), monkeypatch)
+
+    answered = who.runbook("host-unresponsive", "reboot", yes=False)
+
+    assert answered.code == 0
+    assert runs_of(world) == ["r-000-v41", "r-002"]
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: p.stem)
+def test_every_verb_that_a_runbook_hands_over_to_asks_whether_it_is_still_agreed_to(path: Path) -> None:
+    verbs = [remedy.verb for remedy in runbook(path.stem).remedies if remedy.verb]
+
+    takes = {verb[:2]: inspect.signature(_command(verb)[0].callback).parameters for verb in verbs}
+
+    assert [verb for verb, parameters in takes.items() if "ctx" not in parameters] == []
 
 
 def test_a_remedy_that_is_a_verb_is_handed_over_with_what_was_said(

@@ -22,12 +22,21 @@ from ratemyunit_ops.cli.queues import set_queue
 from ratemyunit_ops.engine.journal import KINDS, ask_cancel
 from ratemyunit_ops.model import LiveNote, PendingMigration, QueueView
 from ratemyunit_ops.records import holder, live_entry, read_databases
+from ratemyunit_ops.shipped import shipped
 from ratemyunit_ops.steps.base import Change
 from ratemyunit_ops.steps.kinds import parse_plan
 from tests.fakes import BEGIN, DATABASE, FakeWorld
 from tests.fakes.operator import KILLED, Ended, Operator, journal, outcome
 from tests.fakes.patches import own_the_time, type_commands
-from tests.fakes.sick import hung_worker, leaking_app, old_certificate, shut_out
+from tests.fakes.sick import (
+    hung_worker,
+    leaking_app,
+    old_certificate,
+    runbook,
+    shut_out,
+    starving_host,
+    waits_for,
+)
 
 RUN = "r-001"
 When = Literal["before", "after", "cut off after"]
@@ -274,6 +283,35 @@ def pause_restart_resume(who: Operator) -> Ended:
     return who.runbook("queue-stalled", "pause-restart-resume")
 
 
+SICK: dict[tuple[str, str], Callable[[FakeWorld], object]] = {
+    ("certificate-expiring", "import"): old_certificate,
+    ("certificate-expiring", "validate"): old_certificate,
+    ("database-connections", "end-idle-sessions"): leaking_app,
+    ("host-unresponsive", "end-largest"): starving_host,
+    ("queue-stalled", "pause-restart-resume"): hung_worker,
+    ("queue-stalled", "restart-worker"): hung_worker,
+    ("restore-wrong", "lift-fence"): shut_out,
+}
+"""Worlds of remedies that want more than that a command tells another thing afterwards."""
+
+
+def step_remedies() -> Iterator[tuple[str, str]]:
+    """Name every remedy of a runbook that ships and is no verb."""
+    for path in sorted(shipped("runbooks").glob("*.yaml")):
+        yield from ((path.stem, remedy.name) for remedy in runbook(path.stem).remedies if remedy.steps)
+
+
+def remedy_alone(name: str, remedy: str) -> Scenario:
+    """Make the scenario of a remedy that helps."""
+
+    def world() -> FakeWorld:
+        made = v41_live()
+        SICK.get((name, remedy), lambda world: waits_for(world, name, remedy))(made)
+        return made
+
+    return Scenario(f"remedy {remedy} of {name}", world, lambda who: who.runbook(name, remedy), 0, quick=RESUME)
+
+
 def pause(who: Operator) -> Ended:
     return who._type(lambda w: set_queue(w, "pause", Asked(because="a test", dry_run=False, yes=True)))
 
@@ -311,7 +349,6 @@ SCENARIOS = (
     Scenario("second restore, to later", restored_once, lambda who: who.restore(latest=True), 0, quick=RESUME),
     Scenario("restore whose settings get lost", settings_get_lost, restore, 5, quick=RESUME),
     Scenario("restore that fails once fenced", fence_fails, restore, 5, quick=RESUME),
-    Scenario("remedy", lambda: hung_worker(v41_live()), pause_restart_resume, 0, quick=RESUME),
     Scenario(
         "remedy that does not help",
         lambda: hung_worker(v41_live(), a_restart_helps=False),
@@ -330,27 +367,7 @@ SCENARIOS = (
         cools=frozenset({"v41"}),
         quick=RESUME,
     ),
-    Scenario(
-        "remedy of a statement that tells when it is done",
-        lambda: shut_out(v41_live()),
-        lambda who: who.runbook("restore-wrong", "lift-fence"),
-        0,
-        quick=RESUME,
-    ),
-    Scenario(
-        "remedy of a statement that is safe to say twice",
-        lambda: leaking_app(v41_live()),
-        lambda who: who.runbook("database-connections", "end-idle-sessions"),
-        0,
-        quick=RESUME,
-    ),
-    Scenario(
-        "remedy that asks",
-        lambda: old_certificate(v41_live()),
-        lambda who: who.runbook("certificate-expiring", "import"),
-        0,
-        quick=RESUME,
-    ),
+    *(remedy_alone(name, remedy) for name, remedy in step_remedies()),
     Scenario("salvage", restored_once, lambda who: who.salvage("r-900"), 0, quick=RESUME),
     Scenario("look of a salvage", restored_once, lambda who: who.salvage("r-900", apply=False), 0, quick=RESUME),
     Scenario(
@@ -422,7 +439,7 @@ def is_quick(test: str, scenario: Scenario, seam: Seam) -> bool:
         return scenario.name in CORE or (test == "resume" and seam.when == "cut off after")
     if test == "born":
         return scenario.name == "restore" and seam.when == "after" and seam.what.split()[-1] in UNSERVED
-    rare = scenario.name not in {"restore", "remedy that asks"}
+    rare = scenario.name not in {"restore", "remedy import of certificate-expiring"}
     worth = seam.when == "cut off after" if rare else (seam.when, seam.what.split()[0]) != ("before", "started")
     return test in scenario.quick and worth
 
@@ -537,7 +554,8 @@ def test_the_same_command_again_ends_a_killed_run(scenario: Scenario, seam: Seam
 
     ended = (scenario.again or scenario.command)(Operator(world, "bob@ci"))
 
-    assert ended.code in {0, 3, 5}
+    # Once it is over, the session or the process that it would end may be nobody's any more: 2.
+    assert ended.code in ({0, 2, 3, 5} if was_closed else {0, 3, 5})
     assert not begun(world) or closed(world)
     converged(world)
     if not was_closed and not seam.first:

@@ -66,7 +66,8 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     },
     # The one session that all wait for, the migration among them, is found by its sessions too.
     "lock-in-the-way": {"bad-migration": ("waits-for-lock",), "database-connections": ("blocked",)},
-    "column-gone": {"bad-migration": ("took-away",)},
+    # Somebody took it by hand: no migration has run.
+    "column-gone": {"bad-migration": ("asks-for-what-is-not-there",)},
     "region-lost": {"region-lost": ("region-gone",)},
     "certificate-expiring": {"certificate-expiring": ("imported-ends",)},
     "certificate-ends-tomorrow": {"certificate-expiring": ("imported-ends",)},

@@ -254,7 +254,7 @@ still_fenced = by_twin("app-fenced")
 
 
 def column_gone(scene: Scene) -> Iterator[None]:
-    """Take away what the code that serves reads, as a contract that came too early does."""
+    """Take away what the code that serves reads, by hand: no migration has run."""
     scene.sql("alter table units rename column title to twin_title")
     try:
         with asking(scene):

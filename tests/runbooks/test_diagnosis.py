@@ -168,6 +168,27 @@ def test_slow_answers_of_a_slow_database_lead_to_the_database() -> None:
     assert named("host-unresponsive", latency_s=3.0, slow_statements=0) == "slow"
 
 
+DAY = 86_400
+
+
+@pytest.mark.parametrize(
+    ("fits", "age_s", "cause", "first"),
+    [
+        (True, 600, "took-away-and-fits", "rollback"),
+        (False, 600, "took-away", "restore"),
+        (True, 2 * DAY, "asks-for-what-is-not-there", "rollback"),
+        (False, 2 * DAY, "asks-for-what-is-not-there", "rollback"),
+    ],
+)
+def test_a_column_that_is_missing_is_a_migrations_doing_where_one_ran(
+    fits: bool, age_s: int, cause: str, first: str
+) -> None:
+    book = cases.runbooks()["bad-migration"]
+
+    assert named("bad-migration", missing_exit=0, fits=fits, schema_age_s=age_s) == cause
+    assert next(c.remedies[0] for c in book.causes if c.name == cause) == first
+
+
 def test_a_live_release_that_died_long_after_its_deploy_leads_to_its_host() -> None:
     seen = {"livez": 503, "errors_5xx": 40, "live_age_s": 90_000, "deploy_age_s": 90_000}
 

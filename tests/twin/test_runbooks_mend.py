@@ -174,13 +174,13 @@ def test_a_migration_that_waits_for_a_session_holds_nobody_up_any_more(product: 
         assert answers(product) == 200
 
 
-def test_a_column_that_what_serves_reads_and_a_migration_took_is_missed(product: Stack) -> None:
-    """It is put back by hand: what the remedy `restore` does, test_bad_days.py and test_road_restore.py show."""
+def test_a_column_that_what_serves_reads_and_that_is_not_there_is_missed(product: Stack) -> None:
+    """It is taken and put back by hand: what `restore` does, test_bad_days.py and test_road_restore.py show."""
     scene = record.Scene(product, record.ports(product))
 
     with contextmanager(record.column_gone)(scene):
         assert answers(product) == 500
-        assert diagnosed(product, "bad-migration") == "took-away"
+        assert diagnosed(product, "bad-migration") == "asks-for-what-is-not-there"
 
     assert answers(product) == 200
 
