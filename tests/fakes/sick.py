@@ -142,6 +142,7 @@ def starving_host(world: FakeWorld, *, unit: str = "-") -> StarvingHost:
             "hungry": f"612000 {LARGEST:>7} {unit:<31} hog\n{small}",
             "live": "haproxy.service loaded active running\nrmu-blue.service loaded active running\n",
             "reporter": "active",
+            "watcher": "active\ninactive\n",
             "inside": "200",
         },
     )
@@ -159,6 +160,7 @@ TELLS: dict[tuple[str, str], dict[str, tuple[str, str]]] = {
     ("host-unresponsive", "restart-worker"): {"memory": (MEMINFO.format(90_000), MEMINFO.format(600_000))},
     ("host-unresponsive", "restart-proxy"): {"live": (UNITS.format("failed"), UNITS.format("active"))},
     ("host-unresponsive", "restart-reporter"): {"reporter": ("inactive\n", "active\n")},
+    ("host-unresponsive", "restart-watcher"): {"watcher": ("inactive\ninactive\n", "active\ninactive\n")},
     ("redis-lost", "restart-redis"): {"ping": ("", "PONG\n")},
     ("disk-full", "vacuum"): {"disk": ("Use% Avail\n 97% 100M\n", "Use% Avail\n 40% 9000M\n")},
 }
@@ -168,11 +170,12 @@ WELL = {
         "memory": MEMINFO.format(600_000),
         "live": UNITS.format("active"),
         "reporter": "active\n",
+        "watcher": "active\ninactive\n",
         "inside": "200",
     },
     "redis-lost": {"unit": "ActiveState=active\n"},
 }
-PROXY_IS = ("systemctl", "is-active", "haproxy.service")
+PROXY_IS, WATCHER_IS = (("systemctl", "is-active", unit) for unit in ("haproxy.service", "rmu-vitals.timer"))
 METERS = (
     ("CWAgent", "mem_used_percent", 41.0, "asg"),
     ("AWS/EC2", "CPUUtilization", 9.0, "asg"),
@@ -190,7 +193,8 @@ def waits_for(world: FakeWorld, name: str, remedy: str) -> FakeWorld:
         asked = next(c.command for c in book.diagnosis if c.name == check)
         assert asked is not None
         world.prints[asked] = lambda before=before, after=after: after if mended[0] else before
-    world.prints[PROXY_IS] = lambda: "active\n" if mended[0] else "failed\n"
+    for asked in (PROXY_IS, WATCHER_IS):
+        world.prints[asked] = lambda: "active\n" if mended[0] else "failed\n"
 
     def act() -> str:
         mended[0] = True

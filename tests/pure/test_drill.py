@@ -941,14 +941,19 @@ TURNED = [
 """Those that are also typed again, and given up."""
 
 
-def killed(name: str, when: str, number: int, folder: Path) -> FakeWorld:
-    world = SCENARIOS[name].world()
+def arm(world: FakeWorld, when: str, number: int) -> None:
+    """Kill the process before or after an event, or in the middle of what follows it."""
     arms = {
         "before": world.kill_before_event,
         "after": world.kill_after_event,
         "cut off after": world.cut_off_after_event,
     }
     arms[when](number)
+
+
+def killed(name: str, when: str, number: int, folder: Path) -> FakeWorld:
+    world = SCENARIOS[name].world()
+    arm(world, when, number)
     assert SCENARIOS[name].type(Operator(world), folder).code == KILLED, "the seam was not met"
     return world
 
@@ -1032,6 +1037,23 @@ def test_what_a_drill_of_a_lost_ledger_left_is_named_and_taken_away_by_the_next(
 
     assert ended.code == 0, ended.failure
     assert any("leftover of r-001" in line for line in ended.screen.said)
+    nothing_is_left(world)
+
+
+FENCED = next((n for name, _, _, n, what in FOUND if "dead" in name and what == "done fence_from_outside"))
+
+
+@pytest.mark.parametrize("when", ["before", "after", "cut off after"])
+def test_giving_up_a_fence_from_outside_is_finished_wherever_it_was_killed(when: str, folder: Path) -> None:
+    world = killed("cut-over from a dead database", "after", FENCED, folder)
+    assert groups(world) == CLOSED
+    arm(world, when, FENCED + 2)  # first that it is given up, then the undo of the newest step
+    assert Operator(world, "bob@ci").abandon(RUN).code == KILLED
+
+    Operator(world, "eve@ci").abandon(RUN)
+
+    assert "undo-started fence_from_outside" in story(world)[FENCED + 1 :]
+    assert groups(world) == SETTINGS.security_groups and outcome(world) == "rolled_back"
     nothing_is_left(world)
 
 

@@ -10,6 +10,7 @@ from tests.pure import test_drill, test_infra, test_seams, test_upkeep
 
 KINDS = {kind.model_fields["kind"].default: kind for kind in get_args(get_args(AnyStep)[0])}
 ELSEWHERE = {
+    "admit_again": test_drill.test_giving_up_a_fence_from_outside_is_finished_wherever_it_was_killed,
     "adopt_database": (
         test_infra.test_an_adoption_killed_after_any_event_and_inside_terraform_is_finished_by_typing_it_again
     ),
