@@ -41,10 +41,10 @@ TRUTH: dict[str, dict[str, tuple[str, ...]]] = {
     "cpu-load": {"host-unresponsive": ("busy",)},
     "app-slow": {"host-unresponsive": ("slow",)},
     "memory-eaten": {"host-unresponsive": ("out-of-memory", "memory-killed-the-agent")},
-    "connections-full": {"database-connections": ("idle-leak", "exhausted")},
+    "connections-full": {"database-connections": ("idle-leak",)},
     "query-slow": {"database-connections": ("slow-query",)},
     "postgres-load": {"database-connections": ("slow-query", "database-busy")},
-    "exhausted-with-slow-query": {"database-connections": ("idle-leak", "exhausted")},
+    "exhausted-with-slow-query": {"database-connections": ("idle-leak",)},
     "worker-stuck": {"queue-stalled": ("worker-hung",)},
     "queue-with-full-disk": {"queue-stalled": ("worker-hung",), "disk-full": ("something-else",)},
     # the others
