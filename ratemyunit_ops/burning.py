@@ -173,7 +173,8 @@ def _window(objective: Objective, tier: Tier, length: timedelta, least: int, spe
     ]
 
     # SUM adds up what there is. What FILL makes of a metric that was never there, as 5xx are on a good day, is written
-    # down nowhere; where nothing at all is bad the window has no point, and one that is missing does not breach.
+    # down nowhere, nor what a difference makes of a side that never was; where nothing at all is bad the window has no
+    # point, and one that is missing does not breach.
     def added(measured: Sequence[Measured]) -> str:
         ids = [metrics[one] for one in measured]
         return ids[0] if len(ids) == 1 else f"SUM([{', '.join(ids)}])"
@@ -185,7 +186,10 @@ def _window(objective: Objective, tier: Tier, length: timedelta, least: int, spe
         return name
 
     total = named("total", added(objective.total))
-    bad = named("bad", added(objective.bad) if objective.bad else f"{total} - {added(objective.good)}")
+    if objective.bad:
+        bad = named("bad", added(objective.bad))
+    else:
+        bad = named("bad", f"SUM([{total}, {named('less', f'0 - {added(objective.good)}')}])")
     burning = f"IF({bad} >= {least} AND {bad} > {rate} * {total}, 1, 0)"
     queries.append({"id": "burning", "expression": burning, "returns": True})
     return {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 
@@ -18,6 +18,7 @@ from ratemyunit_ops.reports.slo import Budget, Scope, gone, report_budgets, spen
 from ratemyunit_ops.reports.slo_shown import percent, picture
 from ratemyunit_ops.settings import load
 from ratemyunit_ops.show.screen import Screen
+from ratemyunit_ops.twin.gate.expressions import Given, evaluate
 from tests.fakes.operator import SETTINGS, Operator, QuietScreen
 from tests.fakes.world import FakeWorld
 
@@ -428,7 +429,7 @@ def test_a_good_count_is_as_well_as_a_bad_one() -> None:
     (seen,) = report_budgets(w.outside().metrics, SCOPE, [turned], w.clock.now())
 
     assert seen.bad == 2
-    assert compiled([turned])["windows"]["slo-search-1x-1.4h"]["queries"][-2]["expression"] == "m1 - m2"
+    assert compiled([turned])["windows"]["slo-search-1x-1.4h"]["queries"][-2]["expression"] == "SUM([m1, less])"
 
 
 def test_no_window_bets_on_what_cloudwatch_makes_of_a_metric_that_was_never_there() -> None:
@@ -441,6 +442,22 @@ def test_no_window_bets_on_what_cloudwatch_makes_of_a_metric_that_was_never_ther
         "burning": "IF(bad >= 5 AND bad > 0.03 * total, 1, 0)",
     }
     assert all("FILL" not in q.get("expression", "") for w in windows.values() for q in w["queries"])
+
+
+def test_a_window_whose_good_events_never_were_still_counts_the_bad_ones() -> None:
+    told = OBJECTIVES["scrapes"]
+    turned: Objective = told.model_copy(update={"good": told.bad, "bad": ()})
+    queries = next(iter(compiled([turned])["windows"].values()))["queries"]
+    values: dict[str, dict[int, float]] = {
+        q["id"]: {60: 8.0} if q["metric"] == "Scrapes" else {} for q in queries if "metric" in q
+    }
+    metrics = list(values)
+
+    for query in queries:
+        if "expression" in query:
+            values[query["id"]] = evaluate(query["expression"], Given(values, metrics, (60,), 60))
+
+    assert values["burning"] == {60: 1.0}
 
 
 # -- what is shown, and what a deploy makes of it ----------------------------------------------------------------------
