@@ -7,6 +7,7 @@ then the mail's runbook is run, and has to name what was broken. What takes a da
 from __future__ import annotations
 
 import json
+import time
 import urllib.request
 from collections.abc import Iterator
 
@@ -145,8 +146,9 @@ def test_a_worker_that_stands_still_pages_as_a_stalled_queue(ward: Ward) -> None
 def test_pages_that_cannot_be_read_burn_the_objective_of_scrapes(ward: Ward) -> None:
     besides = ("queue-stalled", "worker-idle")
     with ward.expects(causes={}, besides=besides, slo=("slo-scrapes-fast", "slo-scrapes-slow")):
-        for n in range(6):
+        for n in range(20):  # as long as a window of 120 s needs to be judged while that of 10 s is red
             scrape(ward.stack, f"nothing-{n}")
+            time.sleep(5)
 
 
 def test_every_alarm_but_those_that_take_a_day_has_been_provoked(ward: Ward) -> None:
