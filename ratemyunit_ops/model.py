@@ -509,6 +509,11 @@ class ImageView(Frozen):
     schema_admits: str = ""
     revisions: tuple[PendingMigration, ...] = Field(default=(), description="all that its tree has, oldest first")
 
+    @property
+    def tip(self) -> str:
+        """Name the newest revision of its tree, its contract ones too. Without labels: its head."""
+        return self.revisions[-1].revision if self.revisions else self.schema_head
+
     def pending(self, head: str, *, contract: bool = False) -> tuple[PendingMigration, ...]:
         """List what a schema at `head` lacks: up to the image's own head, with `contract` all that its tree has."""
         return tuple(r for r in self.revisions if r.revision > head and (contract or r.revision <= self.schema_head))

@@ -28,7 +28,6 @@ from ratemyunit_ops.reports.migrations import (
     checklist,
     newest_rehearsal,
     report_migrations,
-    tip_of,
 )
 from ratemyunit_ops.survey import DEPLOY, survey
 
@@ -207,8 +206,8 @@ def _lint(w: Wired, version: str, image: ImageView, schema: SchemaNote) -> tuple
     try:
         files = find([root / MIGRATIONS])
         newest = newest_revision(root / "app")
-        if newest != tip_of(image):
-            read = f"{root / MIGRATIONS} was read, which ends with {newest}; {version} ends with {tip_of(image)}"
+        if newest != image.tip:
+            read = f"{root / MIGRATIONS} was read, which ends with {newest}; {version} ends with {image.tip}"
             return False, read, f"check out the tree that {version} was built of, then the same again"
         rows, head = look_live(w)
         findings = lint_files(files, root=root, rows=rows, applied=head or schema.head)

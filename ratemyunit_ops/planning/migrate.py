@@ -68,7 +68,7 @@ def plan_contract(world: World, request: DeployRequest) -> Plan:
         raise Refused(
             f"the image of {request.version} does not name its revisions", next=f"rmu image push {request.version}"
         )
-    tip, admits = image.revisions[-1].revision, max(r.oldest_code for r in image.revisions)
+    tip, admits = image.tip, max(r.oldest_code for r in image.revisions)
     _nobody_needs(world, live, tip, admits)
     release = live if live.version == request.version else release_of(world, request, image)
     steps: list[Step] = [
@@ -103,7 +103,7 @@ def plan_rehearse(
     like = need(world.settings, "the database's settings").model_copy(
         update={"deletion_protection": False, "multi_az": False}
     )
-    copy, tip = Database(identifier=name), image.revisions[-1].revision if image.revisions else ""
+    copy, tip = Database(identifier=name), image.tip
     steps: list[Step] = [
         ImageFit(release=release.ref, base=live.version, allow_critical=request.allow_critical),
         RestoreDatabase(identifier=name, point=point, like=like, run=request.run),

@@ -121,12 +121,13 @@ def aim(world: World, request: RestoreRequest) -> Aim:
         note = _live_at(world, at)
         point, version = RestorePoint(resource_id=_resource(world, note), at=at), note.release if note else None
     point = point.model_copy(update={"at": point.at.replace(microsecond=0)})
-    schema = _schema_at(world, _window(world, point), point.at)
-    soon = [n for n in schemas_of(world, _window(world, point).identifier) if point.at < n.at < point.at + MIGRATES]
+    window = _window(world, point)
+    schema = _schema_at(world, window, point.at)
+    soon = [n for n in schemas_of(world, window.identifier) if point.at < n.at < point.at + MIGRATES]
     return Aim(
         sure=schema is not None and (request.before is not None or not soon),
         point=point,
-        release=_runs(world, version, point),
+        release=_runs(world, version, window, schema, point.at),
         head=schema.head if schema else "",
         admits=schema.admits if schema else "",
     )
@@ -304,14 +305,12 @@ def _schema_at(world: World, window: RestoreWindow, at: datetime) -> SchemaNote 
     return before[-1] if before else None
 
 
-def _runs(world: World, version: str | None, point: RestorePoint) -> Release:
+def _runs(world: World, version: str | None, window: RestoreWindow, schema: SchemaNote | None, at: datetime) -> Release:
     """Choose the release: what was live then, where it runs on the schema of then; else the newest good one that does.
 
     Raises Refused where none is good, and names the moment before the run that shut out what was live.
     """
-    releases, at = need(world.releases, "the list of releases"), point.at
-    window = _window(world, point)
-    schema = _schema_at(world, window, at)
+    releases = need(world.releases, "the list of releases")
     then = next((r for r in releases if r.version == version), None)
     if then is None:
         raise Refused(f"nothing was live at {at:%Y-%m-%d %H:%M:%S} UTC", next="rmu history")

@@ -75,7 +75,7 @@ def report_migrations(
     version: str, image: ImageView, now: SchemaNote, releases: Sequence[Release], live: str | None
 ) -> MigrationsReport:
     """Tell what an image would bring to a database, and who can run on the result. Without labels: head alone."""
-    tip = tip_of(image)
+    tip = image.tip
     pending = image.pending(now.head, contract=True)
     expanded = image.pending(now.head)
     stages = [
@@ -107,11 +107,6 @@ def report_migrations(
             for r in shown
         ),
     )
-
-
-def tip_of(image: ImageView) -> str:
-    """Name the newest revision of an image's tree, its contract ones too. Without labels: its head."""
-    return image.revisions[-1].revision if image.revisions else image.schema_head
 
 
 def newest_rehearsal(ledger: Ledger, version: str) -> Rehearsal | None:
@@ -219,7 +214,7 @@ def _compatible(image: ImageView, schema: SchemaNote, live: Release, seen: Rehea
 
 def _fast(image: ImageView, schema: SchemaNote, seen: Rehearsal | None) -> ChecklistLine:
     line, mend = f"runs in under {TAKES_AT_MOST:.0f} s", "split it into smaller migrations, then rehearse again"
-    expand, contract = image.schema_head > schema.head, tip_of(image) > max(schema.head, image.schema_head)
+    expand, contract = image.schema_head > schema.head, image.tip > max(schema.head, image.schema_head)
     if not expand and not contract:
         return _line(line, True, "nothing to run", mend)
     took = [seen.took_s if expand else None, seen.contract_s if contract else None] if seen else []

@@ -216,15 +216,16 @@ class FenceFromOutside(Change):
     def _see_dead(self, o: Outside, status: str) -> None:
         """See that it does not answer; where nobody can ask for a while, only a state that no waiting mends will do."""
         until = o.clock.monotonic() + self.deadline.total_seconds()
-        while not (said := answers(o, self.identifier)).no and status not in BROKEN:
-            if said.yes or o.clock.monotonic() > until:
-                break
+        while True:
+            said = answers(o, self.identifier)
+            if said.yes:
+                raise Failed(f"{self.identifier} answers again", state=BESIDE, next="rmu db restore --latest")
+            if said.no or status in BROKEN:
+                return
+            if o.clock.monotonic() > until:
+                what = f"whether {self.identifier} ({status}) answers could not be seen: {said.why}"
+                raise Failed(what, state=BESIDE, next="rmu host list   (a host in service has to ask it)")
             o.clock.sleep(10)
-        if said.yes:
-            raise Failed(f"{self.identifier} answers again", state=BESIDE, next="rmu db restore --latest")
-        if not said.no and status not in BROKEN:
-            what = f"whether {self.identifier} ({status}) answers could not be seen: {said.why}"
-            raise Failed(what, state=BESIDE, next="rmu host list   (a host in service has to ask it)")
 
     def undo(self) -> Change:
         return AdmitAgain(identifier=self.identifier, admits=self.admits)

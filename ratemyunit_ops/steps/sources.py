@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Any
 
 from ratemyunit_ops.errors import RmuError
-from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader, SchemaNote, previous_good
+from ratemyunit_ops.model import HostHealth, HostView, MetricQuery, Release, RunHeader, previous_good
 from ratemyunit_ops.ports import Outside
 from ratemyunit_ops.records import (
     database_name,
@@ -108,16 +108,12 @@ def _ledger(o: Outside, look: Look) -> Document:
 def _schema(o: Outside) -> Document | None:
     """Name the run that last changed the schema of the live database; None where none is known to have."""
     live = read_pointer(o.ledger).database
-    noted = sorted((n for n in read_schema_notes(o.ledger) if live and n.database == live.identifier), key=_at)
+    noted = (n for n in read_schema_notes(o.ledger) if live and n.database == live.identifier)
     changed = [(old, new) for old, new in pairwise(noted) if old.head != new.head]
     if not changed:
         return None
     old, new = changed[-1]
     return {"run": new.run, "head": new.head, "was": old.head, "age_s": _age(o.clock.now(), new.at)}
-
-
-def _at(note: SchemaNote) -> datetime:
-    return note.at
 
 
 def _run(o: Outside, header: RunHeader) -> Document:
