@@ -607,17 +607,18 @@ class Probe(Frozen):
 
 
 class PlanSummary(Frozen):
-    """What Terraform would do, as counts and names."""
+    """What Terraform would do, as counts and names. What it imports into its state is there already."""
 
     create: tuple[str, ...] = ()
     change: tuple[str, ...] = ()
     replace: tuple[str, ...] = ()
     destroy: tuple[str, ...] = ()
+    imports: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:
         """Tell whether nothing would change."""
-        return not (self.create or self.change or self.replace or self.destroy)
+        return not (self.create or self.change or self.replace or self.destroy or self.imports)
 
 
 class Carried(Frozen):

@@ -21,6 +21,7 @@ from ratemyunit_ops.planning.infra import (
     plan_destroy,
 )
 from ratemyunit_ops.records import read_database, read_pointer
+from ratemyunit_ops.steps.infra import by_kind
 from ratemyunit_ops.survey import survey
 
 
@@ -150,10 +151,9 @@ def _note(w: Wired, summary: PlanSummary) -> None:
 
 
 def _lines(s: PlanSummary) -> list[str]:
-    groups = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
     named = [
         f"{len(names)} to {verb}: {', '.join(names[:6])}{' …' if len(names) > 6 else ''}"
-        for verb, names in groups
+        for verb, names in by_kind(s)
         if names
     ]
     return named or ["nothing to change"]

@@ -93,7 +93,7 @@ class Terraform:
         """
         with self._alone():
             summary = self._plan(root, variables)
-            if not summary.empty or self._imports(root).read_text():
+            if not summary.empty:
                 self._change(root, "apply", self._plan_file(root), on_event=on_event)
             if root == "bootstrap":
                 self._move_state_in(root)
@@ -124,7 +124,7 @@ class Terraform:
                 self._read(root, "init", input=False, reconfigure=IsFlagged)
                 self._let_go(root, address, name)
                 write_imports(self._imports(root), {} if self._held(root, address) else {address: name})
-                return summary_of(json.loads(self._planned_json(root, variables)))
+                return self._planned(root, variables, out=f"{copy}.plan")
             finally:
                 for left in (*self._home.glob(f"{copy.name}*"), *self._home.glob(f"{root}-state-pull.*")):
                     left.unlink()
@@ -148,7 +148,7 @@ class Terraform:
                     state=f"The state has let go of the old {kind_of(address)}; nothing was applied.",
                     next=f"mend it, then: rmu infra adopt --env {self._environment}",
                 )
-            if not summary.empty or self._imports(root).read_text():
+            if not summary.empty:
                 self._change(root, "apply", self._plan_file(root), on_event=on_event)
             return summary
 
@@ -304,28 +304,22 @@ class Terraform:
 
     def _found(self, root: str, making: set[str]) -> dict[str, str]:
         """Find by name what was being made, and what is imported by another name than its id."""
-        planned = {a: find(self._account, kind_of(a), self._planned(root, a)) for a in making}
-        return {address: id for address, id in planned.items() if id is not None}
-
-    def _planned(self, root: str, address: str) -> dict[str, Any]:
-        """Look a resource up in the plan that was being applied."""
-        plan = json.loads(self._plan_json(root).read_text())
-        return next(dict(c["change"]["after"]) for c in plan["resource_changes"] if c["address"] == address)
+        plan = json.loads(self._read(root, "show", self._plan_file(root), json=IsFlagged))
+        wanted = {c["address"]: dict(c["change"]["after"]) for c in plan["resource_changes"] if c["address"] in making}
+        found = {address: find(self._account, kind_of(address), wanted[address]) for address in making}
+        return {address: id for address, id in found.items() if id is not None}
 
     def _plan(self, root: str, variables: Variables) -> PlanSummary:
         self._init(root)
         if root != "bootstrap":
             self._adopt(root)
-        planned = self._planned_json(root, variables)
-        self._plan_json(root).write_text(planned)
-        return summary_of(json.loads(planned))
+        return self._planned(root, variables, out=self._plan_file(root))
 
-    def _planned_json(self, root: str, variables: Variables) -> str:
-        out = self._plan_file(root)
+    def _planned(self, root: str, variables: Variables, *, out: str) -> PlanSummary:
         log = self._run(root, "plan", json=IsFlagged, input=False, out=out, var_file=self._value_files(root, variables))
         if log.code != 0:
             raise self._refusal(root, log)
-        return self._read(root, "show", out, json=IsFlagged)
+        return summary_of(log)
 
     def _value_files(self, root: str, variables: Variables) -> list[str]:
         """Write rmu's own values and name every file of values, the environment's first."""
@@ -465,9 +459,6 @@ class Terraform:
 
     def _adopted(self, root: str) -> Path:
         return self._home / f"{root}-adopt.json"
-
-    def _plan_json(self, root: str) -> Path:
-        return self._home / f"{root}-plan.json"
 
     def _plan_file(self, root: str) -> str:
         return str(self._home / f"{root}.plan")

@@ -76,15 +76,22 @@ def events(log: Path) -> Iterator[dict[str, Any]]:
     return (read(line) for line in log.read_text(errors="replace").splitlines())
 
 
-def summary_of(plan: Mapping[str, Any]) -> PlanSummary:
-    """Sort what a plan changes by kind. A replacement is one thing, not a destruction and a creation."""
-    found: dict[str, list[str]] = {"create": [], "change": [], "replace": [], "destroy": []}
-    kinds = {("create",): "create", ("update",): "change", ("delete",): "destroy"}
-    for change in plan.get("resource_changes", []):
-        actions = tuple(change["change"]["actions"])
-        kind = "replace" if len(actions) == 2 else kinds.get(actions)
-        if kind is not None:
-            found[kind].append(change["address"])
+def summary_of(plan: Log) -> PlanSummary:
+    """Sort what a plan changes by kind, from the events of `terraform plan -json`.
+
+    A replacement is one thing, not a destruction and a creation; what is imported may be changed too.
+    """
+    found: dict[str, list[str]] = {"create": [], "change": [], "replace": [], "destroy": [], "imports": []}
+    kinds = {"create": "create", "update": "change", "replace": "replace", "delete": "destroy"}
+    for event in events(plan.path):
+        if event.get("type") != "planned_change":
+            continue
+        change = event["change"]
+        address = change["resource"]["addr"]
+        if change["action"] in kinds:
+            found[kinds[change["action"]]].append(address)
+        if "importing" in change:
+            found["imports"].append(address)
     return PlanSummary(**{kind: tuple(names) for kind, names in found.items()})
 
 

@@ -56,6 +56,8 @@ class ApplyInfra(Change):
 
     def do(self, o: Outside) -> Facts:
         release_own_lock(o, self.root)
+        if self.summary.empty and not self._stale(o):
+            return {"changed": 0}
         self._still_agreed(o)
         slow = Slow()
         done = o.infra.apply(self.root, self.variables, slow)
@@ -180,8 +182,14 @@ def release_own_lock(o: Outside, root: str) -> None:
 
 def counted(s: PlanSummary) -> str:
     """Say how much Terraform would do, by kind."""
-    kinds = (("make", s.create), ("change", s.change), ("replace", s.replace), ("destroy", s.destroy))
-    return ", ".join(f"{len(names)} to {verb}" for verb, names in kinds)
+    counts = (f"{len(names)} to {verb}" for verb, names in by_kind(s) if names or verb != "import")
+    return ", ".join(counts)
+
+
+def by_kind(s: PlanSummary) -> tuple[tuple[str, tuple[str, ...]], ...]:
+    """Name what Terraform would do, by the verbs that an operator reads."""
+    verbs = ("make", "change", "replace", "destroy", "import")
+    return tuple(zip(verbs, (s.create, s.change, s.replace, s.destroy, s.imports), strict=True))
 
 
 class Slow(dict[str, float]):

@@ -308,6 +308,19 @@ def test_a_bootstrap_that_is_only_tried_says_what_it_would_make_and_makes_nothin
         "change": (),
         "replace": (),
         "destroy": (),
+        "imports": (),
         "secrets": ("app/secret_key",),
     }
     assert world.everything() == before
+
+
+def test_an_apply_with_nothing_to_do_is_planned_once_and_terraform_applies_nothing() -> None:
+    world = FakeWorld()
+    world.built["stack"] = world.wanted["stack"] = {"network", "web"}
+
+    ended = types(world, places.apply_it)
+
+    assert ended.code == 0, ended.why
+    assert "nothing to change" in ended.screen.said
+    assert world.faults.calls.count("infra.plan") == 1
+    assert "infra.apply" not in world.faults.calls

@@ -92,7 +92,8 @@ def test_a_bootstrap_whose_state_was_lost_takes_over_what_it_made(
 
     done = elsewhere.apply("bootstrap", TWIN, nobody_listens)
 
-    assert not {"aws_s3_bucket.state", "aws_dynamodb_table.ledger"} & {*done.create, *done.replace, *done.destroy}
+    assert set(done.imports) == {"aws_s3_bucket.state", "aws_dynamodb_table.ledger"}
+    assert not {*done.imports} & {*done.create, *done.replace, *done.destroy}
     assert elsewhere.plan("bootstrap", TWIN).empty
 
 
