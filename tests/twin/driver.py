@@ -19,10 +19,12 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import boto3
+import psycopg
 
 from ratemyunit_ops.twin.base import ensure_base
 from ratemyunit_ops.twin.down import lower_ground
@@ -220,6 +222,21 @@ class Stack:
     def databases(self) -> dict[str, str]:
         """Name every database that the account has, each with a URL that works from here."""
         return {row["identifier"]: row["url"] for row in self.rmu("twin", "status")["databases"]}
+
+    def login(self, role: str, identifier: str | None = None) -> psycopg.Connection[Any]:
+        """Open a database as one of the roles, from this machine; else the live one."""
+        urls = self.databases()  # the live one first
+        url = urls[identifier] if identifier else next(iter(urls.values()))
+        name = f"/rmu/twin/db/{role.removeprefix('rmu_')}_password"
+        secret = self.aws("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
+        return psycopg.connect(url, user=role, password=secret, autocommit=True)
+
+    def ships(self, identifier: str = "rmu-twin-db-1") -> None:
+        """Wait until everything that was written to a database until now can be restored."""
+        written = datetime.now(UTC)
+        asked = {"DBInstanceIdentifier": identifier}
+        latest = lambda: self.aws("rds").describe_db_instances(**asked)["DBInstances"][0]["LatestRestorableTime"]  # noqa: E731
+        wait_until(lambda: latest() > written, 120, "the last WAL to be shipped")
 
     @property
     def front_door(self) -> str:

@@ -6,11 +6,9 @@ import json
 import shutil
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 
 from ratemyunit_ops.twin.inner import call
@@ -34,35 +32,17 @@ def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     """A twin that may be lost, with a release, two tables, and their rows in the backups."""
     with raised_stack("drill", 8580, tmp_path_factory.mktemp("drill")) as raised:
         raised.live()
-        with owner(raised) as session:
+        with raised.login("rmu_migrate") as session:
             session.execute(TABLES)
-        in_the_backups(raised)
+        raised.ships()
         yield raised
-
-
-def owner(own: Stack) -> psycopg.Connection[Any]:
-    """Open the source as who made its tables."""
-    secret = own.aws("ssm").get_parameter(Name="/rmu/twin/db/migrate_password", WithDecryption=True)
-    url = own.rmu("twin", "status")["databases"][0]["url"]
-    return psycopg.connect(url, user="rmu_migrate", password=secret["Parameter"]["Value"], autocommit=True)
 
 
 def sums(own: Stack) -> dict[str, tuple[int, str]]:
     """Count each table's rows in the source and sum up a hash of each, as a drill's report tells them."""
     asked = "select count(*), sum(hashtextextended((t.*)::text, 0))::text from {} t"
-    with owner(own) as session:
+    with own.login("rmu_migrate") as session:
         return {name: session.execute(asked.format(name)).fetchone() for name in ("teachers", "lessons")}  # type: ignore[misc]
-
-
-def in_the_backups(own: Stack) -> None:
-    """Wait until everything that was written until now can be restored."""
-    written = datetime.now(UTC)
-    wait_until(lambda: latest(own) > written, 120, "the last WAL to be shipped")
-
-
-def latest(own: Stack) -> datetime:
-    found: datetime = own.aws("rds").describe_db_instances()["DBInstances"][0]["LatestRestorableTime"]
-    return found
 
 
 def drill_hosts(own: Stack) -> list[dict[str, Any]]:
@@ -161,7 +141,7 @@ def test_a_drill_given_up_takes_all_of_it_away(own: Stack, tmp_path: Path) -> No
 
 def test_with_source_host_and_table_gone_the_backups_alone_are_enough(own: Stack, tmp_path: Path) -> None:
     """Keep this one the last: nothing of the twin is left after it."""
-    in_the_backups(own)
+    own.ships()
     journal, before = ("--journal", str(tmp_path / "journal")), sums(own)
     lose_everything(own)
 

@@ -28,30 +28,18 @@ insert into alembic_version values ('0001') on conflict do nothing;
 """
 
 
-def login(stack: Stack, role: str) -> psycopg.Connection[Any]:
-    """Open the live database as a role, from this machine."""
-    database = stack.rmu("twin", "status")["databases"][0]
-    return opened(stack, database["url"], role)
-
-
-def opened(stack: Stack, url: str, role: str) -> psycopg.Connection[Any]:
-    name = f"/rmu/twin/db/{role.removeprefix('rmu_')}_password"
-    secret = stack.aws("ssm").get_parameter(Name=name, WithDecryption=True)["Parameter"]["Value"]
-    return psycopg.connect(url, user=role, password=secret, autocommit=True)
-
-
 @pytest.fixture(scope="module")
 def furnished(stack: Stack) -> Stack:
     """The shared stack, with tables that its application may write."""
     stack.live()
-    with login(stack, "rmu_migrate") as owner:
+    with stack.login("rmu_migrate") as owner:
         owner.execute(TABLES)
     return stack
 
 
 @contextmanager
 def app(stack: Stack) -> Iterator[psycopg.Connection[Any]]:
-    with login(stack, "rmu_app") as connection:
+    with stack.login("rmu_app") as connection:
         yield connection
 
 
@@ -98,7 +86,7 @@ def test_a_restore_holds_requests_fences_the_old_database_and_its_salvage_gives_
             before.execute("insert into teachers (name) values ('too late')")
     assert (answer["outcome"], answer["release"]) == ("done", live)
     assert answer["left_behind"]["teachers"] >= 2
-    with pytest.raises(psycopg.OperationalError), login_to(stack, answer["superseded"]):
+    with pytest.raises(psycopg.OperationalError), stack.login("rmu_app", answer["superseded"]):
         pass
     assert stack.rmu("status")["database"]["identifier"] == answer["instance"]
     stack.serves_alone(live)
@@ -116,11 +104,6 @@ def test_a_restore_holds_requests_fences_the_old_database_and_its_salvage_gives_
     assert salvaged["tables"].keys() >= {"teachers", "lessons"}
     assert written >= set(salvaged["files"])
     assert (again["tables"], again["conflicts"]) == ({}, [])
-
-
-def login_to(stack: Stack, identifier: str) -> psycopg.Connection[Any]:
-    """Try to open a database that is not the live one, as the application."""
-    return opened(stack, stack.databases()[identifier], "rmu_app")
 
 
 @pytest.mark.long
