@@ -106,6 +106,28 @@ def test_a_worker_that_hangs_is_named_and_a_remedy_that_is_killed_is_finished_by
     assert product.rmu("history", "--limit", "1")["runs"][0]["verb"] == "runbook queue-stalled"
 
 
+def test_a_browser_that_hangs_is_named_and_goes_with_its_worker(product: Stack) -> None:
+    opened = scrape(product, "Opens the browser")
+    wait_until(lambda: ask(product, f"/api/admin/jobs/{opened}")["state"] == "done", 90, "the first scrape")
+    with product.fault("browser-hung"):
+        job = scrape(product, "Hung")
+        seen = diagnosed(product, "queue-stalled")
+        with product.no_drop():
+            mended = product.rmu("runbook", "run", "queue-stalled", "--remedy", "restart-worker", "--yes")
+        wait_until(lambda: ask(product, f"/api/admin/jobs/{job}")["state"] == "done", 90, "the scrape")
+
+    assert (seen["cause"], mended["outcome"]) == ("browser-hung", "done")
+
+
+def test_a_queue_that_somebody_paused_is_resumed(product: Stack) -> None:
+    product.rmu("queue", "pause", "--yes", "--because", "forgotten")
+
+    assert diagnosed(product, "queue-stalled")["cause"] == "paused"
+    product.rmu("runbook", "run", "queue-stalled", "--remedy", "resume-queue", "--yes")
+
+    assert product.rmu("queue", "status")["paused"] is False
+
+
 def test_a_frozen_host_is_told_from_one_without_memory_and_each_is_mended(product: Stack) -> None:
     host = f"host={product.host}"
     with product.left_alone():

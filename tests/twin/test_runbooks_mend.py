@@ -17,7 +17,7 @@ import pytest
 
 from ratemyunit_ops.twin.fault_account import self_signed
 from tests.runbooks import record
-from tests.twin.driver import CHECKOUT, SEARCH, Answer, Stack, raised_stack, started
+from tests.twin.driver import CHECKOUT, SEARCH, Answer, Stack, raised_stack, started, wait_until
 
 pytestmark = [pytest.mark.twin, pytest.mark.long]
 PING = "timeout 2 redis-cli ping"
@@ -130,6 +130,34 @@ def test_a_certificate_that_ends_is_another_once_it_is_imported(product: Stack, 
 
         assert answer["outcome"] == "done"
         assert diagnosed(product, "certificate-expiring") is None
+
+
+@pytest.mark.parametrize(
+    ("unit", "cause", "remedy"),
+    [
+        ("amazon-cloudwatch-agent.service", "not-reporting", "restart-reporter"),
+        ("rmu-vitals.timer", "not-looking", "restart-watcher"),
+    ],
+)
+def test_who_looks_at_a_host_and_stopped_looks_again(product: Stack, unit: str, cause: str, remedy: str) -> None:
+    product.on_host(f"systemctl stop {unit}")
+    with product.no_drop(path=SEARCH):
+        assert diagnosed(product, "host-unresponsive") == cause
+
+        mend(product, "host-unresponsive", remedy)
+
+    assert product.on_host(f"systemctl is-active {unit}").strip() == "active"
+    assert diagnosed(product, "host-unresponsive") != cause
+
+
+def test_a_host_whose_ssm_agent_is_dead_takes_commands_again_by_way_of_ssh(product: Stack) -> None:
+    with product.no_drop(path=SEARCH), product.fault("agent-kill"):
+        assert diagnosed(product, "host-unresponsive") == "agent-dead"
+
+        mend(product, "host-unresponsive", "restart-agent")
+
+        assert product.on_host("systemctl is-active amazon-ssm-agent.service").strip() == "active"
+        wait_until(lambda: diagnosed(product, "host-unresponsive") != "agent-dead", 120, "SSM to work again", every=5)
 
 
 def test_a_deploy_whose_carrier_died_is_finished(product: Stack) -> None:
