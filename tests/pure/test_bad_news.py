@@ -11,7 +11,7 @@ from ratemyunit_ops.errors import NOTHING_CHANGED, Refused
 from tests.fakes import FakeWorld
 from tests.fakes.operator import SETTINGS, Ended, Operator
 
-NONE = {"create": (), "change": (), "replace": (), "destroy": ()}
+NONE = {"create": (), "change": (), "replace": (), "destroy": (), "imports": ()}
 
 
 @pytest.fixture
