@@ -456,8 +456,11 @@ class Data(Protocol):
         """Run one statement that changes something, whole or not at all; answer its `rows`."""
         ...
 
-    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
-        """Count every table's rows and sum them up, whatever their order."""
+    def checksum(self, database: Database, *, until: datetime | None = None) -> dict[str, dict[str, int | str]]:
+        """Count every table's rows and sum them up, whatever their order: `rows`, `checksum`.
+
+        With a moment, `old_rows` and `old_checksum` are of those not written since, where the server keeps the times.
+        """
         ...
 
 

@@ -114,9 +114,9 @@ class AppAnswers(Check):
 class CompareData(Check):
     """Hold what was restored against what it should be, table by table.
 
-    A source that lives is asked: a table that nobody wrote since the restore point must be the same to the last row.
-    Of a table that moved on, every row that was not touched since must be there. Without a source all that can be
-    seen is that every row of every table can be read. `head` is the schema noted for that moment, if one was.
+    A source that lives is asked: what stood in a table at the restore point, and was not changed or deleted since, must
+    be there to the last row. Of a table with rows that were, only the others can be counted. Without a source all that
+    can be seen is that every row of every table can be read. `head` is the schema noted for that moment, if one was.
     """
 
     kind: Literal["compare_data"] = "compare_data"
@@ -146,18 +146,12 @@ class CompareData(Check):
         return {**facts, **self._verdict(tables)}
 
     def _told(self, o: Outside) -> dict[str, dict[str, Any]]:
-        """Ask the source: its checksums first, then what was written since, so that no write slips in between."""
         if self.source is None:
             return {}
         try:
-            source = placed(o, self.source)
-            sums = o.data.checksum(source)
-            since = o.data.look(source, since=self.at)
+            return o.data.checksum(placed(o, self.source), until=self.at)
         except RmuError:  # it was there when this was planned: a source that is down cannot be compared with
             return {}
-        # Rows that carry no time may all have been written since.
-        written = {name: table.written if since.dated else table.rows for name, table in since.tables.items()}
-        return {name: {**sums[name], "written": count} for name, count in written.items() if name in sums}
 
     def _verdict(self, tables: list[dict[str, Any]]) -> Facts:
         unknown = [t["table"] for t in tables if t["verdict"] == "read"]
@@ -166,24 +160,33 @@ class CompareData(Check):
             why = "every row was read, but there was no source to compare with"
             return {"verified": "partly", "why": why}
         if moved:
-            why = f"{', '.join(moved)} went on being written, so only rows untouched since were counted there"
+            why = f"rows of {', '.join(moved)} were changed or deleted since, so the others were only counted there"
             return {"verified": "partly", "why": why}
-        return {"verified": "yes", "why": "every table is the same to the last row"}
+        grew = any(t["verdict"] == "grew" for t in tables)
+        then = " of then; some only grew since" if grew else ""
+        return {"verified": "yes", "why": f"every table is the same to the last row{then}"}
 
 
 def compared(name: str, found: dict[str, Any] | None, told: dict[str, Any] | None) -> Facts:
-    """Judge one table: `same`, `moved on` (the source was written since), `read` (no source to ask), `differs`."""
+    """Judge one table.
+
+    `same`; `grew`: the source's rows of then are the same, and it got more; `moved on`: rows of then were changed or
+    deleted there since; `read`: no source to ask; `differs`.
+    """
     here = found or {"rows": 0, "checksum": ""}
     line: Facts = {"table": name, "rows": here["rows"], "checksum": here["checksum"]}
     if told is None:
         return {**line, "source_rows": None, "verdict": "read" if found else "differs"}
     same = found is not None and (here["rows"], here["checksum"]) == (told["rows"], told["checksum"])
-    untouched = int(told["rows"]) - int(told["written"])
+    # Rows that carry no time may all have been written since.
+    old, old_sum = int(told.get("old_rows", 0)), told.get("old_checksum")
+    written = int(told["rows"]) - old
     # Rows that were deleted since leave no trace in the source: then it has fewer than were restored.
-    moved = int(told["written"]) > 0 or int(told["rows"]) < int(here["rows"])
-    enough = int(here["rows"]) >= untouched
-    verdict = "same" if same else "moved on" if moved and enough else "differs"
-    return {**line, "source_rows": told["rows"], "written_since": told["written"], "verdict": verdict}
+    moved = written > 0 or int(told["rows"]) < int(here["rows"])
+    grew = found is not None and (here["rows"], here["checksum"]) == (old, old_sum)
+    enough = int(here["rows"]) >= old
+    verdict = "same" if same else "grew" if grew else "moved on" if moved and enough else "differs"
+    return {**line, "source_rows": told["rows"], "written_since": written, "verdict": verdict}
 
 
 class FenceFromOutside(Change):

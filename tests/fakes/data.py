@@ -5,9 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from ratemyunit_ops.errors import Failed, NoAnswer, Unreachable
 from ratemyunit_ops.model import (
@@ -157,10 +157,10 @@ class FakeData:
 
         return self._change("act", act)
 
-    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
+    def checksum(self, database: Database, *, until: datetime | None = None) -> dict[str, dict[str, int | str]]:
         def look() -> dict[str, dict[str, int | str]]:
-            store = self._store(database)
-            return {t: _sum(store, t) for t in sorted(store.tables())}
+            store, dated = self._store(database), database.identifier not in self._world.undated
+            return {t: _sum(store, t, until if dated else None) for t in sorted(store.tables())}
 
         return self._line.call("data.checksum", look)
 
@@ -263,6 +263,14 @@ class Difference:
         return sum(1 for t, *_ in self._ops[what] if t == table)
 
 
-def _sum(store: Store, table: str) -> dict[str, int | str]:
-    rows: list[Any] = sorted((key, value) for key, value, _ in store.of(table))
-    return {"rows": len(rows), "checksum": hashlib.sha256(json.dumps(rows).encode()).hexdigest()[:16]}
+def _sum(store: Store, table: str, until: datetime | None) -> dict[str, int | str]:
+    rows, checksum = _hashed((key, value) for key, value, _ in store.of(table))
+    if until is None:
+        return {"rows": rows, "checksum": checksum}
+    old_rows, old_checksum = _hashed((key, value) for key, value, at in store.of(table) if at <= until)
+    return {"rows": rows, "checksum": checksum, "old_rows": old_rows, "old_checksum": old_checksum}
+
+
+def _hashed(rows: Iterable[tuple[int, str]]) -> tuple[int, str]:
+    listed = sorted(rows)
+    return len(listed), hashlib.sha256(json.dumps(listed).encode()).hexdigest()[:16]

@@ -223,6 +223,23 @@ def test_the_same_rows_have_the_same_sum_whatever_their_order(sides: Sides) -> N
     assert (other["rows"], other["checksum"] != first["checksum"]) == (3, True)
 
 
+def test_rows_that_were_not_written_since_are_summed_up_apart(sides: Sides) -> None:
+    sides.setup("create table t (id int, v text); insert into t values (1, 'a'), (2, 'b')")
+    database = sides.database(sides.old)
+    then = sides.ask("data_checksum", database=database)["tables"]["t"]
+    time.sleep(1.1)
+    until = time.time()
+    time.sleep(0.1)
+    sides.on_old("insert into t values (3, 'c')")
+
+    grown = sides.ask("data_checksum", database=database, until=until)["tables"]["t"]
+    sides.on_old("update t set v = 'z' where id = 1")
+    changed = sides.ask("data_checksum", database=database, until=until)["tables"]["t"]
+
+    assert (grown["rows"], grown["old_rows"], grown["old_checksum"]) == (3, 2, then["checksum"])
+    assert (changed["old_rows"], changed["old_checksum"] != then["checksum"]) == (1, True)
+
+
 def test_no_password_is_in_the_arguments_of_any_command(sides: Sides) -> None:
     made = Psql(sides.ask.m, sides.database(sides.old), "ops", "a-secret")
 

@@ -110,9 +110,10 @@ class SsmData:
         told = {k: v for k, v in answer.items() if k != "rows"}
         return facts_of({answer["instance"]: told}, rows=answer.get("rows", []))
 
-    def checksum(self, database: Database) -> dict[str, dict[str, int | str]]:
-        """Count every table's rows and sum them up, whatever their order."""
-        answer = self.hosts.ask_one(Question("data_checksum", {"database": database.model_dump()}))
+    def checksum(self, database: Database, *, until: datetime | None = None) -> dict[str, dict[str, int | str]]:
+        """Count every table's rows and sum them up; with a moment also those that were not written since."""
+        body = {"database": database.model_dump(), "until": until.timestamp() if until else None}
+        answer = self.hosts.ask_one(Question("data_checksum", body))
         tables: dict[str, dict[str, int | str]] = answer["tables"]
         return tables
 

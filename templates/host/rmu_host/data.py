@@ -36,9 +36,10 @@ COUNT = """
 select format('select json_build_array(%L, count(*), {written}, {newest}) from %s%I.%I', {label}, {only},
     n.nspname, c.relname) {tables} order by 1 \\gexec
 """
+HASHED = "coalesce(sum(hashtextextended((t.*)::text, 0)){old}, 0)::text"
 SUM = """
-select format('select json_build_array(%L, count(*), coalesce(sum(hashtextextended((t.*)::text, 0)), 0)::text)'
-    ' from %s%I.%I t', {label}, {only}, n.nspname, c.relname) {tables} order by 1 \\gexec
+select format('select json_build_array(%L, count(*), {sums}) from %s%I.%I t', {label}, {only},
+    n.nspname, c.relname) {tables} order by 1 \\gexec
 """
 
 
@@ -67,10 +68,20 @@ def look(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud
 
 
 def checksum(m: Machine, request: dict[str, Any], host: dict[str, Any], cloud: Cloud) -> Answer:
-    """Count every table's rows and sum up a hash of each, whatever their order."""
+    """Count every table's rows and sum up a hash of each, whatever their order.
+
+    Where a moment is asked about and the server keeps commit times, those rows apart that were not written since; what
+    is older than all kept times was not.
+    """
     psql = connect(m, request["database"], host, cloud)
-    found = psql.run(SUM.format(label=_LABEL, only=_ONLY, tables=TABLES)).splitlines()
-    summed = {name: {"rows": rows, "checksum": total} for name, rows, total in map(json.loads, found)}
+    sums, names = HASHED.format(old=""), ["rows", "checksum"]
+    until = request.get("until")
+    if until and psql.run("show track_commit_timestamp").strip() == "on":
+        old = f" filter (where coalesce(pg_xact_commit_timestamp(xmin) <= to_timestamp({float(until)!r}), true))"
+        sums += f", count(*){old}, {HASHED.format(old=old)}"
+        names += ["old_rows", "old_checksum"]
+    found = psql.run(SUM.format(sums=sums, label=_LABEL, only=_ONLY, tables=TABLES)).splitlines()
+    summed = {name: dict(zip(names, seen, strict=True)) for name, *seen in map(json.loads, found)}
     return {"outcome": "ok", "tables": summed}
 
 
