@@ -88,7 +88,8 @@ class Balancer:
         until = time.monotonic() + 5
         while time.monotonic() < until:
             with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                # The socket gets its name last.
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0 and self.socket.exists():
                     return
             time.sleep(0.05)
         raise AssertionError("HAProxy did not start")
