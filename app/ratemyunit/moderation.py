@@ -1,17 +1,20 @@
 """What becomes of a review's words: they wait, until an admin shows or hides them; who decided, and when, is kept.
 
 Stars count from the first moment. Every review waits, whoever wrote it: an account costs a spammer nothing either.
+Who judges says when the words they read were given: under one id others may have come since.
 """
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, exists, func, select, update
 
 from ratemyunit.schema import ratings, units
 
 Review = Literal["pending", "shown", "hidden"]
 Verdict = Literal["shown", "hidden"]
+Judged = Literal["judged", "changed", "no review"]
 
 _columns = (
     ratings.c.id,
@@ -33,8 +36,14 @@ def listed(connection: Connection, state: Review = "pending", *, most: int = 50)
     return list(connection.execute(query.order_by(ratings.c.created_at, ratings.c.id).limit(most)).mappings())
 
 
-def judge(connection: Connection, rating: UUID, verdict: Verdict, by: UUID) -> bool:
-    """Show or hide a review's words; answer whether there is such a review. The last word is the one that holds."""
+def judge(connection: Connection, rating: UUID, created_at: datetime, verdict: Verdict, by: UUID) -> Judged:
+    """Show or hide the words that were given under an id at a time. The last verdict is the one that holds.
+
+    `changed` where the author took those words back and gave others under the same id.
+    """
+    review = and_(ratings.c.id == rating, ratings.c.comment != "")
     values = {"review": verdict, "moderated_by": by, "moderated_at": func.now()}
-    judged = update(ratings).where(ratings.c.id == rating, ratings.c.comment != "").values(values)
-    return bool(connection.execute(judged).rowcount)
+    judged = update(ratings).where(review, ratings.c.created_at == created_at).values(values)
+    if connection.execute(judged).rowcount:
+        return "judged"
+    return "changed" if connection.scalar(select(exists().where(review))) else "no review"

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -34,9 +35,10 @@ def read(app: FastAPI, unit: str) -> list[tuple[int, str]]:
     return [(rating["stars"], rating["comment"]) for rating in found]
 
 
-def judge(boss: Person, rating: str, verdict: str) -> int:
-    """Let an admin decide of a review."""
-    return boss.ask("POST", f"/api/admin/reviews/{rating}", json={"review": verdict}).status_code
+def judge(boss: Person, given: dict[str, Any], verdict: str) -> int:
+    """Let an admin decide of a review as it was given."""
+    wish = {"review": verdict, "created_at": given["created_at"]}
+    return boss.ask("POST", f"/api/admin/reviews/{given['id']}", json=wish).status_code
 
 
 @pytest.mark.parametrize("who", ["a student", "a stranger"])
@@ -49,9 +51,9 @@ def test_stars_count_at_once_and_words_are_read_when_they_are_shown(app: FastAPI
 
     assert given["comment"] == "hard, but fair"
     assert read(app, unit) == [(4, "")]
-    assert judge(boss, given["id"], "shown") == 204
+    assert judge(boss, given, "shown") == 204
     assert read(app, unit) == [(4, "hard, but fair")]
-    assert judge(boss, given["id"], "hidden") == 204
+    assert judge(boss, given, "hidden") == 204
     assert read(app, unit) == [(4, "")]
 
 
@@ -59,7 +61,7 @@ def test_stars_count_at_once_and_words_are_read_when_they_are_shown(app: FastAPI
 def test_no_number_of_ratings_without_words_that_are_shown_hides_a_review(app: FastAPI, words: str) -> None:
     boss, ana = admin(app), student(app)
     unit = first_unit(ana.browser)
-    assert judge(boss, ana.rate(unit).json()["id"], "shown") == 204
+    assert judge(boss, ana.rate(unit).json(), "shown") == 204
     many = "insert into ratings (id, unit_id, stars, comment) select gen_random_uuid(), :unit, 1, :words"
     with app.state.engine.begin() as connection:
         connection.execute(text(f"{many} from generate_series(1, 150)"), {"unit": unit, "words": words})
@@ -72,12 +74,12 @@ def test_no_number_of_ratings_without_words_that_are_shown_hides_a_review(app: F
 
 def test_who_decided_and_when_is_kept(app: FastAPI) -> None:
     boss, ana = admin(app), student(app)
-    rating = ana.rate(first_unit(ana.browser)).json()["id"]
+    given = ana.rate(first_unit(ana.browser)).json()
 
-    judge(boss, rating, "shown")
+    judge(boss, given, "shown")
 
     shown = boss.browser.get("/api/admin/reviews?state=shown").json()["reviews"]
-    assert [(r["id"], r["moderated_by"], r["comment"]) for r in shown] == [(rating, boss.id(), "hard, but fair")]
+    assert [(r["id"], r["moderated_by"], r["comment"]) for r in shown] == [(given["id"], boss.id(), "hard, but fair")]
     assert shown[0]["moderated_at"]
     assert boss.browser.get("/api/admin/reviews").json() == {"reviews": []}
 
@@ -96,16 +98,28 @@ def test_what_waits_longest_is_read_first_and_stars_alone_are_no_review(app: Fas
 
 def test_there_is_nothing_to_decide_of_stars_alone_or_of_what_is_not_there(app: FastAPI) -> None:
     boss, ana = admin(app), student(app)
-    alone = ana.rate(first_unit(ana.browser), comment="").json()["id"]
+    alone = ana.rate(first_unit(ana.browser), comment="").json()
 
     assert judge(boss, alone, "hidden") == 404
-    assert judge(boss, "00000000-0000-4000-8000-000000000000", "shown") == 404
+    assert judge(boss, {**alone, "id": "00000000-0000-4000-8000-000000000000"}, "shown") == 404
+
+
+def test_words_that_came_under_the_same_id_after_a_moderator_read_are_not_shown(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    unit = first_unit(ana.browser)
+    nice = ana.rate(unit, comment="lovely").json()
+    (read_there,) = boss.browser.get("/api/admin/reviews").json()["reviews"]
+    ana.ask("DELETE", f"/api/account/ratings/{nice['id']}")
+    foul = ana.rate(unit, id=nice["id"], comment="abuse").json()
+
+    assert [judge(boss, read_there, verdict) for verdict in ("shown", "hidden")] == [409, 409]
+    assert read(app, unit) == [(4, "")]
+    assert judge(boss, foul, "shown") == 204
 
 
 def test_who_gave_it_sees_their_words_and_how_they_stand(app: FastAPI) -> None:
     boss, ana = admin(app), student(app)
-    rating = ana.rate(first_unit(ana.browser)).json()["id"]
-    judge(boss, rating, "hidden")
+    judge(boss, ana.rate(first_unit(ana.browser)).json(), "hidden")
 
     own = ana.browser.get("/api/account/ratings").json()["ratings"]
 
@@ -116,7 +130,7 @@ def test_a_known_rating_sent_again_is_still_known_after_it_was_hidden(app: FastA
     boss, ana = admin(app), student(app)
     unit = first_unit(ana.browser)
     given = ana.rate(unit).json()
-    judge(boss, given["id"], "hidden")
+    judge(boss, given, "hidden")
 
     again = ana.rate(unit, id=given["id"])
 

@@ -6,7 +6,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel
+from pydantic import AwareDatetime, BaseModel
 from starlette.exceptions import HTTPException
 
 from ratemyunit import moderation
@@ -42,9 +42,10 @@ class Reviews(BaseModel):
 
 
 class Judged(BaseModel):
-    """What is to become of a review's words."""
+    """What is to become of a review's words; `created_at` is the review's own, and says which words were read."""
 
     review: Verdict
+    created_at: AwareDatetime
 
 
 @router.get("", responses=documented(401, 403))
@@ -60,12 +61,14 @@ def reviews(
     return Reviews(reviews=[Reviewed(**review) for review in found])
 
 
-@router.post("/{rating_id}", status_code=204, responses=documented(401, 404))
+@router.post("/{rating_id}", status_code=204, responses=documented(401, 404, 409))
 def judge(rating_id: UUID, wish: Judged, who: Admin, pool: Pool) -> None:
-    """Show or hide a review's words."""
+    """Show or hide a review's words: 409 where they are not those that were read."""
     with pool.begin() as connection:
-        found = moderation.judge(connection, rating_id, wish.review, who.id)
-    if not found:
+        judged = moderation.judge(connection, rating_id, wish.created_at, wish.review, who.id)
+    if judged == "no review":
         raise HTTPException(404, "there is no such review")
+    if judged == "changed":
+        raise HTTPException(409, "this review has changed since you read it; read it again")
     fields = {"event": "review", "review": wish.review, "rating": str(rating_id), "by": str(who.id)}
     log.info("review judged", extra={"fields": fields})

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 from starlette.exceptions import HTTPException
 
 from ratemyunit import moderation
@@ -98,10 +98,11 @@ def judge(
     who: Admin,
     pool: Pool,
     verdict: Annotated[Verdict, Form()],
+    created_at: Annotated[AwareDatetime, Form()],
     state: Annotated[Review, Form()] = "pending",
 ) -> Response:
     """Show or hide a review's words."""
-    reviews.judge(rating_id, reviews.Judged(review=verdict), who, pool)
+    reviews.judge(rating_id, reviews.Judged(review=verdict, created_at=created_at), who, pool)
     return onwards(f"/admin/reviews?state={state}&said={verdict}")
 
 
