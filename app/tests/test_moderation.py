@@ -1,6 +1,7 @@
 """Reviews: words wait for an admin, stars do not; who decided, and when, is kept; old words and old code go on."""
 
 from collections.abc import Iterator
+from html import unescape
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +82,7 @@ def test_who_decided_and_when_is_kept(app: FastAPI) -> None:
     shown = boss.browser.get("/api/admin/reviews?state=shown").json()["reviews"]
     assert [(r["id"], r["moderated_by"], r["comment"]) for r in shown] == [(given["id"], boss.id(), "hard, but fair")]
     assert shown[0]["moderated_at"]
-    assert boss.browser.get("/api/admin/reviews").json() == {"reviews": []}
+    assert boss.browser.get("/api/admin/reviews").json() == {"reviews": [], "next": None}
 
 
 def test_what_waits_longest_is_read_first_and_stars_alone_are_no_review(app: FastAPI) -> None:
@@ -94,6 +95,68 @@ def test_what_waits_longest_is_read_first_and_stars_alone_are_no_review(app: Fas
 
     assert [review["comment"] for review in waiting] == ["first", "second"]
     assert len(boss.browser.get("/api/admin/reviews?limit=1").json()["reviews"]) == 1
+
+
+def many(app: FastAPI, unit: str, count: int, state: str) -> list[str]:
+    """Store reviews in a state, two of them of each moment; answer their words, the oldest first."""
+    rows = "insert into ratings (id, unit_id, stars, comment, review, created_at) select "
+    each = "gen_random_uuid(), :unit, 3, 'review ' || n, :state, now() - make_interval(mins => 999 - n / 2)"
+    with app.state.engine.begin() as connection:
+        connection.execute(
+            text(f"{rows}{each} from generate_series(1, :count) n"), {"unit": unit, "count": count, "state": state}
+        )
+        ordered = "select comment from ratings where review = :state order by created_at, id"
+        return list(connection.execute(text(ordered), {"state": state}).scalars())
+
+
+@pytest.mark.parametrize("state", ["pending", "shown", "hidden"])
+def test_every_review_of_a_state_is_on_some_page_and_of_those_judged_the_newest_come_first(
+    app: FastAPI, state: str
+) -> None:
+    boss = admin(app)
+    stored = many(app, first_unit(boss.browser), 25, state)
+
+    pages, cursor = [], ""
+    while cursor is not None:
+        asked = {"state": state, "limit": 10, "cursor": cursor}
+        page = boss.browser.get("/api/admin/reviews", params=asked).json()
+        pages.append([review["comment"] for review in page["reviews"]])
+        cursor = page["next"]
+
+    assert [len(page) for page in pages] == [10, 10, 5]
+    assert sum(pages, []) == (stored if state == "pending" else stored[::-1])
+
+
+def test_a_page_of_reviews_begins_where_the_one_before_ended_though_that_review_is_gone(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    unit = first_unit(ana.browser)
+    first = ana.rate(unit).json()["id"]
+    Person(browser(app), "").rate(unit, comment="behind it")
+    cursor = boss.browser.get("/api/admin/reviews?limit=1").json()["next"]
+
+    ana.ask("DELETE", f"/api/account/ratings/{first}")
+
+    found = boss.browser.get("/api/admin/reviews", params={"cursor": cursor}).json()["reviews"]
+    assert [review["comment"] for review in found] == ["behind it"]
+
+
+@pytest.mark.parametrize("cursor", ["x", "====", "MjAyNi0wMS0wMQ", "eA/", "MjAyNi0wMS0wMVQwMDowMDowMCs5OTo5OSB4"])
+def test_a_cursor_that_no_list_of_reviews_has_given_is_refused(app: FastAPI, cursor: str) -> None:
+    answer = admin(app).browser.get("/api/admin/reviews", params={"cursor": cursor})
+
+    assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
+
+
+def test_an_admins_page_leads_to_the_reviews_behind_it(app: FastAPI) -> None:
+    boss = admin(app)
+    stored = many(app, first_unit(boss.browser), 51, "shown")
+
+    first = boss.browser.get("/admin/reviews?state=shown").text
+    link = first.partition('<a class="button" href="?')[2].partition('"')[0]
+    second = boss.browser.get(f"/admin/reviews?{unescape(link)}").text
+
+    assert (f">{stored[-1]}<" in first, f">{stored[0]}<" in first) == (True, False)
+    assert (f">{stored[-1]}<" in second, f">{stored[0]}<" in second, "Next page" in second) == (False, True, False)
 
 
 def test_there_is_nothing_to_decide_of_stars_alone_or_of_what_is_not_there(app: FastAPI) -> None:
