@@ -12,6 +12,7 @@ import schemathesis
 import uvicorn
 from conftest import TOKEN, Cluster, free_port, listens, wait_until
 from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from patient import LONG
@@ -221,6 +222,25 @@ def test_a_mistake_and_an_answer_that_a_document_does_not_know_are_found() -> No
     for number, found in ((0, "by zero"), (1, "Undocumented status code")):
         with pytest.raises(BaseException, match=found):
             document["/there"]["GET"].Case(query={"number": number}).call_and_validate(checks=CHECKS)
+
+
+def test_a_slash_too_many_is_nothing_here_and_leads_nowhere(app: FastAPI) -> None:
+    client = browser(app, follow_redirects=False, headers={"X-Forwarded-Proto": "https"})
+
+    for path, operations in app.openapi()["paths"].items():
+        for method in operations:
+            answer = client.request(method, path.replace("{", "").replace("}", "") + "/", json={})
+            assert (answer.status_code, answer.headers.get("location")) == (404, None), path
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_as_the_framework_comes_it_leads_a_password_from_https_to_http() -> None:
+    naive = FastAPI()
+    naive.post("/sign-in")(lambda: None)
+
+    answer = TestClient(naive, follow_redirects=False).post("/sign-in/", headers={"X-Forwarded-Proto": "https"})
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "http://testserver/sign-in")
 
 
 def test_every_refusal_is_documented_as_a_problem(app: FastAPI) -> None:

@@ -39,7 +39,15 @@ def create(settings: Settings) -> FastAPI:
         await app.state.counters.close()
         log.info("pools closed")
 
-    app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="RateMyUnit",
+        version=settings.version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Such a redirect names the scheme of this hop, http, and a client would repeat its body there in the clear.
+        redirect_slashes=False,
+    )
     app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
     app.state.reading = engine.execution_options(isolation_level="AUTOCOMMIT")
     app.state.answers = Answers(settings)
