@@ -386,6 +386,14 @@ def told(port: int, sent: bytes, within: float = LONG, then: bytes = b"") -> byt
     return heard
 
 
+def answered(connection: socket.socket) -> bytes:
+    """Hear one whole answer of the small application."""
+    heard = b""
+    while not heard.endswith(b"read"):  # head and body may come apart
+        heard += connection.recv(65_536)
+    return heard
+
+
 START = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -401,6 +409,49 @@ def test_a_head_without_an_end_is_cut_off() -> None:
     with served(protocol.Http) as port:
         assert told(port, START, then=b"X-A: " + b"a" * 9_000 + b"\r\n").startswith(b"HTTP/1.1 431 ")
         assert told(port, START + b"X-A: ", then=b"a" * 9_000).startswith(b"HTTP/1.1 431 ")
+
+
+LARGE = {
+    "many fields": b"X-A: " + b"a" * 9_000 + b"\r\n",
+    "one field": b"X-A: " + b"a" * 36_000 + b"\r\n",
+    "short fields": b"A: b\r\n" * 5,
+}
+
+
+@pytest.mark.parametrize("end", [b"Content-Length: 2\r\n\r\nok", b"X-A: "], ids=["whole", "without an end"])
+@pytest.mark.parametrize("field", LARGE.values(), ids=LARGE)
+def test_a_head_that_is_too_large_is_cut_off_though_it_comes_at_once(field: bytes, end: bytes) -> None:
+    head = START + field * (36_000 // len(field) + 1) + end
+
+    with served(protocol.Http) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        assert told(port, head).startswith(b"HTTP/1.1 431 ")
+
+        connection.sendall(START + b"Content-Length: 2\r\n\r\nok")
+        assert answered(connection).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(head)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 431 ")
+
+
+def test_so_is_an_address_that_is() -> None:
+    with served(protocol.Http) as port:
+        assert told(port, b"GET /" + b"a" * 36_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_head_may_be_large_and_come_in_pieces() -> None:
+    field = b"X-A: " + b"a" * 10_000 + b"\r\n"
+
+    with served(protocol.Http) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(2):
+            for piece in (START, field, field, field, b"Content-Length: 2\r\n\r\nok"):
+                connection.sendall(piece)
+                time.sleep(0.05)
+            assert answered(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_the_server_as_it_comes_takes_any_head_that_comes_at_once() -> None:
+    with served("httptools") as port:
+        head = START + LARGE["many fields"] * 9 + b"Content-Length: 2\r\nConnection: close\r\n\r\nok"
+        assert told(port, head).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_server_as_it_comes_waits_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,10 +476,7 @@ def test_a_connection_goes_on_after_a_whole_request(monkeypatch: pytest.MonkeyPa
         for pause in (0, 4):  # longer than a head may take: between two requests there is none
             time.sleep(pause)
             connection.sendall(request)
-            heard = b""
-            while not heard.endswith(b"read"):  # head and body may come apart
-                heard += connection.recv(65_536)
-            assert heard.startswith(b"HTTP/1.1 200 ")
+            assert answered(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_large_body_is_refused_by_the_whole_application(app: FastAPI) -> None:
