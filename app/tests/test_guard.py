@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import uvicorn
-from conftest import Cluster, free_port, listens, wait_until
+from conftest import Cluster, Role, free_port, listens, wait_until
 from fastapi import FastAPI
 from httpx2 import Response
 from patient import LONG
@@ -446,6 +446,43 @@ def test_a_head_may_be_large_and_come_in_pieces() -> None:
                 connection.sendall(piece)
                 time.sleep(0.05)
             assert answered(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_the_server_refuses_before_there_is_a_request_is_a_problem_of_this_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "SECONDS", 0.4)
+    sent = {400: b"NOT HTTP\r\n\r\n", 408: START, 431: START + LARGE["one field"]}
+
+    with served(protocol.of("v7")) as port:
+        for status, request in sent.items():
+            answer = parsed(told(port, request))
+            assert (answer.status_code, answer.json()["status"], loose(answer)) == (status, status, set())
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["x-rmu-release"] == "v7"
+            assert answer.headers["connection"] == "close"
+
+
+def test_an_api_that_is_asked_no_http_says_which_release_it_is(start: Callable[..., Role], cluster: Cluster) -> None:
+    api = start("api", DATABASE_URL=cluster.url("postgres"), RELEASE_VERSION="v9")
+
+    assert parsed(told(api.port, b"NOT HTTP\r\n\r\n")).headers["x-rmu-release"] == "v9"
+
+
+def test_as_the_server_comes_that_is_neither() -> None:
+    with served("httptools") as port:
+        answer = parsed(told(port, b"NOT HTTP\r\n\r\n"))
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] != "application/problem+json"
+    assert loose(answer)
+
+
+def parsed(heard: bytes) -> Response:
+    """Read an answer off the wire."""
+    head, _, body = heard.partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return Response(int(status.split()[1]), headers=[tuple(field.split(": ", 1)) for field in fields], content=body)
 
 
 def test_the_server_as_it_comes_takes_any_head_that_comes_at_once() -> None:

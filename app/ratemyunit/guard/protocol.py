@@ -1,6 +1,7 @@
 """HTTP as the server speaks it, with a bound on a request's head: how long it may take to come, and how large it is.
 
-The proxy has the same bounds. Here they hold for whoever reaches the port without it.
+The proxy has the same bounds. Here they hold for whoever reaches the port without it. What is refused before there is a
+request passes no middleware: it is made here as they would make it.
 """
 
 import asyncio
@@ -8,6 +9,8 @@ import json
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from ratemyunit.guard.headers import ALWAYS
 
 SECONDS = 15.0
 MOST = 32 * 1024
@@ -20,6 +23,7 @@ class TooLong(Exception):
 class Http(HttpToolsProtocol):
     """One connection; a head that is too slow or too large ends it."""
 
+    release = "unknown"
     _deadline: asyncio.TimerHandle | None = None
     _came = 0
     """Bytes since the last request was whole."""
@@ -75,7 +79,7 @@ class Http(HttpToolsProtocol):
         if self._head > MOST:
             self._too_long()
         else:
-            super().send_400_response(msg)
+            self._end(400, "this is no request that HTTP knows")
 
     def _count(self, parsed: int) -> None:
         self._head += parsed
@@ -102,6 +106,18 @@ class Http(HttpToolsProtocol):
         self._whole()
         title = HTTPStatus(status).phrase
         body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": why}).encode()
-        head = f"HTTP/1.1 {status} {title}\r\nContent-Type: application/problem+json\r\nContent-Length: {len(body)}\r\n"
-        self.transport.write(f"{head}Connection: close\r\n\r\n".encode() + body)
+        fields = (
+            (b"content-type", b"application/problem+json"),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *ALWAYS,
+            (b"x-rmu-release", self.release.encode("latin-1", "replace")),
+        )
+        head = b"".join(b"%s: %s\r\n" % field for field in fields)
+        self.transport.write(f"HTTP/1.1 {status} {title}\r\n".encode() + head + b"\r\n" + body)
         self.transport.close()
+
+
+def of(release: str) -> type[Http]:
+    """Make the protocol that names a release in what it refuses by itself."""
+    return type("HttpOfRelease", (Http,), {"release": release})
