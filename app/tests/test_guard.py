@@ -173,19 +173,30 @@ def test_our_origin_is_https_where_the_balancer_says_so(app: FastAPI) -> None:
     assert browser(app).post("/api/auth/sign-in", json={}, headers=said).status_code == 422
 
 
-def _tokens(app: FastAPI) -> list[str]:
-    return ["", "0" * 64, "📧", student(app).csrf]
+def _tokens(app: FastAPI) -> list[bytes]:
+    return [b"", b"0" * 64, "📧".encode(), b"\xff" * 9, student(app).csrf.encode()]
 
 
 def test_a_session_without_its_own_token_changes_nothing(app: FastAPI) -> None:
     for token in _tokens(app):
         ana = student(app)
         unit = first_unit(ana.browser)
-        ana.csrf = token.encode().decode("latin-1") if token.isascii() else "other"
+        ana.csrf = token  # as bytes: a header holds any, and a text of others than ASCII's is not sent
 
         assert ana.rate(unit).status_code == 403
         assert ana.ask("POST", "/api/auth/sign-out").status_code == 403
         assert ana.browser.get("/api/account/ratings").json() == {"ratings": []}
+
+
+def test_a_token_that_is_compared_as_text_is_a_mistake_where_it_is_not_ascii(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csrf, "check", lambda _, given: csrf.hmac.compare_digest("0" * 64, given))
+    ana = student(app)
+    unit = first_unit(ana.browser)
+    ana.csrf = "📧".encode()
+
+    assert ana.rate(unit).status_code == 500
 
 
 def test_without_the_token_any_page_could_rate_in_somebodys_name(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
