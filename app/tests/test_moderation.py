@@ -159,6 +159,23 @@ def test_an_admins_page_leads_to_the_reviews_behind_it(app: FastAPI) -> None:
     assert (f">{stored[-1]}<" in second, f">{stored[0]}<" in second, "Next page" in second) == (False, True, False)
 
 
+def test_words_of_nothing_but_blanks_are_none_and_wait_for_nobody(app: FastAPI) -> None:
+    boss, ana = admin(app), student(app)
+    unit = first_unit(ana.browser)
+
+    blank = ana.rate(unit, comment=" \n\t\u2003 ")
+    again = ana.rate(unit, id=blank.json()["id"], comment="")
+    framed = Person(browser(app), "").rate(unit, comment="\n fair \r\n")
+
+    assert [(a.status_code, a.json()["comment"]) for a in (blank, again, framed)] == [
+        (201, ""),
+        (200, ""),
+        (201, "fair"),
+    ]
+    waiting = boss.browser.get("/api/admin/reviews").json()["reviews"]
+    assert [review["comment"] for review in waiting] == ["fair"]
+
+
 def test_there_is_nothing_to_decide_of_stars_alone_or_of_what_is_not_there(app: FastAPI) -> None:
     boss, ana = admin(app), student(app)
     alone = ana.rate(first_unit(ana.browser), comment="").json()

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings
@@ -30,7 +30,7 @@ class Given(BaseModel):
 
     id: UUID
     stars: Annotated[int, Field(ge=1, le=5, strict=True)]
-    comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] = ""
+    comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL), AfterValidator(str.strip)] = ""
 
 
 ANSWERS = {200: {"description": "It was here already", "model": Rating}, **documented(401, 404, 409)}
