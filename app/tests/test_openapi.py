@@ -243,6 +243,33 @@ def test_as_the_framework_comes_it_leads_a_password_from_https_to_http() -> None
     assert (answer.status_code, answer.headers["location"]) == (307, "http://testserver/sign-in")
 
 
+OPERATORS, IN_SESSION, NOBODYS = {"operator": []}, {"session": []}, {}
+WAYS_IN = {
+    "/api/units/{unit_id}/ratings": [IN_SESSION, NOBODYS],
+    "/api/auth/sign-out": [IN_SESSION, NOBODYS],
+    "/api/auth/session": [IN_SESSION],
+    "/api/account/": [IN_SESSION],
+    "/api/admin/reviews": [IN_SESSION],
+    "/api/admin/users": [IN_SESSION, OPERATORS],
+    "/api/admin/": [OPERATORS],
+    "/": [],
+}
+
+
+def test_the_document_says_who_may_ask_what_and_how_they_show_it(app: FastAPI) -> None:
+    document = app.openapi()
+
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["operator"]["type"], schemes["operator"]["scheme"]) == ("http", "bearer")
+    assert [schemes["session"][name] for name in ("type", "in", "name")] == ["apiKey", "cookie", "__Host-session"]
+    for path, operations in document["paths"].items():
+        expected = next(ways for start, ways in WAYS_IN.items() if path.startswith(start))
+        for method, operation in operations.items():
+            assert sorted(operation.get("security", []), key=str) == sorted(expected, key=str), (method, path)
+            # OpenAPI has its readers ignore parameters of these names.
+            assert {p["name"].lower() for p in operation.get("parameters", [])}.isdisjoint({"authorization", "cookie"})
+
+
 def test_every_refusal_is_documented_as_a_problem(app: FastAPI) -> None:
     document = app.openapi()
 

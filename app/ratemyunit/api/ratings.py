@@ -9,7 +9,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings
-from ratemyunit.api.access import BY_TOKEN, Rater
+from ratemyunit.api.access import BY_TOKEN, NOBODYS, Rater
 from ratemyunit.api.parts import NO_NUL, Pool
 from ratemyunit.problems import documented
 
@@ -36,7 +36,7 @@ class Given(BaseModel):
 ANSWERS = {200: {"description": "It was here already", "model": Rating}, **documented(401, 404, 409)}
 
 
-@router.post("/{unit_id}/ratings", status_code=201, dependencies=[BY_TOKEN], responses=ANSWERS)
+@router.post("/{unit_id}/ratings", status_code=201, dependencies=[BY_TOKEN], responses=ANSWERS, openapi_extra=NOBODYS)
 def rate(unit_id: UUID, given: Given, response: Response, pool: Pool, who: Rater) -> Rating:
     """Take a rating: 201 for a new one, 200 for one that is here already, 409 where its id names another one.
 
