@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 import schemathesis
 import uvicorn
@@ -241,6 +242,28 @@ def test_as_the_framework_comes_it_leads_a_password_from_https_to_http() -> None
     answer = TestClient(naive, follow_redirects=False).post("/sign-in/", headers={"X-Forwarded-Proto": "https"})
 
     assert (answer.status_code, answer.headers["location"]) == (307, "http://testserver/sign-in")
+
+
+def test_what_is_asked_by_get_is_asked_by_head_too_and_comes_without_a_body(app: FastAPI, base: str) -> None:
+    document, who = app.openapi(), {**OPERATOR, "Accept": "application/json"}
+    paths = [path for path, operations in document["paths"].items() if "get" in operations]
+
+    for path in [*paths, "/metrics", "/openapi.json"]:
+        there = base + path.replace("{", "").replace("}", "")
+        head, get = (httpx2.request(method, there, headers=who) for method in ("HEAD", "GET"))
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers.keys() == get.headers.keys(), path
+    assert httpx2.request("HEAD", f"{base}/api/auth/sign-in").status_code == 405
+    assert {method for operations in document["paths"].values() for method in operations} == {"get", "post", "delete"}
+
+
+def test_a_figure_of_head_is_the_routes(app: FastAPI) -> None:
+    browser(app).head("/api/units/7")
+
+    assert (
+        'http_requests_total{method="HEAD",route="/api/units/{unit_id}",status="422"}'
+        in browser(app).get("/metrics").text
+    )
 
 
 OPERATORS, IN_SESSION, NOBODYS = {"operator": []}, {"session": []}, {}
