@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ratemyunit import (
     accounts,
+    catalogues,
     crawls,
     database,
     jobs,
@@ -151,7 +152,7 @@ def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
 def _crawls(connection: Connection, tried: Tried, mark: str) -> None:
     source = crawls.Source(mark, "html", f"http://{mark}.example/", Rules(title="h1"))
     kept = _there(tried.writes(crawls.keep, connection, source))
-    tried.reads(crawls.listed, connection)
+    tried.reads(catalogues.listed, connection, most=1, after=kept)
     crawl = _there(tried.writes(crawls.begin, connection, kept, timedelta(0)))
     page = Link(f"http://{mark}.example/2", "html")
     tried.writes(crawls.add_pages, connection, crawl, [page], timedelta(seconds=2))
