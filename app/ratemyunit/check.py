@@ -13,6 +13,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from ratemyunit import (
     accounts,
+    catalogues,
     crawls,
     database,
     jobs,
@@ -122,8 +123,8 @@ def _accounts(connection: Connection, tried: Tried, mark: str, unit: UUID) -> No
     given = ratings.Given(id=uuid4(), unit=unit, stars=1, comment="taken back", author=user)
     tried.writes(ratings.give, connection, given)
     tried.reads(moderation.listed, connection, most=1)
-    tried.writes(moderation.judge, connection, given.id, "shown", user)
-    _first(tried.reads(ratings.by, connection, user))
+    own = _first(tried.reads(ratings.by, connection, user))
+    tried.writes(moderation.judge, connection, given.id, own["created_at"], "shown", user)
     tried.writes(ratings.take_back, connection, given.id, user)
     tried.writes(sessions.end, connection, token)
     tried.writes(accounts.lock, connection, user, None)
@@ -151,7 +152,7 @@ def _jobs(connection: Connection, tried: Tried, mark: str) -> None:
 def _crawls(connection: Connection, tried: Tried, mark: str) -> None:
     source = crawls.Source(mark, "html", f"http://{mark}.example/", Rules(title="h1"))
     kept = _there(tried.writes(crawls.keep, connection, source))
-    tried.reads(crawls.listed, connection)
+    tried.reads(catalogues.listed, connection, most=1, after=kept)
     crawl = _there(tried.writes(crawls.begin, connection, kept, timedelta(0)))
     page = Link(f"http://{mark}.example/2", "html")
     tried.writes(crawls.add_pages, connection, crawl, [page], timedelta(seconds=2))

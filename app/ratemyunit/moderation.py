@@ -1,17 +1,21 @@
 """What becomes of a review's words: they wait, until an admin shows or hides them; who decided, and when, is kept.
 
 Stars count from the first moment. Every review waits, whoever wrote it: an account costs a spammer nothing either.
+Who judges says when the words they read were given: under one id others may have come since.
 """
 
-from typing import Literal
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import datetime
+from typing import Literal, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import Connection, RowMapping, func, select, update
+from sqlalchemy import Connection, RowMapping, and_, exists, func, select, tuple_, update
 
 from ratemyunit.schema import ratings, units
 
 Review = Literal["pending", "shown", "hidden"]
 Verdict = Literal["shown", "hidden"]
+Judged = Literal["judged", "changed", "no review"]
 
 _columns = (
     ratings.c.id,
@@ -27,14 +31,59 @@ _columns = (
 )
 
 
-def listed(connection: Connection, state: Review = "pending", *, most: int = 50) -> list[RowMapping]:
-    """List reviews in a state, those that wait longest first. A rating without words is no review."""
+class CursorWrong(ValueError):
+    """The cursor is not one that a list of reviews has given."""
+
+
+class Place(NamedTuple):
+    """Where a page ended: the next one begins after it."""
+
+    created_at: datetime
+    id: UUID
+
+    def cursor(self) -> str:
+        """Spell it for a client to hand back."""
+        return urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode().rstrip("=")
+
+
+def place(cursor: str) -> Place:
+    """Read a cursor.
+
+    Raises:
+        CursorWrong: it is not one that a list of reviews has given.
+    """
+    try:
+        moment, _, rating = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
+        found = Place(datetime.fromisoformat(moment), UUID(rating))
+    except ValueError as why:
+        raise CursorWrong("the cursor is not one that a list of reviews has given") from why
+    return found
+
+
+def listed(
+    connection: Connection, state: Review = "pending", *, most: int = 50, after: Place | None = None
+) -> list[RowMapping]:
+    """List reviews in a state: of those that wait the oldest first, of those that were judged the newest.
+
+    A rating without words is no review.
+    """
     query = select(*_columns).join_from(ratings, units).where(ratings.c.review == state, ratings.c.comment != "")
-    return list(connection.execute(query.order_by(ratings.c.created_at, ratings.c.id).limit(most)).mappings())
+    key = (ratings.c.created_at, ratings.c.id)
+    waiting = state == "pending"
+    if after:
+        query = query.where(tuple_(*key) > after if waiting else tuple_(*key) < after)
+    query = query.order_by(*(column if waiting else column.desc() for column in key))
+    return list(connection.execute(query.limit(most)).mappings())
 
 
-def judge(connection: Connection, rating: UUID, verdict: Verdict, by: UUID) -> bool:
-    """Show or hide a review's words; answer whether there is such a review. The last word is the one that holds."""
+def judge(connection: Connection, rating: UUID, created_at: datetime, verdict: Verdict, by: UUID) -> Judged:
+    """Show or hide the words that were given under an id at a time. The last verdict is the one that holds.
+
+    `changed` where the author took those words back and gave others under the same id.
+    """
+    review = and_(ratings.c.id == rating, ratings.c.comment != "")
     values = {"review": verdict, "moderated_by": by, "moderated_at": func.now()}
-    judged = update(ratings).where(ratings.c.id == rating, ratings.c.comment != "").values(values)
-    return bool(connection.execute(judged).rowcount)
+    judged = update(ratings).where(review, ratings.c.created_at == created_at).values(values)
+    if connection.execute(judged).rowcount:
+        return "judged"
+    return "changed" if connection.scalar(select(exists().where(review))) else "no review"

@@ -37,6 +37,9 @@ PROBLEM: dict[str, Any] = {
 }
 """The document's schema, for OpenAPI."""
 
+# A 401 has to name a way in (RFC 9110, 15.5.2). No browser knows this one, so none asks for a password by itself.
+BY_SESSION = 'Cookie realm="RateMyUnit"'
+
 log = logging.getLogger("ratemyunit.api")
 
 
@@ -85,6 +88,8 @@ def _http(request: Request, why: Exception) -> Response:
     assert isinstance(why, HTTPException)  # noqa: S101 - the handler is registered for this type
     refused = answer(request, why.status_code, str(why.detail))
     refused.headers.update(why.headers or {})
+    if why.status_code == 401:
+        refused.headers.setdefault("WWW-Authenticate", BY_SESSION)
     return refused
 
 

@@ -12,7 +12,7 @@ from types import FrameType
 import uvicorn
 
 from ratemyunit import api, logs, settings
-from ratemyunit.guard.protocol import Http
+from ratemyunit.guard import protocol
 
 # Longer than any proxy in front keeps an idle connection, or it would send a request into a closing socket.
 KEEP_ALIVE = 80
@@ -63,7 +63,7 @@ def run() -> int:
         access_log=False,
         server_header=False,
         loop="uvloop",
-        http=Http,
+        http=protocol.of(asked.version),
         # The client is told by the proxy's X-Real-IP alone (guard.client); uvicorn would believe X-Forwarded-For.
         proxy_headers=False,
         ws="none",

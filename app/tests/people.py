@@ -37,7 +37,7 @@ class Person:
 
     browser: TestClient
     email: str
-    csrf: str = ""
+    csrf: str | bytes = ""
 
     def sign_in(self, password: str = PASSWORD) -> Response:
         """Sign in; keep the token for forms, if it worked."""

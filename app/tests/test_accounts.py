@@ -223,6 +223,22 @@ def test_admin_is_closed_to_strangers_and_to_students(app: FastAPI, method: str,
     assert rows(app, "select role, locked_at from users") == [("student", None)]
 
 
+def test_every_401_says_how_to_be_let_in(app: FastAPI) -> None:
+    stranger = browser(app)
+
+    asked = [
+        stranger.get("/api/auth/session"),
+        stranger.get("/api/admin/users"),
+        stranger.get("/account", headers={"Accept": "application/json"}),
+        stranger.post("/api/auth/sign-in", json={"email": "no@uni.example.edu", "password": PASSWORD}),
+        stranger.get("/api/admin/queue/status"),
+        stranger.get("/api/admin/users", headers={"Authorization": "Bearer wrong"}),
+    ]
+
+    said = [(answer.status_code, answer.headers.get("www-authenticate")) for answer in asked]
+    assert said == [(401, 'Cookie realm="RateMyUnit"')] * 4 + [(401, "Bearer")] * 2
+
+
 def test_accounts_are_listed_page_by_page_and_found_by_a_part_of_the_address(app: FastAPI) -> None:
     boss = admin(app, "boss")
     for name in ("ana", "anatol", "ben"):

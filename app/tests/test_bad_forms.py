@@ -12,7 +12,7 @@ from fastapi import APIRouter, FastAPI
 from httpx2 import Response
 from people import PASSWORD, Person, admin, browser, first_unit, running, student
 from sqlalchemy import text
-from test_bad_input import NO_ID, NOBODY, ODD, everything
+from test_bad_input import A_TIME, NO_ID, NOBODY, ODD, everything
 
 from ratemyunit import web
 
@@ -45,7 +45,7 @@ SHEETS = [
     Sheet("/admin/queue/pause", "admin", {"because": "it is down"}),
     Sheet("/admin/queue/resume", "admin"),
     Sheet("/admin/scrape", "admin", {"url": "https://catalogue.example.org/", "university": "Somewhere"}),
-    Sheet("/admin/reviews/{rating_id}", "admin", {"verdict": "hidden", "state": "pending"}),
+    Sheet("/admin/reviews/{rating_id}", "admin", {"verdict": "hidden", "state": "pending", "created_at": A_TIME}),
     Sheet("/admin/users/{user_id}/role", "admin", {"role": "admin"}),
     Sheet("/admin/users/{user_id}/lock", "admin"),
     Sheet("/admin/users/{user_id}/unlock", "admin"),

@@ -16,6 +16,7 @@ from people import OPERATOR, PASSWORD, Person, admin, browser, first_unit, newco
 from sqlalchemy import text
 
 NOBODY = "00000000-0000-4000-8000-000000000000"
+A_TIME = "2026-01-01T00:00:00+00:00"
 # No field takes these.
 WRONG: list[Any] = [None, [], {}, {"$ne": 1}, "a\x00b", "\ud800", "x" * 60_000, 1e308]
 # And text fields none of these besides.
@@ -71,7 +72,7 @@ ENDPOINTS = [
     Endpoint("POST", "/api/admin/users/{user_id}/lock", "admin"),
     Endpoint("POST", "/api/admin/users/{user_id}/unlock", "admin"),
     Endpoint("GET", "/api/admin/reviews", "admin"),
-    Endpoint("POST", "/api/admin/reviews/{rating_id}", "admin", {"review": "shown"}),
+    Endpoint("POST", "/api/admin/reviews/{rating_id}", "admin", {"review": "shown", "created_at": A_TIME}),
     Endpoint("POST", "/api/admin/scrape", "operator", SITE),
     Endpoint("GET", "/api/admin/jobs/{job_id}", "operator"),
     Endpoint("GET", "/api/admin/sources", "operator"),
@@ -255,8 +256,11 @@ def test_what_is_sent_twice_is_done_once(app: FastAPI) -> None:
     rating = {"id": str(uuid4())}
     unit = first_unit(ana.browser)
 
-    assert [ana.rate(unit, **rating).status_code for _ in range(2)] == [201, 200]
-    for path, body in ((f"reviews/{rating['id']}", {"review": "shown"}), (f"users/{ana.id()}/lock", {})):
+    first, second = (ana.rate(unit, **rating) for _ in range(2))
+
+    assert [first.status_code, second.status_code] == [201, 200]
+    verdict = {"review": "shown", "created_at": first.json()["created_at"]}
+    for path, body in ((f"reviews/{rating['id']}", verdict), (f"users/{ana.id()}/lock", {})):
         assert [boss.ask("POST", f"/api/admin/{path}", json=body).status_code for _ in range(2)] == [204, 204]
 
 

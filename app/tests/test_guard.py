@@ -6,14 +6,14 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 from uuid import uuid4
 
 import pytest
 import uvicorn
-from conftest import Cluster, free_port, listens, wait_until
+from conftest import Cluster, Role, free_port, listens, wait_until
 from fastapi import FastAPI
 from httpx2 import Response
 from patient import LONG
@@ -173,19 +173,30 @@ def test_our_origin_is_https_where_the_balancer_says_so(app: FastAPI) -> None:
     assert browser(app).post("/api/auth/sign-in", json={}, headers=said).status_code == 422
 
 
-def _tokens(app: FastAPI) -> list[str]:
-    return ["", "0" * 64, "📧", student(app).csrf]
+def _tokens(app: FastAPI) -> list[bytes]:
+    return [b"", b"0" * 64, "📧".encode(), b"\xff" * 9, student(app).csrf.encode()]
 
 
 def test_a_session_without_its_own_token_changes_nothing(app: FastAPI) -> None:
     for token in _tokens(app):
         ana = student(app)
         unit = first_unit(ana.browser)
-        ana.csrf = token.encode().decode("latin-1") if token.isascii() else "other"
+        ana.csrf = token  # as bytes: a header holds any, and a text of others than ASCII's is not sent
 
         assert ana.rate(unit).status_code == 403
         assert ana.ask("POST", "/api/auth/sign-out").status_code == 403
         assert ana.browser.get("/api/account/ratings").json() == {"ratings": []}
+
+
+def test_a_token_that_is_compared_as_text_is_a_mistake_where_it_is_not_ascii(
+    app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(csrf, "check", lambda _, given: csrf.hmac.compare_digest("0" * 64, given))
+    ana = student(app)
+    unit = first_unit(ana.browser)
+    ana.csrf = "📧".encode()
+
+    assert ana.rate(unit).status_code == 500
 
 
 def test_without_the_token_any_page_could_rate_in_somebodys_name(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -386,6 +397,14 @@ def told(port: int, sent: bytes, within: float = LONG, then: bytes = b"") -> byt
     return heard
 
 
+def answered(connection: socket.socket) -> bytes:
+    """Hear one whole answer of the small application."""
+    heard = b""
+    while not heard.endswith(b"read"):  # head and body may come apart
+        heard += connection.recv(65_536)
+    return heard
+
+
 START = b"POST / HTTP/1.1\r\nHost: x\r\n"
 
 
@@ -401,6 +420,86 @@ def test_a_head_without_an_end_is_cut_off() -> None:
     with served(protocol.Http) as port:
         assert told(port, START, then=b"X-A: " + b"a" * 9_000 + b"\r\n").startswith(b"HTTP/1.1 431 ")
         assert told(port, START + b"X-A: ", then=b"a" * 9_000).startswith(b"HTTP/1.1 431 ")
+
+
+LARGE = {
+    "many fields": b"X-A: " + b"a" * 9_000 + b"\r\n",
+    "one field": b"X-A: " + b"a" * 36_000 + b"\r\n",
+    "short fields": b"A: b\r\n" * 5,
+}
+
+
+@pytest.mark.parametrize("end", [b"Content-Length: 2\r\n\r\nok", b"X-A: "], ids=["whole", "without an end"])
+@pytest.mark.parametrize("field", LARGE.values(), ids=LARGE)
+def test_a_head_that_is_too_large_is_cut_off_though_it_comes_at_once(field: bytes, end: bytes) -> None:
+    head = START + field * (36_000 // len(field) + 1) + end
+
+    with served(protocol.Http) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        assert told(port, head).startswith(b"HTTP/1.1 431 ")
+
+        connection.sendall(START + b"Content-Length: 2\r\n\r\nok")
+        assert answered(connection).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(head)
+        assert connection.recv(65_536).startswith(b"HTTP/1.1 431 ")
+
+
+def test_so_is_an_address_that_is() -> None:
+    with served(protocol.Http) as port:
+        assert told(port, b"GET /" + b"a" * 36_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n").startswith(b"HTTP/1.1 431 ")
+
+
+def test_a_head_may_be_large_and_come_in_pieces() -> None:
+    field = b"X-A: " + b"a" * 10_000 + b"\r\n"
+
+    with served(protocol.Http) as port, socket.create_connection(("127.0.0.1", port)) as connection:
+        for _ in range(2):
+            for piece in (START, field, field, field, b"Content-Length: 2\r\n\r\nok"):
+                connection.sendall(piece)
+                time.sleep(0.05)
+            assert answered(connection).startswith(b"HTTP/1.1 200 ")
+
+
+def test_what_the_server_refuses_before_there_is_a_request_is_a_problem_of_this_release(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(protocol, "SECONDS", 0.4)
+    sent = {400: b"NOT HTTP\r\n\r\n", 408: START, 431: START + LARGE["one field"]}
+
+    with served(protocol.of("v7")) as port:
+        for status, request in sent.items():
+            answer = parsed(told(port, request))
+            assert (answer.status_code, answer.json()["status"], loose(answer)) == (status, status, set())
+            assert answer.headers["content-type"] == "application/problem+json"
+            assert answer.headers["x-rmu-release"] == "v7"
+            assert answer.headers["connection"] == "close"
+
+
+def test_an_api_that_is_asked_no_http_says_which_release_it_is(start: Callable[..., Role], cluster: Cluster) -> None:
+    api = start("api", DATABASE_URL=cluster.url("postgres"), RELEASE_VERSION="v9")
+
+    assert parsed(told(api.port, b"NOT HTTP\r\n\r\n")).headers["x-rmu-release"] == "v9"
+
+
+def test_as_the_server_comes_that_is_neither() -> None:
+    with served("httptools") as port:
+        answer = parsed(told(port, b"NOT HTTP\r\n\r\n"))
+
+    assert answer.status_code == 400
+    assert answer.headers["content-type"] != "application/problem+json"
+    assert loose(answer)
+
+
+def parsed(heard: bytes) -> Response:
+    """Read an answer off the wire."""
+    head, _, body = heard.partition(b"\r\n\r\n")
+    status, *fields = head.decode().split("\r\n")
+    return Response(int(status.split()[1]), headers=[tuple(field.split(": ", 1)) for field in fields], content=body)
+
+
+def test_the_server_as_it_comes_takes_any_head_that_comes_at_once() -> None:
+    with served("httptools") as port:
+        head = START + LARGE["many fields"] * 9 + b"Content-Length: 2\r\nConnection: close\r\n\r\nok"
+        assert told(port, head).startswith(b"HTTP/1.1 200 ")
 
 
 def test_the_server_as_it_comes_waits_for_both(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -425,10 +524,7 @@ def test_a_connection_goes_on_after_a_whole_request(monkeypatch: pytest.MonkeyPa
         for pause in (0, 4):  # longer than a head may take: between two requests there is none
             time.sleep(pause)
             connection.sendall(request)
-            heard = b""
-            while not heard.endswith(b"read"):  # head and body may come apart
-                heard += connection.recv(65_536)
-            assert heard.startswith(b"HTTP/1.1 200 ")
+            assert answered(connection).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_large_body_is_refused_by_the_whole_application(app: FastAPI) -> None:

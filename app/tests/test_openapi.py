@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+import httpx2
 import pytest
 import schemathesis
 import uvicorn
 from conftest import TOKEN, Cluster, free_port, listens, wait_until
 from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis.errors import Unsatisfiable
 from patient import LONG
@@ -74,9 +76,10 @@ def mighty(app: FastAPI) -> Mighty:
     site = {"url": f"https://{uuid4().hex}.example.org/", "university": "North"}
     operator = browser(app, headers=OPERATOR)
     source = operator.post("/api/admin/sources", json={**site, "kind": "sitemap"}).json()["source"]
+    rating = boss.rate(other).json()
     there = {
         "unit_id": unit,
-        "rating_id": boss.rate(other).json()["id"],
+        "rating_id": rating["id"],
         "user_id": student(app).id(),
         "job_id": operator.post("/api/admin/scrape", json=site).json()["job"],
         "source_id": source,
@@ -85,6 +88,7 @@ def mighty(app: FastAPI) -> Mighty:
     bodies = {
         "POST /api/auth/sign-in": {"email": boss.email, "password": PASSWORD},
         "POST /api/admin/sources": {**site, "url": f"{site['url']}more", "kind": "sitemap"},
+        "POST /api/admin/reviews/{rating_id}": {"review": "hidden", "created_at": rating["created_at"]},
     }
     return Mighty({**session, "Authorization": f"Bearer {TOKEN}"}, there, bodies)
 
@@ -151,7 +155,8 @@ def tried(
         with suppress(Unsatisfiable):  # some take no input, so none is wrong
             one()
     if body := who.bodies.get(operation.label):
-        send(operation.Case(body=body, media_type="application/json"))
+        named = {name: there for name, there in who.there.items() if f"{{{name}}}" in operation.path}
+        send(operation.Case(path_parameters=named, body=body, media_type="application/json"))
     return statuses
 
 
@@ -218,6 +223,74 @@ def test_a_mistake_and_an_answer_that_a_document_does_not_know_are_found() -> No
     for number, found in ((0, "by zero"), (1, "Undocumented status code")):
         with pytest.raises(BaseException, match=found):
             document["/there"]["GET"].Case(query={"number": number}).call_and_validate(checks=CHECKS)
+
+
+def test_a_slash_too_many_is_nothing_here_and_leads_nowhere(app: FastAPI) -> None:
+    client = browser(app, follow_redirects=False, headers={"X-Forwarded-Proto": "https"})
+
+    for path, operations in app.openapi()["paths"].items():
+        for method in operations:
+            answer = client.request(method, path.replace("{", "").replace("}", "") + "/", json={})
+            assert (answer.status_code, answer.headers.get("location")) == (404, None), path
+            assert answer.headers["content-type"] == "application/problem+json"
+
+
+def test_as_the_framework_comes_it_leads_a_password_from_https_to_http() -> None:
+    naive = FastAPI()
+    naive.post("/sign-in")(lambda: None)
+
+    answer = TestClient(naive, follow_redirects=False).post("/sign-in/", headers={"X-Forwarded-Proto": "https"})
+
+    assert (answer.status_code, answer.headers["location"]) == (307, "http://testserver/sign-in")
+
+
+def test_what_is_asked_by_get_is_asked_by_head_too_and_comes_without_a_body(app: FastAPI, base: str) -> None:
+    document, who = app.openapi(), {**OPERATOR, "Accept": "application/json"}
+    paths = [path for path, operations in document["paths"].items() if "get" in operations]
+
+    for path in [*paths, "/metrics", "/openapi.json"]:
+        there = base + path.replace("{", "").replace("}", "")
+        head, get = (httpx2.request(method, there, headers=who) for method in ("HEAD", "GET"))
+        assert (head.status_code, head.content) == (get.status_code, b""), path
+        assert head.headers.keys() == get.headers.keys(), path
+    assert httpx2.request("HEAD", f"{base}/api/auth/sign-in").status_code == 405
+    assert {method for operations in document["paths"].values() for method in operations} == {"get", "post", "delete"}
+
+
+def test_a_figure_of_head_is_the_routes(app: FastAPI) -> None:
+    browser(app).head("/api/units/7")
+
+    assert (
+        'http_requests_total{method="HEAD",route="/api/units/{unit_id}",status="422"}'
+        in browser(app).get("/metrics").text
+    )
+
+
+OPERATORS, IN_SESSION, NOBODYS = {"operator": []}, {"session": []}, {}
+WAYS_IN = {
+    "/api/units/{unit_id}/ratings": [IN_SESSION, NOBODYS],
+    "/api/auth/sign-out": [IN_SESSION, NOBODYS],
+    "/api/auth/session": [IN_SESSION],
+    "/api/account/": [IN_SESSION],
+    "/api/admin/reviews": [IN_SESSION],
+    "/api/admin/users": [IN_SESSION, OPERATORS],
+    "/api/admin/": [OPERATORS],
+    "/": [],
+}
+
+
+def test_the_document_says_who_may_ask_what_and_how_they_show_it(app: FastAPI) -> None:
+    document = app.openapi()
+
+    schemes = document["components"]["securitySchemes"]
+    assert (schemes["operator"]["type"], schemes["operator"]["scheme"]) == ("http", "bearer")
+    assert [schemes["session"][name] for name in ("type", "in", "name")] == ["apiKey", "cookie", "__Host-session"]
+    for path, operations in document["paths"].items():
+        expected = next(ways for start, ways in WAYS_IN.items() if path.startswith(start))
+        for method, operation in operations.items():
+            assert sorted(operation.get("security", []), key=str) == sorted(expected, key=str), (method, path)
+            # OpenAPI has its readers ignore parameters of these names.
+            assert {p["name"].lower() for p in operation.get("parameters", [])}.isdisjoint({"authorization", "cookie"})
 
 
 def test_every_refusal_is_documented_as_a_problem(app: FastAPI) -> None:

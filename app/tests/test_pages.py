@@ -539,6 +539,21 @@ def test_an_admin_shows_and_hides_a_review(client: TestClient) -> None:
     assert client.post(f"/admin/reviews/{rating}", data={**form, "verdict": "burnt"}).status_code == 422
 
 
+def test_a_review_that_changed_after_the_page_was_drawn_is_not_shown(client: TestClient) -> None:
+    unit, rating = one_unit(client), str(uuid4())
+    client.post(f"/api/units/{unit}/ratings", json={"id": rating, "stars": 3, "comment": "lovely"})
+    sign_in(client, "admin")
+    form = hidden(client, "/admin/reviews")
+    with client.app.state.engine.begin() as connection:
+        connection.exec_driver_sql("update ratings set comment = 'abuse', created_at = now()")
+
+    answer = client.post(f"/admin/reviews/{rating}", data={**form, "verdict": "shown"})
+
+    assert answer.status_code == 409
+    assert "This review has changed" in answer.text
+    assert "abuse" not in client.get(f"/units/{unit}").text
+
+
 def test_an_admin_pauses_and_resumes_the_queue_in_their_own_name(client: TestClient) -> None:
     sign_in(client, "admin")
     form = hidden(client, "/admin")

@@ -70,9 +70,11 @@ NOTES = {
 HEAD = """# Benchmarks
 
 Every figure stands beside a control from the same run: a ratio or a count can be compared on another machine, a
-second alone cannot. All hosts are the twin's (real machines of 1 GiB, real HAProxy, podman and PostgreSQL), so what
-is said of pulls and boots says little about an account. *Load* is the machine's load average before and after:
-benches share it with whatever else runs. This page is made by `python tests/bench/report.py` from `docs/bench/*.json`.
+second alone cannot. Hosts are the twin's (real machines of 1 GiB, real HAProxy, podman and PostgreSQL), so what is
+said of pulls and boots says little about an account. *Search in the app*, *Pages on a phone*, *Scraping, and pages that
+mean harm* and *The image* have no host: they ran on the machine itself. *Load* is the machine's load average before and
+after: benches share it with whatever else runs. This page is made by `python tests/bench/report.py` from
+`docs/bench/*.json`.
 """
 
 

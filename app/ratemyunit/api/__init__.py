@@ -11,6 +11,7 @@ from fastapi import FastAPI
 from ratemyunit import database, fixture, guard, health, schema, web
 from ratemyunit.answers import Answers
 from ratemyunit.api import account, admin, auth, crawls, documents, operations, queue, ratings, reviews, units, users
+from ratemyunit.api.heads import Heads
 from ratemyunit.problems import answer_problems
 from ratemyunit.settings import Settings
 from ratemyunit.watch import Watch
@@ -39,10 +40,19 @@ def create(settings: Settings) -> FastAPI:
         await app.state.counters.close()
         log.info("pools closed")
 
-    app = FastAPI(title="RateMyUnit", version=settings.version, lifespan=lifespan, docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="RateMyUnit",
+        version=settings.version,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        # Such a redirect names the scheme of this hop, http, and a client would repeat its body there in the clear.
+        redirect_slashes=False,
+    )
     app.state.settings, app.state.engine, app.state.redis = settings, engine, redis
     app.state.reading = engine.execution_options(isolation_level="AUTOCOMMIT")
     app.state.answers = Answers(settings)
+    app.add_middleware(Heads)
     guard.install(app, settings)
     app.add_middleware(Watch, release=settings.version)
     answer_problems(app)

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel, Field
 
 from ratemyunit import entrance
-from ratemyunit.api.access import BY_TOKEN, SignedIn
+from ratemyunit.api.access import BY_TOKEN, IN_SESSION, NOBODYS, SignedIn
 from ratemyunit.api.parts import NO_NUL
 from ratemyunit.guard import cookies, csrf
 from ratemyunit.problems import documented
@@ -60,7 +60,7 @@ def sign_in(known: Known, request: Request, response: Response) -> Session:
     return Session(email=entered.visitor.email, role=entered.visitor.role, csrf=csrf.of(entered.token))
 
 
-@router.post("/sign-out", status_code=204, dependencies=[BY_TOKEN])
+@router.post("/sign-out", status_code=204, dependencies=[BY_TOKEN, IN_SESSION], openapi_extra=NOBODYS)
 def sign_out(request: Request, response: Response) -> None:
     """End the session; none to end is as good."""
     entrance.sign_out(request)

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-from ratemyunit import crawls
+from ratemyunit import catalogues, crawls
 from ratemyunit.api.parts import ADMIN_ONLY, NO_NUL, Asked, Pool
 from ratemyunit.problems import documented
 from ratemyunit.scraper import addresses, ranges
@@ -54,9 +54,10 @@ class Source(Wish):
 
 
 class Sources(BaseModel):
-    """Every catalogue that is kept."""
+    """A page of catalogues; `next` is the `after` of the page behind it, null on the last."""
 
     sources: list[Source]
+    next: UUID | None
 
 
 class Crawl(BaseModel):
@@ -74,10 +75,12 @@ class Crawl(BaseModel):
 
 
 @router.get("/sources")
-def listed(pool: Pool) -> Sources:
+def listed(pool: Pool, after: UUID | None = None, limit: Annotated[int, Query(ge=1, le=100)] = 50) -> Sources:
     """List the catalogues by university."""
     with pool.connect() as connection:
-        return Sources(sources=[Source(**found) for found in crawls.listed(connection)])
+        found = catalogues.listed(connection, most=limit + 1, after=after)
+    page = [Source(**source) for source in found[:limit]]
+    return Sources(sources=page, next=page[-1].id if len(found) > limit else None)
 
 
 @router.post("/sources", status_code=201, responses=documented(409, 422))

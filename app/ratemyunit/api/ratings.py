@@ -5,11 +5,11 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Response
-from pydantic import BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from ratemyunit import ratings
-from ratemyunit.api.access import BY_TOKEN, Rater
+from ratemyunit.api.access import BY_TOKEN, NOBODYS, Rater
 from ratemyunit.api.parts import NO_NUL, Pool
 from ratemyunit.problems import documented
 
@@ -30,13 +30,13 @@ class Given(BaseModel):
 
     id: UUID
     stars: Annotated[int, Field(ge=1, le=5, strict=True)]
-    comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL)] = ""
+    comment: Annotated[str, Field(max_length=2000, pattern=NO_NUL), AfterValidator(str.strip)] = ""
 
 
 ANSWERS = {200: {"description": "It was here already", "model": Rating}, **documented(401, 404, 409)}
 
 
-@router.post("/{unit_id}/ratings", status_code=201, dependencies=[BY_TOKEN], responses=ANSWERS)
+@router.post("/{unit_id}/ratings", status_code=201, dependencies=[BY_TOKEN], responses=ANSWERS, openapi_extra=NOBODYS)
 def rate(unit_id: UUID, given: Given, response: Response, pool: Pool, who: Rater) -> Rating:
     """Take a rating: 201 for a new one, 200 for one that is here already, 409 where its id names another one.
 

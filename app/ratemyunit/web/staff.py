@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Form, Query, Request
 from fastapi.responses import Response
-from pydantic import ValidationError
+from pydantic import AwareDatetime, ValidationError
 from starlette.exceptions import HTTPException
 
 from ratemyunit import moderation
@@ -84,12 +84,26 @@ def scrape(
 
 
 @router.api_route("/reviews", methods=READS)
-def show_reviews(request: Request, who: Admin, pool: Pool, state: Review = "pending", said: Said = "") -> Response:
-    """Show the reviews in one state."""
-    with pool.connect() as connection:
-        found = moderation.listed(connection, state)
-    told = SAID.get(said, "")
-    return form(request, "admin/reviews.html", who, reviews=found, state=state, states=STATES, said=told)
+def show_reviews(
+    request: Request,
+    who: Admin,
+    pool: Pool,
+    state: Review = "pending",
+    cursor: Annotated[str, Query(max_length=200, pattern=NO_NUL)] = "",
+    said: Said = "",
+) -> Response:
+    """Show the reviews in one state, a page at a time."""
+    found = reviews.reviews(who, pool, state, limit=50, cursor=cursor)
+    return form(
+        request,
+        "admin/reviews.html",
+        who,
+        reviews=found.reviews,
+        further=found.next,
+        state=state,
+        states=STATES,
+        said=SAID.get(said, ""),
+    )
 
 
 @router.post("/reviews/{rating_id}", dependencies=checked)
@@ -98,10 +112,11 @@ def judge(
     who: Admin,
     pool: Pool,
     verdict: Annotated[Verdict, Form()],
+    created_at: Annotated[AwareDatetime, Form()],
     state: Annotated[Review, Form()] = "pending",
 ) -> Response:
     """Show or hide a review's words."""
-    reviews.judge(rating_id, reviews.Judged(review=verdict), who, pool)
+    reviews.judge(rating_id, reviews.Judged(review=verdict, created_at=created_at), who, pool)
     return onwards(f"/admin/reviews?state={state}&said={verdict}")
 
 
