@@ -10,6 +10,7 @@ from prometheus_client import Counter, Gauge
 
 from ratemyunit import logs, slo
 from ratemyunit.scraper import adapters
+from ratemyunit.scraper.adapters.units import in_one_line
 from ratemyunit.scraper.addresses import Guard
 from ratemyunit.scraper.browsers import Pool
 from ratemyunit.scraper.fetch import Fetcher
@@ -20,6 +21,7 @@ JOB_DEADLINE = 45.0
 # After SIGTERM the job in hand may go on for this long; a page that takes longer is given back.
 LAST_JOB_GRACE = 8.0
 IDLE = 1.0
+LONGEST_WHY = 500
 
 JOBS = Counter("scrape_jobs_total", "Scrape jobs by how they ended", ["outcome"])
 PAGES = Gauge("scrape_open_pages", "Pages open in the browsers")
@@ -109,8 +111,7 @@ class Scraper:
             return "too slow", slow, lambda: self._repository.put_off(job, slow)
         if not isinstance(end, BaseException):
             return "done", "", None
-        first = (str(end).splitlines() or [""])[0]
-        why = first if isinstance(end, Trouble) else f"{type(end).__name__}: {first}"
+        why = _why(end)
         if isinstance(end, Hopeless):
             return "failed", why, lambda: self._repository.give_up(job, why)
         return "failed", why, lambda: self._repository.put_off(job, why)
@@ -120,8 +121,15 @@ class Scraper:
             return
         try:
             await asyncio.to_thread(leave)
-        except Unavailable:
-            log.warning("the job's end could not be written; its lease will run out and it is due again")
+        except Exception as why:  # no job's end is this worker's
+            said = "the job's end could not be written; its lease will run out and it is due again"
+            log.warning(said, extra={"fields": {"kind": type(why).__name__}})
+
+
+def _why(end: BaseException) -> str:
+    """Say in a line why a page could not be read. The words may be the page's, and no database takes all."""
+    first = in_one_line((str(end)[:LONGEST_WHY].splitlines() or [""])[0])
+    return first if isinstance(end, Trouble) else f"{type(end).__name__}: {first}"
 
 
 def _ok(outcome: str) -> bool | None:

@@ -52,17 +52,17 @@ def followed(job: Job, base: str, hrefs: Iterable[str], kind: str) -> list[Link]
     return list(found.values())
 
 
+def in_one_line(text: str) -> str:
+    """Write a text in one line, as a heading is: markup's indentation, control characters and half letters go."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _found(row: Mapping[str, str], rules: Rules) -> Found | None:
-    code = patterns.taken(rules.code_pattern, _line(row["code"]))
-    title = _line(row["title"])
+    code = patterns.taken(rules.code_pattern, in_one_line(row["code"]))
+    title = in_one_line(row["title"])
     if GARBLED in code + title + row["description"]:
         raise Trouble("the page's text is not in the charset that it says")
     if not code or len(code) > LONGEST_CODE or not title:
         return None
     description = HALF.sub(GARBLED, row["description"].replace("\x00", "")).strip()
     return Found(code, title[:LONGEST_TITLE], description[:LONGEST_DESCRIPTION])
-
-
-def _line(text: str) -> str:
-    """Write a text in one line, as a heading is: markup's indentation and control characters go."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
