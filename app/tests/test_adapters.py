@@ -291,6 +291,43 @@ def test_half_a_letter_that_cannot_be_stored_is_replaced(reader: Reader) -> None
     assert (unit.title, unit.description) == ("A B", "x \U0001f600 \ufffd y")
 
 
+@pytest.mark.parametrize("override", sites.OVERRIDES.values(), ids=sites.OVERRIDES)
+def test_a_page_that_turns_builtins_against_its_reader_is_read_as_it_is(reader: Reader, override: str) -> None:
+    item = {"code": "C1", "title": "T"}
+    reader.answers(f"<!doctype html><script>{override}</script>{sites.cards(2)}".encode(), path="/cards")
+    reader.answers(f"{embedded([item])}<script>{override}</script>".encode(), path="/embedded")
+
+    assert [unit.code for unit in reader.read("/cards").units] == ["U00000", "U00001"]
+    assert [unit.code for unit in reader.read("/embedded", "embedded", NEXT_JS).units] == ["C1"]
+
+
+def test_a_page_that_names_its_parts_like_what_a_reader_asks_for_gives_nothing_and_does_no_harm(
+    reader: Reader,
+) -> None:
+    names = ("querySelectorAll", "baseURI", "location", "querySelector", "textContent", "getAttribute")
+    parts = "".join(f"<form name={name}><input name={name}></form><img name={name}>" for name in names)
+    reader.answers(f"<!doctype html>{sites.cards(2)}{parts}".encode())
+
+    for kind in ("html", "embedded"):
+        try:
+            reader.read("/page", kind)
+        except (Trouble, BrowserError):
+            assert reader.browsers.open_pages == 0
+
+
+def test_a_rule_that_is_no_selector_is_named(reader: Reader) -> None:
+    assert "'h2[' is not a valid selector" in reader.fails("/catalogue", rules=Rules(title="h2["))
+
+
+def test_a_page_whose_texts_are_more_than_a_page_holds_is_refused_whole(reader: Reader) -> None:
+    # Each text is short enough, and all of them together come out of little: one text lies in every unit.
+    grow = "for (let n = 0; n < 400; n++) { const a = document.createElement('article'); a.className = 'unit'; "
+    grow += "a.dataset.code = 'U' + n; at.append(a); at = a }"
+    leaf = "at.innerHTML = '<h2>T</h2><p>' + 'x'.repeat(19000)"
+    reader.answers(f"<!doctype html><body><script>let at = document.body; {grow} {leaf}</script>".encode())
+    assert "more text" in reader.fails("/page", rules=Rules(title="p"))
+
+
 def test_json_that_is_built_to_do_harm_gives_nothing(reader: Reader) -> None:
     for body in (
         b"[" * 200_000,

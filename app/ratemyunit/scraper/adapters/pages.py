@@ -8,8 +8,9 @@ from typing import Any
 from playwright.async_api import Error as BrowserError
 
 from ratemyunit.scraper import patterns
-from ratemyunit.scraper.adapters import Means, documents
+from ratemyunit.scraper.adapters import Means, beside, documents
 from ratemyunit.scraper.adapters.units import LONGEST_DESCRIPTION, MOST_LINKS, MOST_UNITS, followed, reading
+from ratemyunit.scraper.addresses import LONGEST_URL
 from ratemyunit.scraper.browsers import Shown
 from ratemyunit.scraper.fetch import TooBig, refuse_status
 from ratemyunit.scraper.port import Job, Reading, Trouble
@@ -17,28 +18,35 @@ from ratemyunit.scraper.port import Job, Reading, Trouble
 # Next.js keeps a page's data here, and with it most of today's handbooks.
 SCRIPT = "#__NEXT_DATA__"
 MOST_SCRIPT = 4 << 20
+# Of all units together: one long text may lie in each of them.
+MOST_TEXT = 8 << 20
 LONGEST = LONGEST_DESCRIPTION + 1
 AFTERWORD_SECONDS = 1.0
 
-# Runs in the page, so what comes back is bounded here and checked again there.
 READ = """
-([rules, mostUnits, mostLinks, longest]) => {
+([rules, mostUnits, mostLinks, longest, longestUrl, mostText]) => {
+  let left = mostText;
+  const cut = (value, most) => {
+    const text = String(value || "").trim().slice(0, most);
+    left -= text.length;
+    return left < 0 ? "" : text;
+  };
   const text = (within, rule) => {
     const at = rule.lastIndexOf("@");
     const selector = at < 0 ? rule : rule.slice(0, at);
     const element = selector ? within.querySelector(selector) : within;
-    const value = at < 0 ? element?.textContent : element?.getAttribute(rule.slice(at + 1));
-    return (value || "").trim().slice(0, longest);
+    return cut(at < 0 ? element?.textContent : element?.getAttribute(rule.slice(at + 1)), longest);
   };
-  const href = link => link.getAttribute("href") || "";
-  return {
-    base: document.baseURI,
+  const href = link => cut(link.getAttribute("href"), longestUrl + 1);
+  const seen = {
+    base: cut(document.baseURI, longestUrl + 1),
     rows: [...document.querySelectorAll(rules.units)].slice(0, mostUnits + 1).map(unit => ({
       code: text(unit, rules.code), title: text(unit, rules.title), description: text(unit, rules.description),
     })),
     next: [...document.querySelectorAll(rules.next)].slice(0, 1).map(href),
     links: rules.follow ? [...document.querySelectorAll("a[href]")].slice(0, mostLinks + 1).map(href) : [],
   };
+  return left < 0 ? null : seen;
 }
 """
 
@@ -60,7 +68,10 @@ class Html:
             "follow": rules.follow,
         }
         async with means.browsers.page(means.guard) as shown:
-            seen = await unspoiled(shown, _seen(shown, job.url, means, READ, [asked, MOST_UNITS, MOST_LINKS, LONGEST]))
+            given = [asked, MOST_UNITS, MOST_LINKS, LONGEST, LONGEST_URL, MOST_TEXT]
+            seen = await unspoiled(shown, _seen(shown, job.url, means, READ, given))
+        if seen is None:
+            raise TooBig(f"the page's units hold more text than {MOST_TEXT >> 20} MiB")
         links = followed(job, seen["base"], seen["next"], job.kind)
         pages = followed(job, seen["base"], seen["links"], rules.follow_kind)
         return reading(job, seen["rows"], [*links, *(one for one in pages if patterns.matches(rules.follow, one.url))])
@@ -111,7 +122,7 @@ async def _seen(shown: Shown, url: str, means: Means, script: str, given: list[A
             if answer is None:
                 raise Trouble("the page answered nothing")
             refuse_status(answer.status)
-            return await shown.page.evaluate(script, given)
+            return await beside.run(shown.page, script, given)
     except TimeoutError as why:
         raise Trouble(f"the page was not there within {means.page_seconds:g} s") from why
     except BrowserError as why:
