@@ -2,13 +2,15 @@
 
 import asyncio
 import logging
+import signal
+import time
 from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sites
-from conftest import Cluster
+from conftest import Cluster, Role, silent, wait_until
 from patient import LONG
 from playwright.async_api import Error as BrowserError
 from redis import Redis
@@ -127,3 +129,21 @@ def test_an_end_that_cannot_be_written_ends_no_lane(monkeypatch: pytest.MonkeyPa
         works(Odd(), lambda: len(asked) > 3)
 
     assert len(asked) > 3
+
+
+@pytest.mark.parametrize("stops", [1, 2])
+def test_a_worker_told_to_stop_leaves_in_time_though_its_database_never_answers(
+    start: Callable[..., Role], redis_url: str, stops: int
+) -> None:
+    with silent() as (url, callers):
+        database = url.replace("redis://", "postgresql://rmu_app:rmu_app@").replace("/0", "/x")
+        worker = start("worker", ("worker.LAST=3",), DATABASE_URL=database, REDIS_URL=redis_url)
+        wait_until(lambda: callers() > 0)
+        began = time.monotonic()
+        for _ in range(stops):
+            worker.process.send_signal(signal.SIGTERM)
+        code = worker.process.wait(LONG)
+        took = time.monotonic() - began
+
+    assert (code, worker.lines()[-1]["message"]) == (0, "stopped, though something in hand never ended")
+    assert 3 <= took < 3 + 10  # a busy machine's part, and far from the 300 s that everything else may take
