@@ -261,15 +261,33 @@ def test_a_site_is_left_alone_for_the_pause_and_for_the_longer_one_that_it_wants
         for number in range(3):
             jobs.add(connection, f"{SITE}/{number}", "U")
     first = taken(polite)
+    assert 300 < until_asked(engine) <= 600
     polite.pace(first.site, 3600.0)
     polite.give_up(first, "gone")
     assert polite.next() is None
-    assert 300 < until_asked(engine) <= 600
-    passes(engine, "10 min")
+    assert 3300 < until_asked(engine) <= 3600
+    passes(engine, "1 h")
 
     polite.give_up(taken(polite), "gone")
 
     assert 3300 < until_asked(engine) <= 3600
+
+
+def test_a_site_that_wants_no_longer_pause_any_more_is_given_the_usual_one(engine: Engine, redis: Redis) -> None:
+    polite = repository.Rows(engine, redis, timedelta(minutes=10))
+    with engine.begin() as connection:
+        for number in range(2):
+            jobs.add(connection, f"{SITE}/{number}", "U")
+    first = taken(polite)
+    polite.pace(first.site, 3600.0)
+    polite.pace(first.site, 0.0)
+    polite.give_up(first, "gone")
+    assert 3300 < until_asked(engine) <= 3600
+    passes(engine, "1 h")
+
+    polite.give_up(taken(polite), "gone")
+
+    assert 300 < until_asked(engine) <= 600
 
 
 def test_a_named_host_needs_no_pause(engine: Engine, redis: Redis) -> None:

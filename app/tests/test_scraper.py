@@ -166,6 +166,16 @@ def test_each_end_of_a_page_is_told_to_the_repository(caplog: pytest.LogCaptureF
     assert sorted(str(line["ok"]) for line in told) == ["False"] * 5 + ["True"]
 
 
+def test_a_site_that_says_no_pause_is_known_to_want_none() -> None:
+    with sites.served() as site:
+        site.answers["/good"] = (200, sites.JSON, sites.listing([{"code": "C1", "title": "T"}]))
+        repository = FakeRepository(job(site, "/good"))
+
+        worked(repository, lambda: bool(repository.ends))
+
+    assert repository.paces == {"the-site": 0.0}
+
+
 def test_a_job_about_the_inside_is_given_up_without_a_word_to_anybody() -> None:
     repository = FakeRepository(Job(uuid4(), "http://169.254.169.254/latest/", "U", 1))
 

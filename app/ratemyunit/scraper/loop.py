@@ -96,8 +96,7 @@ class Scraper:
         guard.admit(job.url)
         fetcher = Fetcher(guard, seconds=self._limits.page_seconds)
         delay = await self._robots.admit(job.url, fetcher)
-        if delay is not None:
-            await asyncio.to_thread(self._repository.pace, job.site, delay)
+        await asyncio.to_thread(self._repository.pace, job.site, delay or 0.0)
         means = adapters.Means(fetcher, self._browsers, guard, self._limits.page_seconds)
         found = await adapters.named(job.kind).read(job, means)
         return await asyncio.to_thread(self._repository.keep, job, found)
