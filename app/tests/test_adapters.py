@@ -151,6 +151,16 @@ def test_links_of_a_list_are_followed_where_the_rules_say_so(reader: Reader) -> 
     ]
 
 
+def test_links_are_spelled_in_one_way_and_one_page_is_one(reader: Reader) -> None:
+    place = reader.site.url.removeprefix("http://")
+    hrefs = ("/a", f"http://{place}/a", f"HTTP://{place}/a#top", f"//{place.replace(':', '.:')}/a", "/page", ".")
+    reader.answers(f"<!doctype html>{''.join(f'<a href={href}>x</a>' for href in hrefs)}".encode())
+
+    found = reader.read("/page", rules=Rules(follow="/"))
+
+    assert [link.url for link in found.links] == [f"{reader.site.url}/a", f"{reader.site.url}/"]
+
+
 # What comes instead of a catalogue. Every adapter: truncated, of another charset, empty, ten times larger, HTML.
 ROW = {"code": "C1", "title": "Caf\u00e9"}
 

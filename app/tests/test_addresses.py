@@ -13,7 +13,7 @@ import sites
 from patient import LONG
 
 from ratemyunit.scraper import addresses
-from ratemyunit.scraper.addresses import AddressRefused, Guard, public
+from ratemyunit.scraper.addresses import AddressRefused, Guard, public, spelled
 from ratemyunit.scraper.fetch import Fetcher
 from ratemyunit.scraper.port import Hopeless, Trouble
 
@@ -102,6 +102,22 @@ def test_a_naive_guard_lets_nearly_all_of_them_through() -> None:
 )
 def test_a_plain_public_page_is_admitted(url: str) -> None:
     Guard().admit(url)
+
+
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("HTTP://UNI.example.:80/A?b=C%2f", "http://uni.example/A?b=C%2f"),
+        ("https://uni.example:443", "https://uni.example/"),
+        ("https://uni.example:80/a", "https://uni.example:80/a"),
+        ("http://uni.example?a", "http://uni.example/?a"),
+        ("http://uni.example:/a?", "http://uni.example/a?"),
+        ("https://[2606:0::1]/a", "https://[2606::1]/a"),
+        ("https://[2606::1]:80//a//b", "https://[2606::1]:80//a//b"),
+    ],
+)
+def test_a_site_is_spelled_in_one_way_and_the_rest_of_its_address_is_left_alone(url: str, plain: str) -> None:
+    assert spelled(url) == plain == spelled(plain)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fe80::1%2"])

@@ -255,6 +255,37 @@ def test_a_site_has_one_job_at_a_time_whichever_worker_asks(engine: Engine, redi
     assert taken(other).site == "uni.example"
 
 
+def test_a_site_under_another_spelling_is_the_same_site(engine: Engine, redis: Redis) -> None:
+    polite = repository.Rows(engine, redis, timedelta(minutes=10))
+    with engine.begin() as connection:
+        for url in ("https://uni.example/1", "https://uni.example:443/2", "https://Uni.Example./3"):
+            jobs.add(connection, url, "U")
+
+    assert taken(polite).site == "uni.example"
+    assert polite.next() is None
+
+
+def test_a_catalogue_is_one_and_its_first_page_is_one_however_its_site_is_spelled(
+    engine: Engine, rows: repository.Rows
+) -> None:
+    with engine.begin() as connection:
+        kept = [
+            crawls.keep(connection, crawls.Source("U", "html", url, Rules()))
+            for url in ("HTTPS://UNI.EXAMPLE:443/list", f"{SITE}/list")
+        ]
+        assert kept[0] and kept[1] is None
+        as_older_code_kept_it = {"url": "https://uni.example.:443/list"}
+        connection.execute(text("update sources set url = :url"), as_older_code_kept_it)
+        crawl = crawls.begin(connection, kept[0], NONE)
+    assert crawl
+    first = taken(rows)
+    assert (first.url, first.site) == (f"{SITE}/list", "uni.example")
+
+    rows.keep(first, Reading((), links("list", "1")))
+
+    assert state(engine, crawl)["pages"] == 2
+
+
 def test_a_site_is_left_alone_for_the_pause_and_for_the_longer_one_that_it_wants(engine: Engine, redis: Redis) -> None:
     polite = repository.Rows(engine, redis, timedelta(minutes=10))
     with engine.begin() as connection:

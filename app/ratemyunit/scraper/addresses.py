@@ -63,6 +63,12 @@ class Target:
         """Name host and port, whatever the scheme."""
         return self.host, self.port
 
+    @property
+    def origin(self) -> str:
+        """Spell the beginning of its URLs: the port is left out where it goes without saying."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == PORTS[self.scheme] else f":{self.port}")
+
 
 def target(url: str) -> Target:
     """Read whom a URL leads to.
@@ -85,6 +91,17 @@ def target(url: str) -> Target:
     if not parts.hostname or "%" in parts.hostname:
         raise AddressRefused("the address names no host")
     return Target(parts.scheme, _plain(parts.hostname), PORTS[parts.scheme] if port is None else port)
+
+
+def spelled(url: str) -> str:
+    """Spell a URL with its site in one way, so that one site is not taken for several; its path is left alone.
+
+    Raises:
+        AddressRefused: it is no plain address of a web page.
+    """
+    parts = urlsplit(url)
+    path = url[len(f"{parts.scheme}://{parts.netloc}") :]
+    return target(url).origin + (path if path.startswith("/") else f"/{path}")
 
 
 class Guard:

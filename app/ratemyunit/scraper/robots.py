@@ -3,7 +3,6 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from protego import Protego
 
@@ -49,8 +48,7 @@ class Robots:
         return None if delay is None else min(float(delay), LONGEST_DELAY)
 
     async def _rules(self, url: str, fetcher: Fetcher) -> Protego:
-        asked = target(url)
-        site = f"{asked.scheme}://{urlsplit(url).netloc.lower()}"
+        site = target(url).origin
         kept = self._kept.get(site)
         if kept is None or kept.until < time.monotonic():
             kept = _Kept(await _asked(f"{site}/robots.txt", fetcher), time.monotonic() + KEPT_SECONDS)

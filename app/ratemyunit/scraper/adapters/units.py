@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urljoin
 
 from ratemyunit.scraper import patterns
-from ratemyunit.scraper.addresses import AddressRefused, target
+from ratemyunit.scraper.addresses import AddressRefused, spelled, target
 from ratemyunit.scraper.port import Found, Job, Link, Reading, Trouble
 from ratemyunit.scraper.rules import Rules
 
@@ -38,12 +38,12 @@ def reading(job: Job, rows: Iterable[Mapping[str, str]], links: Iterable[Link] =
 
 def followed(job: Job, base: str, hrefs: Iterable[str], kind: str) -> list[Link]:
     """List the links that lead on within the same site, each once, in their order."""
-    home = target(job.url).place
+    here = spelled(job.url)
     found: dict[str, Link] = {}
     for href in hrefs:
         try:
-            url = urljoin(base, href.strip()).partition("#")[0]
-            if target(url).place == home and url != job.url:
+            url = spelled(urljoin(base, href.strip()).partition("#")[0])
+            if target(url).place == target(here).place and url != here:
                 found.setdefault(url, Link(url, kind))
         except (AddressRefused, ValueError):
             continue
