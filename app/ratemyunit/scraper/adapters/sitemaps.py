@@ -13,6 +13,7 @@ from ratemyunit.scraper.port import Job, Reading, Trouble
 
 GZIP = b"\x1f\x8b"
 DEEPEST = 8
+LOCATION = 3
 # sitemaps.org lets one file name 50,000 pages, each with a few elements of its own.
 MOST_ELEMENTS = 500_000
 
@@ -80,7 +81,8 @@ class _Outline:
             if name not in ("urlset", "sitemapindex"):
                 raise Trouble("the document is no sitemap")
             self.root = name
-        self._text = [] if name == "loc" else None
+        # A page's own; deeper ones are its pictures' and films'.
+        self._text = [] if name == "loc" and self._depth == LOCATION else None
 
     def data(self, text: str) -> None:
         if self._text is not None:
