@@ -166,6 +166,37 @@ def test_each_end_of_a_page_is_told_to_the_repository(caplog: pytest.LogCaptureF
     assert sorted(str(line["ok"]) for line in told) == ["False"] * 5 + ["True"]
 
 
+@pytest.mark.parametrize("kind", ["html", "embedded", "json", "sitemap"])
+def test_robots_txt_is_asked_about_where_a_redirect_leads(kind: str) -> None:
+    with sites.served() as site:
+        site.answers["/robots.txt"] = (200, "text/plain", b"User-agent: *\nDisallow: /private\n")
+        site.redirects |= {"/units": "/moved", "/moved": "/private/units", "/through": "/private/way"}
+        site.redirects |= {"/private/way": "/end"}
+        site.answers["/private/units"] = site.answers["/end"] = sites.page(sites.cards(2))
+        repository = FakeRepository(job(site, "/units", kind), job(site, "/through", kind))
+
+        worked(repository, lambda: len(repository.ends) == 2)
+
+    assert repository.ends == [("given up", "the site's robots.txt disallows the page")] * 2
+    if kind in ("json", "sitemap"):
+        assert not any(path.startswith("/private") for path in site.paths)
+
+
+def test_robots_txt_is_asked_about_where_a_page_itself_leads_and_not_about_what_it_calls_itself() -> None:
+    with sites.served() as site:
+        site.answers["/robots.txt"] = (200, "text/plain", b"User-agent: *\nDisallow: /private\n")
+        site.answers["/leads"] = sites.page("<script>location.replace('/private/units')</script>")
+        site.answers["/private/units"] = sites.page(sites.cards(2))
+        site.answers["/renames"] = sites.page(
+            f"<script>history.pushState({{}}, '', '/private/x')</script>{sites.cards(1)}"
+        )
+        repository = FakeRepository(job(site, "/leads", "html"), job(site, "/renames", "html"))
+
+        worked(repository, lambda: len(repository.ends) == 2)
+
+    assert sorted(repository.ends) == [("given up", "the site's robots.txt disallows the page"), ("kept", "")]
+
+
 def test_a_site_that_says_no_pause_is_known_to_want_none() -> None:
     with sites.served() as site:
         site.answers["/good"] = (200, sites.JSON, sites.listing([{"code": "C1", "title": "T"}]))

@@ -7,7 +7,7 @@ The connection is made to the address that was checked; the name stays in the Ho
 import asyncio
 import ssl
 import zlib
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -27,6 +27,9 @@ SECONDS = 15.0
 SENT = [("User-Agent", AGENT), ("Accept-Encoding", "gzip"), ("Connection", "close")]
 REDIRECTS = {301, 302, 303, 307, 308}
 GONE = {401, 403, 404, 410, 451}
+
+Admit = Callable[[str], Awaitable[object]]
+"""Asks whether a page may be read, and raises `Trouble` where it may not."""
 
 
 class TooBig(Hopeless):
@@ -50,18 +53,18 @@ class Fetcher:
         self._seconds = seconds
         self._most = most_bytes
 
-    async def page(self, url: str) -> Document:
-        """Fetch a page that must be there.
+    async def page(self, url: str, admit: Admit | None = None) -> Document:
+        """Fetch a page that must be there; `admit` is asked about each place that a redirect leads to.
 
         Raises:
             Hopeless: it is not there, may not be asked for, or is too big.
             Trouble: it did not come this time.
         """
-        found = await self.get(url)
+        found = await self.get(url, admit)
         refuse_status(found.status)
         return found
 
-    async def get(self, url: str) -> Document:
+    async def get(self, url: str, admit: Admit | None = None) -> Document:
         """Fetch whatever a URL answers, after redirects.
 
         Raises:
@@ -70,18 +73,20 @@ class Fetcher:
         """
         try:
             async with asyncio.timeout(self._seconds):
-                return await self._followed(url)
+                return await self._followed(url, admit)
         except TimeoutError as why:
             raise Trouble(f"no answer within {self._seconds:g} s") from why
         except (httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException, OSError) as why:
             raise Trouble(f"the site cannot be asked ({type(why).__name__})") from why
 
-    async def _followed(self, url: str) -> Document:
+    async def _followed(self, url: str, admit: Admit | None) -> Document:
         for _ in range(MOST_REDIRECTS + 1):
             status, headers, body = await self._once(url)
             if status not in REDIRECTS or b"location" not in headers:
                 return Document(url, status, body)
             url = urljoin(url, headers[b"location"].decode("latin-1"))
+            if admit is not None:
+                await admit(url)
         raise Hopeless(f"more than {MOST_REDIRECTS} redirects")
 
     async def _once(self, url: str) -> tuple[int, dict[bytes, bytes], bytes]:

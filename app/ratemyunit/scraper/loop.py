@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import Counter, Gauge
 
@@ -97,7 +98,8 @@ class Scraper:
         fetcher = Fetcher(guard, seconds=self._limits.page_seconds)
         delay = await self._robots.admit(job.url, fetcher)
         await asyncio.to_thread(self._repository.pace, job.site, delay or 0.0)
-        means = adapters.Means(fetcher, self._browsers, guard, self._limits.page_seconds)
+        admit = partial(self._robots.admit, fetcher=fetcher)
+        means = adapters.Means(fetcher, self._browsers, guard, self._limits.page_seconds, admit)
         found = await adapters.named(job.kind).read(job, means)
         return await asyncio.to_thread(self._repository.keep, job, found)
 

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 from playwright.async_api import Error as BrowserError
+from playwright.async_api import Request
 
 from ratemyunit.scraper import patterns
 from ratemyunit.scraper.adapters import Means, beside, documents
@@ -69,7 +70,7 @@ class Html:
         }
         async with means.browsers.page(means.guard) as shown:
             given = [asked, MOST_UNITS, MOST_LINKS, LONGEST, LONGEST_URL, MOST_TEXT]
-            seen = await unspoiled(shown, _seen(shown, job.url, means, READ, given))
+            seen = (await unspoiled(shown, _seen(shown, job.url, means, READ, given))).value
         if seen is None:
             raise TooBig(f"the page's units hold more text than {MOST_TEXT >> 20} MiB")
         links = followed(job, seen["base"], seen["next"], job.kind)
@@ -84,7 +85,7 @@ class Embedded:
         """Read the units in the script."""
         script = job.rules.script or SCRIPT
         async with means.browsers.page(means.guard) as shown:
-            text = await unspoiled(shown, _seen(shown, job.url, means, SCRIPT_TEXT, [script, MOST_SCRIPT]))
+            text = (await unspoiled(shown, _seen(shown, job.url, means, SCRIPT_TEXT, [script, MOST_SCRIPT]))).value
         if text is None:
             raise Trouble("the page has no script with data")
         if len(text) >= MOST_SCRIPT:
@@ -115,17 +116,40 @@ async def unspoiled(shown: Shown, seeing: Coroutine[Any, Any, Any]) -> Any:
         await asyncio.gather(reading_it, *ends, return_exceptions=True)
 
 
-async def _seen(shown: Shown, url: str, means: Means, script: str, given: list[Any]) -> Any:
+async def _seen(shown: Shown, url: str, means: Means, script: str, given: list[Any]) -> beside.Seen:
     try:
         async with asyncio.timeout(means.page_seconds):
             answer = await shown.page.goto(url, wait_until="load", timeout=0)
             if answer is None:
                 raise Trouble("the page answered nothing")
             refuse_status(answer.status)
-            return await beside.run(shown.page, script, given)
+            for hop in _led(answer.request):
+                await means.admit(hop)
+            seen = await beside.run(shown.page, script, given)
+            await _admit_at(seen.at, means)
+            return seen
     except TimeoutError as why:
         raise Trouble(f"the page was not there within {means.page_seconds:g} s") from why
     except BrowserError as why:
         if shown.gate.refused:
             raise Trouble("the page leads to an address that may not be asked") from why
         raise
+
+
+def _led(last: Request) -> Iterator[str]:
+    """Name the places through which redirects led, the last one first."""
+    hop: Request | None = last
+    while hop is not None:
+        yield _plain(hop.url)
+        hop = hop.redirected_from
+
+
+async def _admit_at(at: str, means: Means) -> None:
+    # A script may have led on to another page since, or to the browser's own that says why there is none.
+    if not at.startswith("http"):
+        raise Trouble("the page led away while it was read")
+    await means.admit(_plain(at))
+
+
+def _plain(url: str) -> str:
+    return url.partition("#")[0]

@@ -27,7 +27,7 @@ class Sitemap:
 
     async def read(self, job: Job, means: Means) -> Reading:
         """List the pages that it names and the rules follow."""
-        answer = await means.fetcher.page(job.url)
+        answer = await means.fetcher.page(job.url, means.admit)
         body = unpacked(answer.body) if answer.body.startswith(GZIP) else answer.body
         if not body.strip():
             raise Trouble("the sitemap is empty")
