@@ -120,6 +120,17 @@ def test_a_handbook_that_keeps_its_data_in_a_script_is_read(reader: Reader) -> N
     assert found.units[0].title == "Algorithms in Context"
 
 
+def test_a_handbook_s_next_page_is_beside_the_page_that_a_redirect_led_to(reader: Reader) -> None:
+    reader.site.redirects["/handbook/now"] = "/2027/units"
+    onward = {"units": [{"code": "C1", "title": "T"}], "next": "more?page=2"}
+    body = f'<!doctype html><script id="data" type="application/json">{json.dumps(onward)}</script>'
+    reader.answers(body.encode(), path="/2027/units")
+
+    (link,) = reader.read("/handbook/now", "embedded", Rules(script="#data")).links
+
+    assert link.url == f"{reader.site.url}/2027/more?page=2"
+
+
 def test_a_search_endpoint_is_read_page_by_page(reader: Reader) -> None:
     first = reader.read("/api/search", "json", SEARCH)
     (onward,) = first.links

@@ -85,13 +85,14 @@ class Embedded:
         """Read the units in the script."""
         script = job.rules.script or SCRIPT
         async with means.browsers.page(means.guard) as shown:
-            text = (await unspoiled(shown, _seen(shown, job.url, means, SCRIPT_TEXT, [script, MOST_SCRIPT]))).value
+            seen = await unspoiled(shown, _seen(shown, job.url, means, SCRIPT_TEXT, [script, MOST_SCRIPT]))
+        text = seen.value
         if text is None:
             raise Trouble("the page has no script with data")
         if len(text) >= MOST_SCRIPT:
             raise TooBig(f"the page's data is bigger than {MOST_SCRIPT >> 20} MiB")
         try:
-            return documents.read(job, json.loads(text), job.url)
+            return documents.read(job, json.loads(text), seen.at)
         except (ValueError, RecursionError) as why:
             raise Trouble("the page's data is no JSON") from why
 
