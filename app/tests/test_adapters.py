@@ -152,6 +152,17 @@ def test_a_sitemap_of_sitemaps_leads_to_the_pages_that_are_followed(reader: Read
     assert [(u.code, u.description) for u in unit.units] == [("SLMA200", "What it is about.")]
 
 
+def test_a_sitemap_that_is_packed_in_parts_is_read_whole(reader: Reader) -> None:
+    whole = sites.kept("southlea-sitemap-units.xml", reader.site.url)
+    parts = [whole[at : at + 300] for at in range(0, len(whole), 300)]
+    assert len(parts) > 2
+
+    for end in (b"", b"\0" * 512):
+        reader.answers(b"".join(map(gzip.compress, parts)) + end, "application/gzip")
+        packed = reader.read("/page", "sitemap", Rules(follow="/units/"))
+        assert [link.url.rpartition("/")[2] for link in packed.links] == ["SLMA100", "SLMA200", "SLPH110"]
+
+
 def test_links_of_a_list_are_followed_where_the_rules_say_so(reader: Reader) -> None:
     follow = Rules(**{**TABLE.__dict__, "follow": r"/unit/[A-Z]+1010\.html$", "follow_kind": "embedded"})
 
@@ -182,6 +193,9 @@ def test_truncated_answers_give_nothing(reader: Reader) -> None:
     assert "not all of it" in reader.fails("/page", "json")
 
     reader.answers(gzip.compress(b"<urlset/>" * 99)[:-9], "application/gzip")
+    assert "no whole gzip" in reader.fails("/page", "sitemap")
+
+    reader.answers(gzip.compress(b"<urlset/>") + gzip.compress(b"<!-- more -->" * 99)[:-9], "application/gzip")
     assert "no whole gzip" in reader.fails("/page", "sitemap")
 
     reader.answers(sites.kept("southlea-sitemap-units.xml", reader.site.url)[:-60], sites.XML)
@@ -258,8 +272,12 @@ def test_ten_times_more_is_read_whole_and_more_than_a_page_can_hold_is_refused_w
     reader.answers(b" " * (MOST_BYTES + 1), sites.JSON)
     for kind in ("json", "sitemap"):
         assert "bigger than 10 MiB" in reader.fails("/page", kind)
-    reader.answers(gzip.compress(b" " * (MOST_BYTES + 1)), "application/gzip")
-    assert "unpacks to more" in reader.fails("/page", "sitemap")
+    half = b" " * (MOST_BYTES // 2 + 1)
+    for packed in (gzip.compress(half + half), gzip.compress(half) * 2):
+        reader.answers(packed, "application/gzip")
+        assert "unpacks to more" in reader.fails("/page", "sitemap")
+    reader.answers(gzip.compress(b"") * 201, "application/gzip")
+    assert "more than 200 parts" in reader.fails("/page", "sitemap")
 
 
 def test_a_script_of_ten_times_more_is_read_whole_and_one_over_4_mib_is_refused_whole(reader: Reader) -> None:

@@ -23,6 +23,9 @@ from ratemyunit.scraper.port import Hopeless, Trouble
 AGENT = "RateMyUnit/1.0 (+https://ratemyunit.com/about-the-scraper)"
 MOST_BYTES = 10 << 20
 MOST_REDIRECTS = 5
+GZIP = b"\x1f\x8b"
+# What was packed in parts is whole gzips one after the other, and each costs a copy of those that follow.
+MOST_PARTS = 200
 SECONDS = 15.0
 SENT = [("User-Agent", AGENT), ("Accept-Encoding", "gzip"), ("Connection", "close")]
 REDIRECTS = {301, 302, 303, 307, 308}
@@ -121,19 +124,24 @@ def unpacked(packed: bytes, *, most: int = MOST_BYTES) -> bytes:
     """Unpack gzip, but no more than a page may hold: a few KiB can be packed to unpack into GiBs.
 
     Raises:
-        TooBig: it is more than that.
+        TooBig: it is more than that, or in more parts than anybody packs.
         Trouble: it is no whole gzip.
     """
-    unpacker = zlib.decompressobj(wbits=31)
-    try:
-        body = unpacker.decompress(packed, most + 1)
-    except zlib.error as why:
-        raise Trouble("the answer is no whole gzip") from why
-    if len(body) > most:
-        raise TooBig(f"the answer unpacks to more than {most >> 20} MiB")
-    if not unpacker.eof:
-        raise Trouble("the answer is no whole gzip")
-    return body
+    body = bytearray()
+    for _ in range(MOST_PARTS):
+        unpacker = zlib.decompressobj(wbits=31)
+        try:
+            body += unpacker.decompress(packed, most + 1 - len(body))
+        except zlib.error as why:
+            raise Trouble("the answer is no whole gzip") from why
+        if len(body) > most:
+            raise TooBig(f"the answer unpacks to more than {most >> 20} MiB")
+        if not unpacker.eof:
+            raise Trouble("the answer is no whole gzip")
+        packed = unpacker.unused_data
+        if not packed.startswith(GZIP):
+            return bytes(body)
+    raise TooBig(f"the answer is packed in more than {MOST_PARTS} parts")
 
 
 class _Pinned(httpcore.AsyncNetworkBackend):

@@ -8,10 +8,9 @@ from defusedxml.ElementTree import DefusedXMLParser
 from ratemyunit.scraper import patterns
 from ratemyunit.scraper.adapters import Means
 from ratemyunit.scraper.adapters.units import followed
-from ratemyunit.scraper.fetch import MOST_BYTES, unpacked
+from ratemyunit.scraper.fetch import GZIP, MOST_BYTES, unpacked
 from ratemyunit.scraper.port import Job, Reading, Trouble
 
-GZIP = b"\x1f\x8b"
 DEEPEST = 8
 LOCATION = 3
 # sitemaps.org lets one file name 50,000 pages, each with a few elements of its own.
