@@ -111,6 +111,7 @@ class Site:
         self.asked: list[tuple[float, str]] = []
         self.answers: dict[str, Answer | Callable[[], Answer]] = {}
         self.lengths: dict[str, int] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.torn: set[str] = set()
         self.redirects: dict[str, str] = {}
         self.url = ""
@@ -169,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Type": kind,
             "Content-Length": str(self.site.lengths.get(self.path, len(body))),
             **headers,
+            **self.site.headers.get(self.path, {}),
         }.items():
             self.send_header(name, value)
         self.end_headers()

@@ -60,9 +60,9 @@ class Robots:
 
 
 async def _asked(url: str, fetcher: Fetcher) -> Protego:
-    answer = await fetcher.get(url)
+    answer = await fetcher.get(url, cut=MOST_BYTES)
     if 400 <= answer.status < 500 and answer.status != 429:
         return Protego.parse("")
     if answer.status != 200:
         raise Trouble(f"the site's robots.txt answered {answer.status}")
-    return Protego.parse(answer.body[:MOST_BYTES].decode("utf-8", "replace"))
+    return Protego.parse(answer.body.decode("utf-8", "replace"))
