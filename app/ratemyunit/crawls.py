@@ -15,6 +15,7 @@ from sqlalchemy.dialects import postgresql
 from ratemyunit import sites
 from ratemyunit.schema import crawl_pages, crawls, jobs, sources
 from ratemyunit.scraper import ranges
+from ratemyunit.scraper.addresses import spelled
 from ratemyunit.scraper.port import Link
 from ratemyunit.scraper.rules import Rules
 
@@ -35,15 +36,10 @@ class Source:
 
 def keep(connection: Connection, source: Source) -> UUID | None:
     """Keep a catalogue; None where this university has one at this URL already."""
-    put = postgresql.insert(sources).values(**asdict(source)).on_conflict_do_nothing().returning(sources.c.id)
+    row = {**asdict(source), "url": spelled(source.url)}
+    put = postgresql.insert(sources).values(row).on_conflict_do_nothing().returning(sources.c.id)
     kept: UUID | None = connection.execute(put).scalar_one_or_none()
     return kept
-
-
-def listed(connection: Connection) -> list[RowMapping]:
-    """List the catalogues by university."""
-    query = select(sources).order_by(sources.c.university, sources.c.url, sources.c.span)
-    return list(connection.execute(query).mappings())
 
 
 def begin(connection: Connection, source: UUID, pause: timedelta) -> UUID | None:
@@ -129,9 +125,8 @@ def end_finished(connection: Connection) -> int:
 
 
 def _first_pages(source: RowMapping) -> list[Link]:
-    if not source["span"]:
-        return [Link(source["url"], source["kind"])]
-    return [Link(url, source["kind"]) for url in ranges.urls(source["url"], source["span"])]
+    urls = ranges.urls(source["url"], source["span"]) if source["span"] else [source["url"]]
+    return [Link(spelled(url), source["kind"]) for url in urls]
 
 
 def _fresh(connection: Connection, crawl: UUID, links: Iterable[Link], most: int) -> list[dict[str, Any]]:

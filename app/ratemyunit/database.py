@@ -112,6 +112,9 @@ def engine(
             "connect_timeout": CONNECT_S,
             "tcp_user_timeout": 5000,
             "keepalives_idle": 10,
+            # Linux's own are 75 s and nine tries: the time above is looked at only when the next try is due.
+            "keepalives_interval": 2,
+            "keepalives_count": 3,
             "application_name": application,
             "options": _options(patience or PATIENCE),
         },

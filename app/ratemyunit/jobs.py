@@ -17,6 +17,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from ratemyunit import crawls, pauses, sites
 from ratemyunit.schema import jobs
 from ratemyunit.scraper import rules
+from ratemyunit.scraper.addresses import spelled
 from ratemyunit.scraper.port import Job
 
 QUEUE = "rmu:jobs"
@@ -41,7 +42,7 @@ class Counts:
 
 def add(connection: Connection, url: str, university: str) -> UUID:
     """Put a job down as a row."""
-    made = insert(jobs).values(url=url, university=university).returning(jobs.c.id)
+    made = insert(jobs).values(url=spelled(url), university=university).returning(jobs.c.id)
     job: UUID = connection.execute(made).scalar_one()
     return job
 

@@ -50,11 +50,16 @@ class JsonLines(logging.Formatter):
 
 def whole(line: Mapping[str, object]) -> str:
     """Spell a line; one that podman would tear in pieces keeps only who says it, about what, and its beginning."""
-    text = json.dumps(line, ensure_ascii=False)
+    text = _spelled(line)
     if len(text.encode()) <= LONGEST_LINE:
         return text
     kept = {name: str(line[name])[:1000] for name in KEPT if name in line}
-    return json.dumps({**kept, "cut": len(text)}, ensure_ascii=False)
+    return _spelled({**kept, "cut": len(text)})
+
+
+def _spelled(line: Mapping[str, object]) -> str:
+    # Half a letter, which a page may say, has no bytes; how JSON escapes it has.
+    return json.dumps(line, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
 
 
 def start(level: str, *, role: str, release: str = "unknown") -> None:

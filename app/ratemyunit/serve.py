@@ -2,16 +2,14 @@
 
 import asyncio
 import logging
-import os
 import signal
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
 import uvicorn
 
-from ratemyunit import api, logs, settings
+from ratemyunit import api, logs, settings, stopping
 from ratemyunit.guard import protocol
 
 # Longer than any proxy in front keeps an idle connection, or it would send a request into a closing socket.
@@ -39,9 +37,7 @@ class Server(uvicorn.Server):
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         """Begin the end, and see to it that it comes."""
         super().handle_exit(sig, frame)
-        last = threading.Timer(GRACE + CLOSING, _leave)
-        last.daemon = True
-        last.start()
+        stopping.leave_in(GRACE + CLOSING)
 
 
 def run() -> int:
@@ -72,8 +68,3 @@ def run() -> int:
     server.run()
     log.info("stopped")
     return 0
-
-
-def _leave() -> None:
-    log.error("stopped, though something in hand never ended")
-    os._exit(0)

@@ -30,9 +30,11 @@ def take(connection: Connection, site: str, pause: timedelta) -> bool:
 
 
 def pace(connection: Connection, site: str, seconds: float) -> None:
-    """Remember how long the site wants to be left alone between two pages."""
-    put = insert(sites).values(site=site[:300], delay_s=seconds)
-    connection.execute(put.on_conflict_do_update(index_elements=["site"], set_={"delay_s": put.excluded.delay_s}))
+    """Remember how long the site wants to be left alone between two pages, which counts from now on."""
+    turn = func.now() + timedelta(seconds=seconds)
+    put = insert(sites).values(site=site[:300], delay_s=seconds, next_at=turn)
+    later = {"delay_s": put.excluded.delay_s, "next_at": func.greatest(sites.c.next_at, put.excluded.next_at)}
+    connection.execute(put.on_conflict_do_update(index_elements=["site"], set_=later))
 
 
 def asked_pause(connection: Connection, url: str) -> timedelta:

@@ -8,10 +8,13 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
-from ratemyunit import database, health, logs, settings
+from ratemyunit import database, health, logs, settings, stopping
 from ratemyunit.repository import Rows
 from ratemyunit.scraper.browsers import Bounds, Pool
 from ratemyunit.scraper.loop import Limits, Scraper
+
+LAST = 27
+"""In seconds, how long a stop may take. What hangs in a thread cannot be ended, and Python would wait for it."""
 
 log = logging.getLogger("ratemyunit.worker")
 
@@ -39,7 +42,7 @@ def run() -> int:
 async def _work(asked: settings.Settings) -> None:
     stop = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(name, stop.set)
+        asyncio.get_running_loop().add_signal_handler(name, _begin_the_end, stop)
     scraping = asked.scraping
     engine = database.engine(
         asked.database_url, pool=2, application="ratemyunit-worker", sharers=asked.database_sharers
@@ -52,6 +55,11 @@ async def _work(asked: settings.Settings) -> None:
         await Scraper(rows, browsers, stop, limits).until_stopped(lanes=scraping.browsers)
     engine.dispose()
     redis.close()
+
+
+def _begin_the_end(stop: asyncio.Event) -> None:
+    stop.set()
+    stopping.leave_in(LAST)
 
 
 def _serve_health(asked: settings.Settings) -> ThreadingHTTPServer:

@@ -33,6 +33,7 @@ LIMITS = {
         "scraper.gate.CONNECT_SECONDS",
         "scraper.gate.HEAD_SECONDS",
         "scraper.loop.JOB_DEADLINE",
+        "worker.LAST",
     ],
 }
 

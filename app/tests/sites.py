@@ -85,6 +85,22 @@ HOSTILE: dict[str, Answer] = {
         "<script>const all = []; setInterval(() => all.push(new Uint8Array(32 << 20).fill(7)), 10)</script>"
     ),
 }
+# Builtins that a reader would use, turned against it: what they give back is far more than any page holds.
+FLOOD = "'x'.repeat(60e6)"
+OVERRIDES = {
+    "slice of an array": "Array.prototype.slice = function () { return Array(100).fill({code: 1}) }",
+    "slice of a text": f"String.prototype.slice = () => {FLOOD}",
+    "trim": f"String.prototype.trim = () => ({{slice: () => {FLOOD}}})",
+    "map": f"Array.prototype.map = () => [{FLOOD}]",
+    "iterator": "Array.prototype[Symbol.iterator] = NodeList.prototype[Symbol.iterator] = () => { throw Error('odd') }",
+    "selectors": "document.querySelectorAll = document.querySelector = () => { throw new Error('\\ud800') }",
+    "prototype": "Document.prototype.querySelectorAll = () => { throw {toString() { for (;;); }} }",
+    "attribute": f"Element.prototype.getAttribute = () => {FLOOD}",
+    "text": f"Object.defineProperty(Node.prototype, 'textContent', {{get: () => {FLOOD}}})",
+    "base": f"Object.defineProperty(Node.prototype, 'baseURI', {{get: () => {FLOOD}}})",
+    "json": "JSON.parse = JSON.stringify = Object.keys = () => { throw Error('odd') }",
+    "object": "Object.defineProperty(Object.prototype, 'toJSON', {value: () => { throw Error('odd') }})",
+}
 ENDLESS = ("/hostile/silent", "/hostile/drip", "/hostile/huge", "/hostile/redirects", "/hostile/headers")
 
 
@@ -95,6 +111,7 @@ class Site:
         self.asked: list[tuple[float, str]] = []
         self.answers: dict[str, Answer | Callable[[], Answer]] = {}
         self.lengths: dict[str, int] = {}
+        self.headers: dict[str, dict[str, str]] = {}
         self.torn: set[str] = set()
         self.redirects: dict[str, str] = {}
         self.url = ""
@@ -153,6 +170,7 @@ class _Handler(BaseHTTPRequestHandler):
             "Content-Type": kind,
             "Content-Length": str(self.site.lengths.get(self.path, len(body))),
             **headers,
+            **self.site.headers.get(self.path, {}),
         }.items():
             self.send_header(name, value)
         self.end_headers()

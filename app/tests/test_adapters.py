@@ -120,6 +120,17 @@ def test_a_handbook_that_keeps_its_data_in_a_script_is_read(reader: Reader) -> N
     assert found.units[0].title == "Algorithms in Context"
 
 
+def test_a_handbook_s_next_page_is_beside_the_page_that_a_redirect_led_to(reader: Reader) -> None:
+    reader.site.redirects["/handbook/now"] = "/2027/units"
+    onward = {"units": [{"code": "C1", "title": "T"}], "next": "more?page=2"}
+    body = f'<!doctype html><script id="data" type="application/json">{json.dumps(onward)}</script>'
+    reader.answers(body.encode(), path="/2027/units")
+
+    (link,) = reader.read("/handbook/now", "embedded", Rules(script="#data")).links
+
+    assert link.url == f"{reader.site.url}/2027/more?page=2"
+
+
 def test_a_search_endpoint_is_read_page_by_page(reader: Reader) -> None:
     first = reader.read("/api/search", "json", SEARCH)
     (onward,) = first.links
@@ -141,6 +152,17 @@ def test_a_sitemap_of_sitemaps_leads_to_the_pages_that_are_followed(reader: Read
     assert [(u.code, u.description) for u in unit.units] == [("SLMA200", "What it is about.")]
 
 
+def test_a_sitemap_that_is_packed_in_parts_is_read_whole(reader: Reader) -> None:
+    whole = sites.kept("southlea-sitemap-units.xml", reader.site.url)
+    parts = [whole[at : at + 300] for at in range(0, len(whole), 300)]
+    assert len(parts) > 2
+
+    for end in (b"", b"\0" * 512):
+        reader.answers(b"".join(map(gzip.compress, parts)) + end, "application/gzip")
+        packed = reader.read("/page", "sitemap", Rules(follow="/units/"))
+        assert [link.url.rpartition("/")[2] for link in packed.links] == ["SLMA100", "SLMA200", "SLPH110"]
+
+
 def test_links_of_a_list_are_followed_where_the_rules_say_so(reader: Reader) -> None:
     follow = Rules(**{**TABLE.__dict__, "follow": r"/unit/[A-Z]+1010\.html$", "follow_kind": "embedded"})
 
@@ -149,6 +171,16 @@ def test_links_of_a_list_are_followed_where_the_rules_say_so(reader: Reader) -> 
     assert [link.url.rpartition("/")[2] for link in found.links if link.kind == "embedded"] == [
         *("ALGO1010.html", "SOIL1010.html", "DRAM1010.html")
     ]
+
+
+def test_links_are_spelled_in_one_way_and_one_page_is_one(reader: Reader) -> None:
+    place = reader.site.url.removeprefix("http://")
+    hrefs = ("/a", f"http://{place}/a", f"HTTP://{place}/a#top", f"//{place.replace(':', '.:')}/a", "/page", ".")
+    reader.answers(f"<!doctype html>{''.join(f'<a href={href}>x</a>' for href in hrefs)}".encode())
+
+    found = reader.read("/page", rules=Rules(follow="/"))
+
+    assert [link.url for link in found.links] == [f"{reader.site.url}/a", f"{reader.site.url}/"]
 
 
 # What comes instead of a catalogue. Every adapter: truncated, of another charset, empty, ten times larger, HTML.
@@ -161,6 +193,9 @@ def test_truncated_answers_give_nothing(reader: Reader) -> None:
     assert "not all of it" in reader.fails("/page", "json")
 
     reader.answers(gzip.compress(b"<urlset/>" * 99)[:-9], "application/gzip")
+    assert "no whole gzip" in reader.fails("/page", "sitemap")
+
+    reader.answers(gzip.compress(b"<urlset/>") + gzip.compress(b"<!-- more -->" * 99)[:-9], "application/gzip")
     assert "no whole gzip" in reader.fails("/page", "sitemap")
 
     reader.answers(sites.kept("southlea-sitemap-units.xml", reader.site.url)[:-60], sites.XML)
@@ -237,8 +272,12 @@ def test_ten_times_more_is_read_whole_and_more_than_a_page_can_hold_is_refused_w
     reader.answers(b" " * (MOST_BYTES + 1), sites.JSON)
     for kind in ("json", "sitemap"):
         assert "bigger than 10 MiB" in reader.fails("/page", kind)
-    reader.answers(gzip.compress(b" " * (MOST_BYTES + 1)), "application/gzip")
-    assert "unpacks to more" in reader.fails("/page", "sitemap")
+    half = b" " * (MOST_BYTES // 2 + 1)
+    for packed in (gzip.compress(half + half), gzip.compress(half) * 2):
+        reader.answers(packed, "application/gzip")
+        assert "unpacks to more" in reader.fails("/page", "sitemap")
+    reader.answers(gzip.compress(b"") * 201, "application/gzip")
+    assert "more than 200 parts" in reader.fails("/page", "sitemap")
 
 
 def test_a_script_of_ten_times_more_is_read_whole_and_one_over_4_mib_is_refused_whole(reader: Reader) -> None:
@@ -289,6 +328,43 @@ def test_half_a_letter_that_cannot_be_stored_is_replaced(reader: Reader) -> None
     (unit,) = reader.read("/page", "json").units
 
     assert (unit.title, unit.description) == ("A B", "x \U0001f600 \ufffd y")
+
+
+@pytest.mark.parametrize("override", sites.OVERRIDES.values(), ids=sites.OVERRIDES)
+def test_a_page_that_turns_builtins_against_its_reader_is_read_as_it_is(reader: Reader, override: str) -> None:
+    item = {"code": "C1", "title": "T"}
+    reader.answers(f"<!doctype html><script>{override}</script>{sites.cards(2)}".encode(), path="/cards")
+    reader.answers(f"{embedded([item])}<script>{override}</script>".encode(), path="/embedded")
+
+    assert [unit.code for unit in reader.read("/cards").units] == ["U00000", "U00001"]
+    assert [unit.code for unit in reader.read("/embedded", "embedded", NEXT_JS).units] == ["C1"]
+
+
+def test_a_page_that_names_its_parts_like_what_a_reader_asks_for_gives_nothing_and_does_no_harm(
+    reader: Reader,
+) -> None:
+    names = ("querySelectorAll", "baseURI", "location", "querySelector", "textContent", "getAttribute")
+    parts = "".join(f"<form name={name}><input name={name}></form><img name={name}>" for name in names)
+    reader.answers(f"<!doctype html>{sites.cards(2)}{parts}".encode())
+
+    for kind in ("html", "embedded"):
+        try:
+            reader.read("/page", kind)
+        except (Trouble, BrowserError):
+            assert reader.browsers.open_pages == 0
+
+
+def test_a_rule_that_is_no_selector_is_named(reader: Reader) -> None:
+    assert "'h2[' is not a valid selector" in reader.fails("/catalogue", rules=Rules(title="h2["))
+
+
+def test_a_page_whose_texts_are_more_than_a_page_holds_is_refused_whole(reader: Reader) -> None:
+    # Each text is short enough, and all of them together come out of little: one text lies in every unit.
+    grow = "for (let n = 0; n < 400; n++) { const a = document.createElement('article'); a.className = 'unit'; "
+    grow += "a.dataset.code = 'U' + n; at.append(a); at = a }"
+    leaf = "at.innerHTML = '<h2>T</h2><p>' + 'x'.repeat(19000)"
+    reader.answers(f"<!doctype html><body><script>let at = document.body; {grow} {leaf}</script>".encode())
+    assert "more text" in reader.fails("/page", rules=Rules(title="p"))
 
 
 def test_json_that_is_built_to_do_harm_gives_nothing(reader: Reader) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+import socket
+import threading
 import urllib.request
 from collections.abc import Awaitable, Callable
 from ipaddress import ip_address
@@ -10,7 +12,8 @@ import pytest
 import sites
 from patient import LONG
 
-from ratemyunit.scraper.addresses import AddressRefused, Guard, public
+from ratemyunit.scraper import addresses
+from ratemyunit.scraper.addresses import AddressRefused, Guard, public, spelled
 from ratemyunit.scraper.fetch import Fetcher
 from ratemyunit.scraper.port import Hopeless, Trouble
 
@@ -101,6 +104,22 @@ def test_a_plain_public_page_is_admitted(url: str) -> None:
     Guard().admit(url)
 
 
+@pytest.mark.parametrize(
+    ("url", "plain"),
+    [
+        ("HTTP://UNI.example.:80/A?b=C%2f", "http://uni.example/A?b=C%2f"),
+        ("https://uni.example:443", "https://uni.example/"),
+        ("https://uni.example:80/a", "https://uni.example:80/a"),
+        ("http://uni.example?a", "http://uni.example/?a"),
+        ("http://uni.example:/a?", "http://uni.example/a?"),
+        ("https://[2606:0::1]/a", "https://[2606::1]/a"),
+        ("https://[2606::1]:80//a//b", "https://[2606::1]:80//a//b"),
+    ],
+)
+def test_a_site_is_spelled_in_one_way_and_the_rest_of_its_address_is_left_alone(url: str, plain: str) -> None:
+    assert spelled(url) == plain == spelled(plain)
+
+
 @pytest.mark.parametrize("address", ["127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:10.0.0.1", "fe80::1%2"])
 def test_a_name_that_leads_inside_is_refused_though_its_form_is_fine(address: str) -> None:
     guard = Guard(resolve=answers([address]))
@@ -123,6 +142,46 @@ def test_a_name_that_nobody_knows_is_trouble_that_may_pass() -> None:
     with pytest.raises(Trouble, match="cannot be resolved") as why:
         asyncio.run(Guard(resolve=unknown).addresses("uni.example", 443))
     assert not isinstance(why.value, Hopeless)
+
+
+def test_names_that_nobody_answers_for_hold_no_thread_that_others_need(monkeypatch: pytest.MonkeyPatch) -> None:
+    over, asked = threading.Event(), []
+
+    def silent(host: str, *_: object, **__: object) -> list[object]:
+        asked.append(host)
+        over.wait(LONG)
+        raise OSError("no such name")
+
+    async def test() -> None:
+        guard = Guard()
+        names = [asyncio.create_task(guard.addresses(f"{n}.evil.example", 80)) for n in range(50)]
+        await until(lambda: len(asked) >= addresses.AT_ONCE)
+        for name in names:  # the page closes; its threads go on
+            name.cancel()
+        await asyncio.gather(*names, return_exceptions=True)
+        another = asyncio.create_task(guard.addresses("again.evil.example", 80))
+
+        async with asyncio.timeout(20):
+            assert await asyncio.to_thread(lambda: 42) == 42
+        other = asyncio.create_task(Guard().addresses("uni.example", 80))
+        await until(lambda: "uni.example" in asked)
+
+        assert len(asked) == addresses.AT_ONCE + 1
+        over.set()
+        assert [type(end) for end in await asyncio.gather(another, other, return_exceptions=True)] == [Trouble] * 2
+
+    async def all_of_it() -> None:
+        try:
+            await test()
+        finally:
+            over.set()
+
+    monkeypatch.setattr(socket, "getaddrinfo", silent)
+    asyncio.run(asyncio.wait_for(all_of_it(), LONG))
+
+
+def test_a_name_that_is_known_is_resolved() -> None:
+    assert "127.0.0.1" in asyncio.run(Guard({"localhost"}, "http://localhost:8080/").addresses("localhost", 8080))
 
 
 def test_a_named_host_is_open_to_jobs_about_that_very_host_and_port_alone() -> None:
@@ -186,11 +245,17 @@ def test_a_name_that_changes_its_answer_reaches_only_what_was_checked() -> None:
         assert (asked, inside.asked) == (["uni.example"], [])
 
 
-def answers(addresses: list[str]) -> Resolve:
+async def until(question: Callable[[], bool]) -> None:
+    """Wait until the answer is yes."""
+    while not question():
+        await asyncio.sleep(0.02)
+
+
+def answers(given: list[str]) -> Resolve:
     """Make a resolver that gives these."""
 
     async def resolve(_: str, __: int) -> list[str]:
-        return addresses
+        return given
 
     return resolve
 

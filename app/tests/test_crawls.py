@@ -13,7 +13,7 @@ from fastapi.testclient import TestClient
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from ratemyunit import api, crawls, health, jobs, repository, settings
+from ratemyunit import api, catalogues, crawls, health, jobs, repository, settings
 from ratemyunit import database as pool
 from ratemyunit.scraper.port import Found, Job, Link, Reading, Unavailable
 from ratemyunit.scraper.rules import Rules
@@ -180,7 +180,7 @@ def test_pages_become_due_one_after_the_other(engine: Engine) -> None:
 def test_a_catalogue_is_crawled_once_at_a_time(engine: Engine, rows: repository.Rows) -> None:
     crawl = begun(engine)
     with engine.begin() as connection:
-        (source,) = crawls.listed(connection)
+        (source,) = catalogues.listed(connection, most=2)
         assert crawls.begin(connection, source["id"], NONE) == crawl
     rows.give_up(taken(rows), "gone")
     assert rows.next() is None
@@ -255,21 +255,70 @@ def test_a_site_has_one_job_at_a_time_whichever_worker_asks(engine: Engine, redi
     assert taken(other).site == "uni.example"
 
 
+def test_a_site_under_another_spelling_is_the_same_site(engine: Engine, redis: Redis) -> None:
+    polite = repository.Rows(engine, redis, timedelta(minutes=10))
+    with engine.begin() as connection:
+        for url in ("https://uni.example/1", "https://uni.example:443/2", "https://Uni.Example./3"):
+            jobs.add(connection, url, "U")
+
+    assert taken(polite).site == "uni.example"
+    assert polite.next() is None
+
+
+def test_a_catalogue_is_one_and_its_first_page_is_one_however_its_site_is_spelled(
+    engine: Engine, rows: repository.Rows
+) -> None:
+    with engine.begin() as connection:
+        kept = [
+            crawls.keep(connection, crawls.Source("U", "html", url, Rules()))
+            for url in ("HTTPS://UNI.EXAMPLE:443/list", f"{SITE}/list")
+        ]
+        assert kept[0] and kept[1] is None
+        as_older_code_kept_it = {"url": "https://uni.example.:443/list"}
+        connection.execute(text("update sources set url = :url"), as_older_code_kept_it)
+        crawl = crawls.begin(connection, kept[0], NONE)
+    assert crawl
+    first = taken(rows)
+    assert (first.url, first.site) == (f"{SITE}/list", "uni.example")
+
+    rows.keep(first, Reading((), links("list", "1")))
+
+    assert state(engine, crawl)["pages"] == 2
+
+
 def test_a_site_is_left_alone_for_the_pause_and_for_the_longer_one_that_it_wants(engine: Engine, redis: Redis) -> None:
     polite = repository.Rows(engine, redis, timedelta(minutes=10))
     with engine.begin() as connection:
         for number in range(3):
             jobs.add(connection, f"{SITE}/{number}", "U")
     first = taken(polite)
+    assert 300 < until_asked(engine) <= 600
     polite.pace(first.site, 3600.0)
     polite.give_up(first, "gone")
     assert polite.next() is None
-    assert 300 < until_asked(engine) <= 600
-    passes(engine, "10 min")
+    assert 3300 < until_asked(engine) <= 3600
+    passes(engine, "1 h")
 
     polite.give_up(taken(polite), "gone")
 
     assert 3300 < until_asked(engine) <= 3600
+
+
+def test_a_site_that_wants_no_longer_pause_any_more_is_given_the_usual_one(engine: Engine, redis: Redis) -> None:
+    polite = repository.Rows(engine, redis, timedelta(minutes=10))
+    with engine.begin() as connection:
+        for number in range(2):
+            jobs.add(connection, f"{SITE}/{number}", "U")
+    first = taken(polite)
+    polite.pace(first.site, 3600.0)
+    polite.pace(first.site, 0.0)
+    polite.give_up(first, "gone")
+    assert 3300 < until_asked(engine) <= 3600
+    passes(engine, "1 h")
+
+    polite.give_up(taken(polite), "gone")
+
+    assert 300 < until_asked(engine) <= 600
 
 
 def test_a_named_host_needs_no_pause(engine: Engine, redis: Redis) -> None:

@@ -113,6 +113,16 @@ def test_no_line_is_so_long_that_it_is_torn() -> None:
     assert json.loads(line)["release"] == "v7"
 
 
+@pytest.mark.parametrize("size", [1, 9000])
+def test_a_line_with_half_a_letter_in_it_is_written_and_can_be_read(size: int) -> None:
+    record = logging.LogRecord("x", logging.INFO, "", 0, "\ud800" * size, (), None)
+
+    line = JsonLines().format(record).encode()
+
+    assert len(line) <= logs.LONGEST_LINE
+    assert json.loads(line)["message"].startswith("\ud800")
+
+
 def test_every_line_tells_release_role_and_what_it_is_about() -> None:
     with logs.about(request_id=ID):
         line = line_of("request", ms=1.5, ok=None)

@@ -1,6 +1,7 @@
 """The connection pool: its share of what the database admits, never more, and statements that take too long."""
 
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -131,6 +132,28 @@ def test_a_statement_over_its_time_is_cancelled_and_the_connection_goes_on(clust
         connection.rollback()
         assert connection.scalar(text("select 1")) == 1
     engine.dispose()
+
+
+def test_a_database_whose_host_vanished_is_given_up_in_seconds(cluster: Cluster, database: str) -> None:
+    engine = pool.engine(cluster.url(database))
+
+    with engine.connect() as connection:
+        held = connection.connection.dbapi_connection
+        assert isinstance(held, psycopg.Connection)
+        with socket.socket(fileno=os.dup(held.fileno())) as wire:
+            idle, between, tries, unanswered = (
+                wire.getsockopt(socket.IPPROTO_TCP, option)
+                for option in (
+                    socket.TCP_KEEPIDLE,
+                    socket.TCP_KEEPINTVL,
+                    socket.TCP_KEEPCNT,
+                    socket.TCP_USER_TIMEOUT,
+                )
+            )
+    engine.dispose()
+
+    assert idle + between * tries <= 20
+    assert unanswered <= 5000
 
 
 def test_a_search_that_takes_too_long_is_a_503_that_says_when_to_come_back(

@@ -1,6 +1,7 @@
 """robots.txt is obeyed, asked once an hour, and its silence is a no."""
 
 import asyncio
+import gzip
 from collections.abc import Coroutine
 from typing import Any
 
@@ -9,7 +10,7 @@ import sites
 
 from ratemyunit.scraper import robots
 from ratemyunit.scraper.addresses import Guard
-from ratemyunit.scraper.fetch import Fetcher
+from ratemyunit.scraper.fetch import MOST_BYTES, Fetcher
 from ratemyunit.scraper.port import Hopeless, Trouble
 from ratemyunit.scraper.robots import Disallowed, Robots
 
@@ -68,6 +69,20 @@ def test_garbage_is_no_rule(body: bytes) -> None:
         site.answers["/robots.txt"] = (200, "text/plain", body)
 
         assert admitted(site, "/units") is None
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_of_rules_without_an_end_the_beginning_counts(packed: bool) -> None:
+    early, late = b"User-agent: *\nDisallow: /private\n", b"\nDisallow: /late\n"
+    rules = early + b"#" * (robots.MOST_BYTES - 1_000) + late + b"#" * MOST_BYTES + b"\nDisallow: /units\n"
+    with sites.served() as site:
+        site.answers["/robots.txt"] = (200, "text/plain", gzip.compress(rules) if packed else rules)
+        site.headers["/robots.txt"] = {"Content-Encoding": "gzip"} if packed else {}
+
+        assert admitted(site, "/units") is None
+        for path in ("/private/units", "/late"):
+            with pytest.raises(Disallowed):
+                admitted(site, path)
 
 
 def test_a_delay_beyond_reason_is_cut() -> None:

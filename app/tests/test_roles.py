@@ -162,6 +162,7 @@ def test_high_4_what_a_stop_may_take_is_less_than_we_promise_and_than_the_host_w
     waits = [int(seconds) for seconds in re.findall(r"^StopTimeout=(\d+)$", unit, re.MULTILINE)]
 
     assert USUAL["serve.GRACE"] + serve.CLOSING < PROMISED_S < min(waits)
+    assert USUAL["worker.LAST"] < PROMISED_S
 
 
 def test_f11_idle_connections_are_kept_longer_than_the_proxys_pool(start: Start, cluster: Cluster) -> None:

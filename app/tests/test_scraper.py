@@ -3,7 +3,7 @@
 import ast
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 from uuid import uuid4
@@ -73,28 +73,49 @@ def test_nothing_of_the_scraper_knows_a_database() -> None:
     assert wrong == {}
 
 
+@pytest.mark.parametrize(
+    "naive",
+    [
+        "from ratemyunit import units",
+        "from ratemyunit.units import store",
+        "import ratemyunit.units as rows",
+        "from ratemyunit.api import operations",
+        "import sqlalchemy.orm",
+        "from psycopg import sql",
+        "def late():\n    from ratemyunit import jobs",
+    ],
+)
+@pytest.mark.parametrize("where", ["scraper", "scraper/adapters"])
+def test_a_module_that_knows_a_database_is_seen(tmp_path: Path, where: str, naive: str) -> None:
+    file = tmp_path / where / "naive.py"
+    file.parent.mkdir(parents=True)
+    file.write_text(f"{naive}\n")
+
+    assert imported(file) & (SQL | OURS_WITH_SQL)
+
+
 def test_the_one_module_between_is_the_repository() -> None:
     root = Path(ratemyunit.scraper.__file__).parents[1]
     rows = imported(root / "repository.py")
-    between = [f.stem for f in root.glob("*.py") if {"loop"} <= imported(f) or "Rows" in f.read_text()]
+    loops = "ratemyunit.scraper.loop."
+    between = [f.stem for f in root.glob("*.py") if loops in ",".join(spelled_out(f)) or "Rows" in f.read_text()]
 
     assert rows >= {"sqlalchemy", "redis", "scraper"}
     assert set(between) == {"repository", "worker"}
 
 
 def imported(file: Path) -> set[str]:
-    """Name what a module imports: packages of others, modules of ours."""
-    found: set[str] = set()
+    """Name what a module imports: packages of others, and what lies right below ours."""
+    return {whole.removeprefix("ratemyunit.").split(".")[0] for whole in spelled_out(file)}
+
+
+def spelled_out(file: Path) -> Iterator[str]:
+    """Spell the whole name of all that a module imports."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            found |= {part for name in node.names for part in name.name.split(".")}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            whole = node.module.split(".")
-            found |= set(whole) if whole[0] == "ratemyunit" else {whole[0]}
-            found |= {name.name for name in node.names} if node.module == "ratemyunit" else set()
-            found |= {name.name for name in node.names} if node.module == "ratemyunit.scraper" else set()
-    # What the scraper calls its own modules of the same name.
-    return found - ({"units"} if "scraper/adapters" in str(file) else set())
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            yield from (f"{node.module}.{name.name}" for name in node.names)
 
 
 def job(site: sites.Site, path: str, kind: str = "json") -> Job:
@@ -143,6 +164,47 @@ def test_each_end_of_a_page_is_told_to_the_repository(caplog: pytest.LogCaptureF
     assert repository.paces == {"the-site": 3.0}
     told = [record.fields for record in caplog.records if record.message == "scrape"]  # type: ignore[attr-defined]
     assert sorted(str(line["ok"]) for line in told) == ["False"] * 5 + ["True"]
+
+
+@pytest.mark.parametrize("kind", ["html", "embedded", "json", "sitemap"])
+def test_robots_txt_is_asked_about_where_a_redirect_leads(kind: str) -> None:
+    with sites.served() as site:
+        site.answers["/robots.txt"] = (200, "text/plain", b"User-agent: *\nDisallow: /private\n")
+        site.redirects |= {"/units": "/moved", "/moved": "/private/units", "/through": "/private/way"}
+        site.redirects |= {"/private/way": "/end"}
+        site.answers["/private/units"] = site.answers["/end"] = sites.page(sites.cards(2))
+        repository = FakeRepository(job(site, "/units", kind), job(site, "/through", kind))
+
+        worked(repository, lambda: len(repository.ends) == 2)
+
+    assert repository.ends == [("given up", "the site's robots.txt disallows the page")] * 2
+    if kind in ("json", "sitemap"):
+        assert not any(path.startswith("/private") for path in site.paths)
+
+
+def test_robots_txt_is_asked_about_where_a_page_itself_leads_and_not_about_what_it_calls_itself() -> None:
+    with sites.served() as site:
+        site.answers["/robots.txt"] = (200, "text/plain", b"User-agent: *\nDisallow: /private\n")
+        site.answers["/leads"] = sites.page("<script>location.replace('/private/units')</script>")
+        site.answers["/private/units"] = sites.page(sites.cards(2))
+        site.answers["/renames"] = sites.page(
+            f"<script>history.pushState({{}}, '', '/private/x')</script>{sites.cards(1)}"
+        )
+        repository = FakeRepository(job(site, "/leads", "html"), job(site, "/renames", "html"))
+
+        worked(repository, lambda: len(repository.ends) == 2)
+
+    assert sorted(repository.ends) == [("given up", "the site's robots.txt disallows the page"), ("kept", "")]
+
+
+def test_a_site_that_says_no_pause_is_known_to_want_none() -> None:
+    with sites.served() as site:
+        site.answers["/good"] = (200, sites.JSON, sites.listing([{"code": "C1", "title": "T"}]))
+        repository = FakeRepository(job(site, "/good"))
+
+        worked(repository, lambda: bool(repository.ends))
+
+    assert repository.paces == {"the-site": 0.0}
 
 
 def test_a_job_about_the_inside_is_given_up_without_a_word_to_anybody() -> None:

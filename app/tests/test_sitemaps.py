@@ -115,6 +115,17 @@ def test_what_is_no_whole_sitemap_is_named(body: bytes, why: str) -> None:
         sitemaps.locations(body)
 
 
+def test_a_sitemap_s_pictures_and_films_are_no_pages() -> None:
+    page = "https://uni.example/a"
+    image = "<image:image><image:loc>https://uni.example/a.png</image:loc></image:image>"
+    film = "<video:video><video:loc>https://uni.example/a.mp4</video:loc></video:video>"
+    spaces = 'xmlns="http://www.sitemaps.org/schemas/sitemap/0.9" xmlns:image="i" xmlns:video="v"'
+    body = f"<urlset {spaces}><url>{image}<loc>{page}</loc>{film}</url><loc>https://uni.example/stray</loc></urlset>"
+
+    assert sitemaps.locations(body.encode()) == ("urlset", [page])
+    assert naive.fromstring(body).findtext(".//{i}loc") == "https://uni.example/a.png"
+
+
 def naive_sax(document: bytes) -> str:
     """Parse with external entities on, as parsers did for years."""
     found: list[str] = []

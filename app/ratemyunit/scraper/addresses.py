@@ -11,7 +11,9 @@ very host and port: no page of another site reaches it.
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable, Collection
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from urllib.parse import urlsplit
 
@@ -20,6 +22,8 @@ from ratemyunit.scraper.port import Hopeless, Trouble
 LONGEST_URL = 2000
 PORTS = {"http": 80, "https": 443}
 RESOLVE_SECONDS = 5.0
+AT_ONCE = 2
+"""How many names one job may ask for at once."""
 
 # Written out, since what Python calls global has changed between versions. Azure's wire server looks public.
 CLOSED_4 = [
@@ -34,6 +38,10 @@ CLOSED_4 = [
 # IPv4; in it lie tunnels that carry an IPv4 address (Teredo, 6to4) and the addresses of documentation.
 OPEN_6 = IPv6Network("2000::/3")
 CLOSED_6 = [IPv6Network(one) for one in ("2001::/23", "2001:db8::/32", "2002::/16", "3fff::/20")]
+
+# A thread that asks for a name cannot be called back, and a page may name zones whose servers are silent. Threads of
+# their own, since others measure what browsers take and write how jobs end; enough that a job leaves some to the next.
+_resolvers = ThreadPoolExecutor(4 * AT_ONCE, thread_name_prefix="names")
 
 Resolve = Callable[[str, int], Awaitable[list[str]]]
 
@@ -54,6 +62,12 @@ class Target:
     def place(self) -> tuple[str, int]:
         """Name host and port, whatever the scheme."""
         return self.host, self.port
+
+    @property
+    def origin(self) -> str:
+        """Spell the beginning of its URLs: the port is left out where it goes without saying."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{self.scheme}://{host}" + ("" if self.port == PORTS[self.scheme] else f":{self.port}")
 
 
 def target(url: str) -> Target:
@@ -79,6 +93,17 @@ def target(url: str) -> Target:
     return Target(parts.scheme, _plain(parts.hostname), PORTS[parts.scheme] if port is None else port)
 
 
+def spelled(url: str) -> str:
+    """Spell a URL with its site in one way, so that one site is not taken for several; its path is left alone.
+
+    Raises:
+        AddressRefused: it is no plain address of a web page.
+    """
+    parts = urlsplit(url)
+    path = url[len(f"{parts.scheme}://{parts.netloc}") :]
+    return target(url).origin + (path if path.startswith("/") else f"/{path}")
+
+
 class Guard:
     """The rules for one job: `named` hosts are the operator's own, `home` is the job's own URL."""
 
@@ -86,6 +111,7 @@ class Guard:
         self._home = target(home).place if home else None
         self._named = frozenset(named)
         self._resolve = resolve or _resolved
+        self._places = asyncio.Semaphore(AT_ONCE)
 
     def admit(self, url: str) -> Target:
         """Look at a URL alone, without asking anybody.
@@ -123,7 +149,7 @@ class Guard:
         self.admit_place(host, port)
         try:
             async with asyncio.timeout(RESOLVE_SECONDS):
-                found = await self._resolve(host, port)
+                found = await self._in_turn(host, port)
         except (OSError, UnicodeError, TimeoutError) as why:
             raise Trouble("the name of the site cannot be resolved") from why
         if not found:
@@ -132,6 +158,19 @@ class Guard:
         if not self._is_ours(host, port) and not all(public(ip_address(one.partition("%")[0])) for one in found):
             raise AddressRefused("the name leads to an address that is not public")
         return found
+
+    async def _in_turn(self, host: str, port: int) -> list[str]:
+        await self._places.acquire()
+        asking = asyncio.ensure_future(self._resolve(host, port))
+        asking.add_done_callback(self._end_turn)
+        # Whoever waits may go away; the place is taken for as long as the thread is.
+        await asyncio.wait([asking])
+        return asking.result()
+
+    def _end_turn(self, asking: asyncio.Future[list[str]]) -> None:
+        self._places.release()
+        if not asking.cancelled():
+            asking.exception()  # seen, though nobody may wait for it any more
 
     def _is_ours(self, host: str, port: int) -> bool:
         return host in self._named and (host, port) == self._home
@@ -165,6 +204,6 @@ def _literal(host: str) -> IPv4Address | IPv6Address | None:
 
 
 async def _resolved(host: str, port: int) -> list[str]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    asking = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_resolvers, asking)
     return [str(where[0]) for *_, where in found]

@@ -5,11 +5,13 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 from prometheus_client import Counter, Gauge
 
 from ratemyunit import logs, slo
 from ratemyunit.scraper import adapters
+from ratemyunit.scraper.adapters.units import in_one_line
 from ratemyunit.scraper.addresses import Guard
 from ratemyunit.scraper.browsers import Pool
 from ratemyunit.scraper.fetch import Fetcher
@@ -20,6 +22,7 @@ JOB_DEADLINE = 45.0
 # After SIGTERM the job in hand may go on for this long; a page that takes longer is given back.
 LAST_JOB_GRACE = 8.0
 IDLE = 1.0
+LONGEST_WHY = 500
 
 JOBS = Counter("scrape_jobs_total", "Scrape jobs by how they ended", ["outcome"])
 PAGES = Gauge("scrape_open_pages", "Pages open in the browsers")
@@ -94,9 +97,9 @@ class Scraper:
         guard.admit(job.url)
         fetcher = Fetcher(guard, seconds=self._limits.page_seconds)
         delay = await self._robots.admit(job.url, fetcher)
-        if delay is not None:
-            await asyncio.to_thread(self._repository.pace, job.site, delay)
-        means = adapters.Means(fetcher, self._browsers, guard, self._limits.page_seconds)
+        await asyncio.to_thread(self._repository.pace, job.site, delay or 0.0)
+        admit = partial(self._robots.admit, fetcher=fetcher)
+        means = adapters.Means(fetcher, self._browsers, guard, self._limits.page_seconds, admit)
         found = await adapters.named(job.kind).read(job, means)
         return await asyncio.to_thread(self._repository.keep, job, found)
 
@@ -109,8 +112,7 @@ class Scraper:
             return "too slow", slow, lambda: self._repository.put_off(job, slow)
         if not isinstance(end, BaseException):
             return "done", "", None
-        first = (str(end).splitlines() or [""])[0]
-        why = first if isinstance(end, Trouble) else f"{type(end).__name__}: {first}"
+        why = _why(end)
         if isinstance(end, Hopeless):
             return "failed", why, lambda: self._repository.give_up(job, why)
         return "failed", why, lambda: self._repository.put_off(job, why)
@@ -120,8 +122,15 @@ class Scraper:
             return
         try:
             await asyncio.to_thread(leave)
-        except Unavailable:
-            log.warning("the job's end could not be written; its lease will run out and it is due again")
+        except Exception as why:  # no job's end is this worker's
+            said = "the job's end could not be written; its lease will run out and it is due again"
+            log.warning(said, extra={"fields": {"kind": type(why).__name__}})
+
+
+def _why(end: BaseException) -> str:
+    """Say in a line why a page could not be read. The words may be the page's, and no database takes all."""
+    first = in_one_line((str(end)[:LONGEST_WHY].splitlines() or [""])[0])
+    return first if isinstance(end, Trouble) else f"{type(end).__name__}: {first}"
 
 
 def _ok(outcome: str) -> bool | None:

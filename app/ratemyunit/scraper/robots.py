@@ -3,7 +3,6 @@
 import time
 from collections import OrderedDict
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
 from protego import Protego
 
@@ -49,8 +48,7 @@ class Robots:
         return None if delay is None else min(float(delay), LONGEST_DELAY)
 
     async def _rules(self, url: str, fetcher: Fetcher) -> Protego:
-        asked = target(url)
-        site = f"{asked.scheme}://{urlsplit(url).netloc.lower()}"
+        site = target(url).origin
         kept = self._kept.get(site)
         if kept is None or kept.until < time.monotonic():
             kept = _Kept(await _asked(f"{site}/robots.txt", fetcher), time.monotonic() + KEPT_SECONDS)
@@ -62,9 +60,9 @@ class Robots:
 
 
 async def _asked(url: str, fetcher: Fetcher) -> Protego:
-    answer = await fetcher.get(url)
+    answer = await fetcher.get(url, cut=MOST_BYTES)
     if 400 <= answer.status < 500 and answer.status != 429:
         return Protego.parse("")
     if answer.status != 200:
         raise Trouble(f"the site's robots.txt answered {answer.status}")
-    return Protego.parse(answer.body[:MOST_BYTES].decode("utf-8", "replace"))
+    return Protego.parse(answer.body.decode("utf-8", "replace"))

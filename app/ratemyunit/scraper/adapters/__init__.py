@@ -5,18 +5,26 @@ from typing import Protocol
 
 from ratemyunit.scraper.addresses import Guard
 from ratemyunit.scraper.browsers import Pool
-from ratemyunit.scraper.fetch import Fetcher
+from ratemyunit.scraper.fetch import Admit, Fetcher
 from ratemyunit.scraper.port import Hopeless, Job, Reading
+
+
+async def any_page(_: str) -> None:
+    """Admit every page, for who reads one of their own."""
 
 
 @dataclass(frozen=True)
 class Means:
-    """What an adapter may use to get at a page: a plain fetch, or a browser. Both obey the job's guard."""
+    """What an adapter may use to get at a page: a plain fetch, or a browser. Both obey the job's guard.
+
+    `admit` is asked about each place that a page leads to before it is read, as robots.txt wants it.
+    """
 
     fetcher: Fetcher
     browsers: Pool
     guard: Guard
     page_seconds: float
+    admit: Admit = any_page
 
 
 class Adapter(Protocol):

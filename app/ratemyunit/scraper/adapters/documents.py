@@ -14,7 +14,7 @@ class Json:
 
     async def read(self, job: Job, means: Means) -> Reading:
         """Read the units of the answer."""
-        answer = await means.fetcher.page(job.url)
+        answer = await means.fetcher.page(job.url, means.admit)
         if not answer.body.strip():
             raise Trouble("the answer is empty")
         try:

@@ -8,11 +8,11 @@ from defusedxml.ElementTree import DefusedXMLParser
 from ratemyunit.scraper import patterns
 from ratemyunit.scraper.adapters import Means
 from ratemyunit.scraper.adapters.units import followed
-from ratemyunit.scraper.fetch import MOST_BYTES, unpacked
+from ratemyunit.scraper.fetch import GZIP, MOST_BYTES, unpacked
 from ratemyunit.scraper.port import Job, Reading, Trouble
 
-GZIP = b"\x1f\x8b"
 DEEPEST = 8
+LOCATION = 3
 # sitemaps.org lets one file name 50,000 pages, each with a few elements of its own.
 MOST_ELEMENTS = 500_000
 
@@ -26,7 +26,7 @@ class Sitemap:
 
     async def read(self, job: Job, means: Means) -> Reading:
         """List the pages that it names and the rules follow."""
-        answer = await means.fetcher.page(job.url)
+        answer = await means.fetcher.page(job.url, means.admit)
         body = unpacked(answer.body) if answer.body.startswith(GZIP) else answer.body
         if not body.strip():
             raise Trouble("the sitemap is empty")
@@ -80,7 +80,8 @@ class _Outline:
             if name not in ("urlset", "sitemapindex"):
                 raise Trouble("the document is no sitemap")
             self.root = name
-        self._text = [] if name == "loc" else None
+        # A page's own; deeper ones are its pictures' and films'.
+        self._text = [] if name == "loc" and self._depth == LOCATION else None
 
     def data(self, text: str) -> None:
         if self._text is not None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from urllib.parse import urljoin
 
 from ratemyunit.scraper import patterns
-from ratemyunit.scraper.addresses import AddressRefused, target
+from ratemyunit.scraper.addresses import AddressRefused, spelled, target
 from ratemyunit.scraper.port import Found, Job, Link, Reading, Trouble
 from ratemyunit.scraper.rules import Rules
 
@@ -38,12 +38,12 @@ def reading(job: Job, rows: Iterable[Mapping[str, str]], links: Iterable[Link] =
 
 def followed(job: Job, base: str, hrefs: Iterable[str], kind: str) -> list[Link]:
     """List the links that lead on within the same site, each once, in their order."""
-    home = target(job.url).place
+    here = spelled(job.url)
     found: dict[str, Link] = {}
     for href in hrefs:
         try:
-            url = urljoin(base, href.strip()).partition("#")[0]
-            if target(url).place == home and url != job.url:
+            url = spelled(urljoin(base, href.strip()).partition("#")[0])
+            if target(url).place == target(here).place and url != here:
                 found.setdefault(url, Link(url, kind))
         except (AddressRefused, ValueError):
             continue
@@ -52,17 +52,17 @@ def followed(job: Job, base: str, hrefs: Iterable[str], kind: str) -> list[Link]
     return list(found.values())
 
 
+def in_one_line(text: str) -> str:
+    """Write a text in one line, as a heading is: markup's indentation, control characters and half letters go."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
 def _found(row: Mapping[str, str], rules: Rules) -> Found | None:
-    code = patterns.taken(rules.code_pattern, _line(row["code"]))
-    title = _line(row["title"])
+    code = patterns.taken(rules.code_pattern, in_one_line(row["code"]))
+    title = in_one_line(row["title"])
     if GARBLED in code + title + row["description"]:
         raise Trouble("the page's text is not in the charset that it says")
     if not code or len(code) > LONGEST_CODE or not title:
         return None
     description = HALF.sub(GARBLED, row["description"].replace("\x00", "")).strip()
     return Found(code, title[:LONGEST_TITLE], description[:LONGEST_DESCRIPTION])
-
-
-def _line(text: str) -> str:
-    """Write a text in one line, as a heading is: markup's indentation and control characters go."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
