@@ -121,6 +121,14 @@ def wait_for(what: Callable[[], object], seconds: float = 90) -> None:
         time.sleep(0.1)
 
 
+def last_plan(home: Path) -> dict[str, Any]:
+    """Read the stack's plan that was made last in an environment's working folder, with the values it plans."""
+    own = {"TF_DATA_DIR": str(home / "stack.data"), "TF_CLI_CONFIG_FILE": str(home / "terraform.rc")}
+    argv = ["terraform", f"-chdir={home / 'src/live/stack'}", "show", "-json", str(home / "stack.plan")]
+    shown = subprocess.run(argv, env={**os.environ, **own}, check=True, capture_output=True)
+    return dict(json.loads(shown.stdout))
+
+
 def terraforms_of(folder: Path) -> list[int]:
     """Find the processes of Terraform that work in a folder, by their working directory."""
     found = []

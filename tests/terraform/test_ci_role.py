@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from ratemyunit_ops.outside.terraform import Terraform
-from tests.terraform.conftest import REGION, SOURCES, Cloud, nobody_listens
+from tests.terraform.conftest import REGION, SOURCES, Cloud, last_plan, nobody_listens
 
 ENVIRONMENT = "trusting"
 PROVIDER = "arn:aws:iam::123456789012:oidc-provider/token.actions.githubusercontent.com"
@@ -68,8 +68,8 @@ def trusting(cloud: Cloud, folder: Path, github: dict[str, str] | None) -> Terra
 def planned(cloud: Cloud, folder: Path, github: dict[str, str] | None) -> dict[str, Any]:
     """Plan the module; answer what would be made, by kind and name."""
     trusting(cloud, folder, github).plan("stack", {"region": REGION})
-    shown = json.loads((folder / "work" / ENVIRONMENT / "stack-show.log").read_text())
-    managed = [c for c in shown["resource_changes"] if c["mode"] == "managed"]
+    plan = last_plan(folder / "work" / ENVIRONMENT)
+    managed = [c for c in plan["resource_changes"] if c["mode"] == "managed"]
     return {f"{c['type']}.{c['name']}": c["change"]["after"] for c in managed}
 
 

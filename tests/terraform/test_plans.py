@@ -14,7 +14,7 @@ import pytest
 
 from ratemyunit_ops.errors import Refused
 from ratemyunit_ops.outside.terraform import Terraform
-from tests.terraform.conftest import EDGE_SECRET, PASSWORD, ROOT, SOURCES, VARIABLES, Cloud, nobody_listens
+from tests.terraform.conftest import EDGE_SECRET, PASSWORD, ROOT, SOURCES, VARIABLES, Cloud, last_plan, nobody_listens
 
 Resource = dict[str, Any]
 Planned = Callable[[str], list[Resource]]
@@ -41,8 +41,7 @@ def production(cloud: Cloud, work: Path, production_tfvars: Path) -> Terraform:
 @pytest.fixture(scope="module")
 def plan(production: Terraform, work: Path) -> dict[str, Any]:
     production.plan("stack", {"environment": "production", **VARIABLES})
-    shown = (work / "production" / "stack-show.log").read_text()
-    return dict(json.loads(shown))
+    return last_plan(work / "production")
 
 
 @pytest.fixture(scope="module")
@@ -294,7 +293,7 @@ def whole(cloud: Cloud, production: Terraform, work: Path, production_tfvars: Pa
     )
     terraform = cloud.terraform("production", work, tfvars=values)
     terraform.plan("stack", {"environment": "production", **VARIABLES})
-    plan = json.loads((work / "production" / "stack-show.log").read_text())
+    plan = last_plan(work / "production")
     return lambda kind: [c["change"]["after"] for c in plan["resource_changes"] if c["type"] == kind]
 
 
