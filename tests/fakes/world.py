@@ -443,9 +443,9 @@ class FakeWorld:
         """Note it when two databases would both take writes: reached, and open to the application."""
         if len(self.stores) < 2:
             return
-        answer = {name: self.answering(name) for name in self.reached()}
-        masters = {name for name, store in answer.items() if store is not None and store.open}
-        if len(masters) > 1:
+        answer = {name: self.answering(name) for name in self.databases}
+        open_ = {name for name, store in answer.items() if store is not None and store.open}
+        if len(open_) > 1 and len(masters := open_ & self.reached()) > 1:
             self.broken.append(f"{' and '.join(sorted(masters))} both take writes after {self.faults.calls[-1]}")
 
     def answering(self, identifier: str) -> Store | None:

@@ -77,8 +77,13 @@ def name_of(module: Path) -> str:
     return ".".join(p for p in parts if p != "__init__")
 
 
-def imports(module: Path) -> Iterator[str]:
+@cache
+def imports(module: Path) -> frozenset[str]:
     """List every name a module imports, wherever in it, as dotted names."""
+    return frozenset(_imported(module))
+
+
+def _imported(module: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(module.read_text())):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
