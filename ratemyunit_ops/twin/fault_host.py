@@ -57,8 +57,8 @@ for process in /proc/[0-9]*; do
         kill -{signal} "${{process#/proc/}}" && found=yes
     fi
 done
-test -n "$found" || {{ echo "no browser runs" >&2; exit 1; }}
 """
+_FOUND = 'test -n "$found" || { echo "no browser runs" >&2; exit 1; }'
 
 
 def _acts(script: str, says: str, mend: str, mended: str, *, timeout: float = 30) -> tuple[Act, Act]:
@@ -116,7 +116,7 @@ FAULTS = {
     "browser-hung": Fault(
         "stop the worker's browser where it is; the worker drops it at its job's deadline",
         *_acts(
-            _BROWSER.format(signal="STOP"),
+            _BROWSER.format(signal="STOP") + _FOUND,
             "the browser hangs on",
             _BROWSER.format(signal="CONT"),
             "the browser answers again on",
