@@ -52,8 +52,8 @@ NOTES = {
     "alarms": "An alarm's own time is its period, as often as it wants points; the target is two of them, and 15 s in "
     "which a number is measured (every 5 s), shipped, and judged on windows that move on every 10 s. Counted from "
     "before the command that breaks something, to the mail. The local AWS's periods are 10 s: on an account they are "
-    "those of [alarms.md](alarms.md), and the 15 s are some more. The figures are of several runs of the two files: "
-    "time and load are the last one's, and the load was up to 75 in the others.",
+    "those of [alarms.md](alarms.md), and the 15 s are some more. Other tests ran "
+    "beside these: time and load are those of the last of the two files.",
     "image": "Files are weighed as they are unpacked, MB of a million bytes. Playwright's own image is about 2 GB.",
     "slo": "Made-up traffic with nights, one request in 2,000 failing on a good day, and an incident every nine days. "
     "*Ideally* is exact counts, each minute, at once; *requests alone* is the same without probes and without a least "
