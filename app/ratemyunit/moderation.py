@@ -4,13 +4,13 @@ Stars count from the first moment. Every review waits, whoever wrote it: an acco
 Who judges says when the words they read were given: under one id others may have come since.
 """
 
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import datetime
 from typing import Literal, NamedTuple
 from uuid import UUID
 
 from sqlalchemy import Connection, RowMapping, and_, exists, func, select, tuple_, update
 
+from ratemyunit.cursors import CursorWrong, packed, unpacked
 from ratemyunit.schema import ratings, units
 
 Review = Literal["pending", "shown", "hidden"]
@@ -31,10 +31,6 @@ _columns = (
 )
 
 
-class CursorWrong(ValueError):
-    """The cursor is not one that a list of reviews has given."""
-
-
 class Place(NamedTuple):
     """Where a page ended: the next one begins after it."""
 
@@ -43,7 +39,7 @@ class Place(NamedTuple):
 
     def cursor(self) -> str:
         """Spell it for a client to hand back."""
-        return urlsafe_b64encode(f"{self.created_at.isoformat()} {self.id}".encode()).decode().rstrip("=")
+        return packed(f"{self.created_at.isoformat()} {self.id}")
 
 
 def place(cursor: str) -> Place:
@@ -53,7 +49,7 @@ def place(cursor: str) -> Place:
         CursorWrong: it is not one that a list of reviews has given.
     """
     try:
-        moment, _, rating = urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)).decode().partition(" ")
+        moment, _, rating = unpacked(cursor).decode().partition(" ")
         found = Place(datetime.fromisoformat(moment), UUID(rating))
     except ValueError as why:
         raise CursorWrong("the cursor is not one that a list of reviews has given") from why

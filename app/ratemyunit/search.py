@@ -12,7 +12,6 @@ neither repeat nor miss a unit when others come or go.
 
 import json
 import re
-from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -22,6 +21,7 @@ from uuid import UUID
 
 from sqlalchemy import Connection, Row, TextClause, text
 
+from ratemyunit.cursors import CursorWrong, packed, unpacked
 from ratemyunit.schema import ALIKE, LEVEL, PLAIN_CODE, SEARCHABLE, TITLED
 
 WORDS = re.compile(r"\w+")
@@ -74,10 +74,6 @@ left join lateral (
 ) as given on true
 order by page.place
 """
-
-
-class CursorWrong(ValueError):
-    """The cursor is not one that this search has given."""
 
 
 @dataclass(frozen=True)
@@ -188,15 +184,13 @@ def _tiers(asked: Asked, after: Place | None) -> list[Tier]:
 
 
 def _write(place: Place, asked: Asked) -> str:
-    said = json.dumps([asked.mark, place.tier, place.near, place.key, str(place.id)], ensure_ascii=False)
-    return urlsafe_b64encode(said.encode()).decode().rstrip("=")
+    return packed(json.dumps([asked.mark, place.tier, place.near, place.key, str(place.id)], ensure_ascii=False))
 
 
 def _read(cursor: str, asked: Asked) -> Place:
     # Whatever is wrong with it, it is not one that we gave.
     try:
-        said = json.loads(urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
-        mark, tier, near, key, unit = said
+        mark, tier, near, key, unit = json.loads(unpacked(cursor))
         place = Place(tier, near, key, UUID(unit))
         key.encode()  # JSON can name half a character, which nothing can hold
     except (ValueError, TypeError, AttributeError) as why:

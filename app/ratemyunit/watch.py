@@ -17,6 +17,11 @@ METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
 log = logging.getLogger("ratemyunit.access")
 
 
+def release_field(release: str) -> tuple[bytes, bytes]:
+    """Spell the field by which every answer names the release that gave it."""
+    return b"x-rmu-release", release.encode("latin-1", "replace")
+
+
 class Watch:
     """ASGI middleware; the query string stays out of the log, since people type names into it.
 
@@ -25,7 +30,7 @@ class Watch:
 
     def __init__(self, app: ASGIApp, release: str) -> None:
         self._app = app
-        self._release = (b"x-rmu-release", release.encode("latin-1", "replace"))
+        self._release = release_field(release)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on and note how it went."""

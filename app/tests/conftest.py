@@ -21,8 +21,11 @@ import patient
 import psycopg
 import pytest
 import trustme
+from redis import Redis
+from sqlalchemy import Engine
 
-from ratemyunit import migrate
+from ratemyunit import database as pool
+from ratemyunit import health, migrate
 
 APP = Path(__file__).resolve().parents[1]
 TOKEN = "token-of-the-tests"
@@ -214,6 +217,23 @@ def database(cluster: Cluster) -> Iterator[str]:
     cluster.make_migrated(name)
     yield name
     cluster.drop(name)
+
+
+@pytest.fixture
+def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
+    """Open a pool on a migrated database."""
+    made = pool.engine(cluster.url(database))
+    yield made
+    made.dispose()
+
+
+@pytest.fixture
+def redis(redis_url: str) -> Iterator[Redis]:
+    """Open an empty Redis."""
+    made = health.open_redis(redis_url)
+    made.flushall()
+    yield made
+    made.close()
 
 
 @dataclass

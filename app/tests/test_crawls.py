@@ -13,8 +13,7 @@ from fastapi.testclient import TestClient
 from redis import Redis
 from sqlalchemy import Engine, text
 
-from ratemyunit import api, catalogues, crawls, health, jobs, repository, settings
-from ratemyunit import database as pool
+from ratemyunit import api, catalogues, crawls, jobs, repository, settings
 from ratemyunit.scraper.port import Found, Job, Link, Reading, Unavailable
 from ratemyunit.scraper.rules import Rules
 
@@ -22,23 +21,6 @@ ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 NONE = timedelta(0)
 SITE = "https://uni.example"
 Start = Callable[..., Role]
-
-
-@pytest.fixture
-def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
-    """Open a pool on a migrated database."""
-    made = pool.engine(cluster.url(database))
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    """Open an empty Redis."""
-    made = health.open_redis(redis_url)
-    made.flushall()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -64,6 +46,13 @@ def begun(engine: Engine, most_pages: int = 100, span: str = "", pause: timedelt
         crawl = crawls.begin(connection, source, pause)
     assert crawl
     return crawl
+
+
+def wished(engine: Engine, pages: int, site: str = SITE) -> None:
+    """Put so many pages of a site down as jobs."""
+    with engine.begin() as connection:
+        for number in range(pages):
+            jobs.add(connection, f"{site}/{number}", "U")
 
 
 def taken(rows: repository.Rows) -> Job:
@@ -288,9 +277,7 @@ def test_a_catalogue_is_one_and_its_first_page_is_one_however_its_site_is_spelle
 
 def test_a_site_is_left_alone_for_the_pause_and_for_the_longer_one_that_it_wants(engine: Engine, redis: Redis) -> None:
     polite = repository.Rows(engine, redis, timedelta(minutes=10))
-    with engine.begin() as connection:
-        for number in range(3):
-            jobs.add(connection, f"{SITE}/{number}", "U")
+    wished(engine, 3)
     first = taken(polite)
     assert 300 < until_asked(engine) <= 600
     polite.pace(first.site, 3600.0)
@@ -306,9 +293,7 @@ def test_a_site_is_left_alone_for_the_pause_and_for_the_longer_one_that_it_wants
 
 def test_a_site_that_wants_no_longer_pause_any_more_is_given_the_usual_one(engine: Engine, redis: Redis) -> None:
     polite = repository.Rows(engine, redis, timedelta(minutes=10))
-    with engine.begin() as connection:
-        for number in range(2):
-            jobs.add(connection, f"{SITE}/{number}", "U")
+    wished(engine, 2)
     first = taken(polite)
     polite.pace(first.site, 3600.0)
     polite.pace(first.site, 0.0)
@@ -323,9 +308,7 @@ def test_a_site_that_wants_no_longer_pause_any_more_is_given_the_usual_one(engin
 
 def test_a_named_host_needs_no_pause(engine: Engine, redis: Redis) -> None:
     ours = repository.Rows(engine, redis, timedelta(seconds=60), frozenset({"127.0.0.1"}))
-    with engine.begin() as connection:
-        for number in range(2):
-            jobs.add(connection, f"http://127.0.0.1:8080/{number}", "U")
+    wished(engine, 2, "http://127.0.0.1:8080")
 
     ours.give_up(taken(ours), "gone")
     ours.give_up(taken(ours), "gone")

@@ -1,36 +1,17 @@
 """Jobs as rows: run once, survive a lost Redis and a dead worker, come back later and later."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
 import pytest
-from conftest import Cluster
 from redis import Redis
 from sqlalchemy import Connection, Engine, text
 
-from ratemyunit import database as pool
-from ratemyunit import health, jobs, repository
+from ratemyunit import jobs, repository
 from ratemyunit.scraper.port import Job
-
-
-@pytest.fixture
-def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
-    """Open a pool on a migrated database."""
-    made = pool.engine(cluster.url(database))
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    """Open an empty Redis."""
-    made = health.open_redis(redis_url)
-    made.flushall()
-    yield made
-    made.close()
 
 
 def add(engine: Engine, url: str = "http://127.0.0.1:1/") -> UUID:

@@ -9,19 +9,10 @@ from fastapi.testclient import TestClient
 from sqlalchemy import Engine, text
 
 from ratemyunit import api, check, jobs, pauses, settings
-from ratemyunit import database as pool
 
 ADMIN = {"Authorization": f"Bearer {TOKEN}"}
 WISH = {"by": "root@laptop", "because": "the site is down"}
 Start = Callable[..., Role]
-
-
-@pytest.fixture
-def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
-    """Open a pool on a migrated database."""
-    made = pool.engine(cluster.url(database))
-    yield made
-    made.dispose()
 
 
 @pytest.fixture

@@ -4,20 +4,19 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 import sites
-from conftest import Cluster, Role, silent, wait_until
+from conftest import Role, silent, wait_until
 from patient import LONG
 from playwright.async_api import Error as BrowserError
 from redis import Redis
 from sqlalchemy import Engine
 
-from ratemyunit import database as pool
-from ratemyunit import health, jobs, logs, repository
+from ratemyunit import jobs, logs, repository
 from ratemyunit.scraper import adapters, loop
 from ratemyunit.scraper.loop import Limits, Scraper
 from ratemyunit.scraper.port import Hopeless, Job, Reading, Trouble
@@ -40,23 +39,6 @@ class Throws:
     async def read(self, job: Job, means: adapters.Means) -> Reading:
         """Throw it."""
         raise self._thrown
-
-
-@pytest.fixture
-def engine(cluster: Cluster, database: str) -> Iterator[Engine]:
-    """Open a pool on a migrated database."""
-    made = pool.engine(cluster.url(database))
-    yield made
-    made.dispose()
-
-
-@pytest.fixture
-def redis(redis_url: str) -> Iterator[Redis]:
-    """Open an empty Redis."""
-    made = health.open_redis(redis_url)
-    made.flushall()
-    yield made
-    made.close()
 
 
 def works(rows: Any, until: Callable[[], bool]) -> None:

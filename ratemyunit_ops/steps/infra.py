@@ -52,11 +52,11 @@ class ApplyInfra(Change):
     def done(self, o: Outside) -> bool:
         if o.infra.lock_holder(self.root) is not None:
             return False
-        return (self.summary.empty and not self._stale(o)) or o.infra.plan(self.root, self.variables).empty
+        return self._nothing_to_do(o) or o.infra.plan(self.root, self.variables).empty
 
     def do(self, o: Outside) -> Facts:
         release_own_lock(o, self.root)
-        if self.summary.empty and not self._stale(o):
+        if self._nothing_to_do(o):
             return {"changed": 0}
         self._still_agreed(o)
         slow = Slow()
@@ -78,6 +78,9 @@ class ApplyInfra(Change):
                 state="Terraform changed nothing.",
                 next="rmu infra plan   (then: rmu abandon the run, and rmu infra apply)",
             )
+
+    def _nothing_to_do(self, o: Outside) -> bool:
+        return self.summary.empty and not self._stale(o)
 
     def _stale(self, o: Outside) -> bool:
         return o.clock.now() - self.planned >= STALE_PLAN

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 from ratemyunit import moderation
 from ratemyunit.api.access import BY_TOKEN, Admin
 from ratemyunit.api.parts import NO_NUL, Pool, Reading
+from ratemyunit.cursors import CursorWrong
 from ratemyunit.moderation import Review, Verdict
 from ratemyunit.problems import documented
 
@@ -63,7 +64,7 @@ def reviews(
     """List reviews that wait, or were shown or hidden."""
     try:
         after = moderation.place(cursor) if cursor else None
-    except moderation.CursorWrong as why:
+    except CursorWrong as why:
         raise HTTPException(422, str(why)) from why
     with reading.connect() as connection:
         found = moderation.listed(connection, state, most=limit + 1, after=after)

@@ -13,6 +13,7 @@ from starlette.exceptions import HTTPException
 from ratemyunit import ratings, search, units
 from ratemyunit.api.parts import NO_NUL, Kept, Reading
 from ratemyunit.api.ratings import Rating
+from ratemyunit.cursors import CursorWrong
 from ratemyunit.problems import documented
 
 router = APIRouter(prefix="/api")
@@ -96,7 +97,7 @@ def unit(unit_id: UUID, reading: Reading) -> RatedUnit:
 def _page(connection: Connection, asked: search.Asked, limit: int, cursor: str) -> str:
     try:
         page = search.find(connection, asked, most=limit, cursor=cursor)
-    except search.CursorWrong as why:
+    except CursorWrong as why:
         raise HTTPException(422, str(why)) from why
     found = [Unit.model_validate(one, from_attributes=True) for one in page.units]
     return Units(units=found, next=page.next).model_dump_json()

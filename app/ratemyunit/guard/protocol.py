@@ -5,12 +5,13 @@ request passes no middleware: it is made here as they would make it.
 """
 
 import asyncio
-import json
 from http import HTTPStatus
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from ratemyunit.guard.headers import ALWAYS
+from ratemyunit.problems import problem
+from ratemyunit.watch import release_field
 
 SECONDS = 15.0
 MOST = 32 * 1024
@@ -104,17 +105,11 @@ class Http(HttpToolsProtocol):
 
     def _end(self, status: int, why: str) -> None:
         self._whole()
-        title = HTTPStatus(status).phrase
-        body = json.dumps({"type": "about:blank", "title": title, "status": status, "detail": why}).encode()
-        fields = (
-            (b"content-type", b"application/problem+json"),
-            (b"content-length", str(len(body)).encode()),
-            (b"connection", b"close"),
-            *ALWAYS,
-            (b"x-rmu-release", self.release.encode("latin-1", "replace")),
-        )
+        made = problem(status, why)
+        fields = (*made.raw_headers, (b"connection", b"close"), *ALWAYS, release_field(self.release))
         head = b"".join(b"%s: %s\r\n" % field for field in fields)
-        self.transport.write(f"HTTP/1.1 {status} {title}\r\n".encode() + head + b"\r\n" + body)
+        first = f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\n".encode()
+        self.transport.write(first + head + b"\r\n" + bytes(made.body))
         self.transport.close()
 
 

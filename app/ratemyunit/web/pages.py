@@ -15,8 +15,9 @@ from starlette.exceptions import HTTPException
 from ratemyunit import ratings, units
 from ratemyunit.api.access import Seen
 from ratemyunit.api.parts import NO_NUL, Reading
+from ratemyunit.cursors import CursorWrong
 from ratemyunit.entrance import Visitor
-from ratemyunit.search import Asked, CursorWrong, find
+from ratemyunit.search import Asked, find
 from ratemyunit.web import assets
 from ratemyunit.web.render import form, page
 
